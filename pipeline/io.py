@@ -1,0 +1,128 @@
+"""The only module that writes the pipeline's files.
+
+Every write goes to a temporary name beside the target and is renamed, so that a killed stage
+leaves nothing under a final name. DVC does not make the folder of an output, so writing does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from polars.datatypes import DataTypeClass
+
+from pipeline.errors import SchemaError
+
+Columns = Mapping[str, pl.DataType | DataTypeClass]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that takes the place of `path` when the block ends well.
+
+    Args:
+        path: the final name; its folder is made.
+
+    Yields:
+        A name in the same folder. It is removed if the block raises.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_parquet(path: Path, columns: Columns) -> pl.DataFrame:
+    """Read a table of the pipeline and check that it is the expected one.
+
+    Args:
+        path: a Parquet file.
+        columns: the columns that must be there, with their types. Others are kept.
+
+    Returns:
+        The whole table.
+
+    Raises:
+        SchemaError: the file is absent, or a column is absent or of another type.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
+    table = pl.read_parquet(path, glob=False, hive_partitioning=False)
+    check_columns(table, columns, str(path))
+    return table
+
+
+def check_columns(table: pl.DataFrame, columns: Columns, where: str) -> None:
+    """Raise SchemaError unless `table` has each of `columns` with its type."""
+    for name, dtype in columns.items():
+        if name not in table.columns:
+            raise SchemaError(f"{where}: expected a column {name!r}, got {table.columns}")
+        if table.schema[name] != dtype:
+            raise SchemaError(
+                f"{where}: expected column {name!r} to be {dtype}, got {table.schema[name]}"
+            )
+
+
+def write_parquet(
+    table: pl.DataFrame, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write `table`, or leave no file at all.
+
+    The bytes depend on the table and the metadata alone, which is what lets two engines agree.
+
+    Args:
+        table: rows in the order in which they are to be stored.
+        path: the final name.
+        metadata: entries for the Parquet schema's key-value metadata.
+    """
+    arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if metadata:
+        arrow = arrow.replace_schema_metadata(dict(sorted(metadata.items())))
+    write_arrow(arrow, path)
+
+
+def write_arrow(table: pa.Table, path: Path) -> None:
+    """Write an Arrow table as zstd-compressed Parquet, or leave no file at all."""
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd", row_group_size=1 << 16)
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file of the pipeline.
+
+    Raises:
+        SchemaError: the file is absent or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SchemaError(f"{path}: no such file; run the stage that writes it first") from None
+    except json.JSONDecodeError as error:
+        raise SchemaError(f"{path}: expected JSON, got {error}") from error
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write `value` as indented JSON with sorted keys, or leave no file at all."""
+    write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write UTF-8 text, or leave no file at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,421 @@
+"""params.yaml as typed, frozen values: validated once, here, before anything runs.
+
+    params = load()
+    params.kcore.k                              # a section
+    params.model("mcln", "beauty_split")        # the model's default with the dataset's over it
+
+pydantic rather than plain dataclasses: it names the full path of a wrong key and what was
+expected. Nothing heavy is imported, since every `snakemake -n` pays for this module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ParamsError
+
+PARAMS_FILE = Path("params.yaml")
+T = TypeVar("T", bound=BaseModel)
+# Names become folders, stage names and wildcards.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A mapping in params.yaml: no unknown keys, no silent conversion, no later change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+# --- sources: where a dataset comes from -------------------------------------------------
+
+
+class SampleSource(Section):
+    """The generator: a raw dump in Amazon's 2018 format, made from the seed."""
+
+    format: Literal["sample"]
+    scale: Positive = 1.0  # 1 is about 600 users and 240 items
+
+
+class AmazonSource(Section):
+    """A category of the Amazon review dumps of 2014 or 2018, by its published name."""
+
+    format: Literal["amazon2014", "amazon2018"]
+    category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    reviews: Literal["5core", "full"] = "5core"  # which of the two published review files
+    metadata: str | None = None  # name of the metadata file, where it is not the published one
+
+
+class TianchiSource(Section):
+    """Tianchi 231506 (Taobao clothes matching); behind a log-in, so from the mirror only."""
+
+    format: Literal["tianchi"]
+
+
+class PublishedSplitSource(Section):
+    """A split published with the MEGCF code, with its token lists."""
+
+    format: Literal["published_split"]
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # amazon-beauty, Art or taobao
+
+
+Source = Annotated[
+    SampleSource | AmazonSource | TianchiSource | PublishedSplitSource,
+    Field(discriminator="format"),
+]
+
+
+# --- features: which extractor reads which field -----------------------------------------
+
+
+class Vgg16(Section):
+    """4096-d activations of VGG16's second fully connected layer."""
+
+    extractor: Literal["vgg16"]
+    field: Literal["image"] = "image"
+    weights: str = "imagenet"  # imagenet, seeded (untrained) or the path of a state dict
+
+
+class Sif(Section):
+    """Smooth inverse frequency sentence embedding over Word2Vec vectors."""
+
+    extractor: Literal["sif"]
+    field: str = "title"  # a text or token-list column of items.parquet
+    weights: str = "trained"  # trained on the dataset's own text, or a KeyedVectors file
+    dim: Count = 300
+    smoothing: Positive = 0.001  # a in a / (a + p(w))
+    window: Count = 5  # words on each side of the centre word
+    epochs: Count = 20  # passes of Word2Vec over the text
+    min_count: Count = 1  # rarer words are left out
+
+
+Feature = Annotated[Vgg16 | Sif, Field(discriminator="extractor")]
+
+
+# --- stages ------------------------------------------------------------------------------
+
+
+class Download(Section):
+    """How patient the download is."""
+
+    retries: Annotated[int, Field(ge=0)]
+    timeout: Positive  # seconds without a byte
+
+
+class Ingest(Section):
+    """What ingest tolerates."""
+
+    max_bad_lines: Annotated[int, Field(ge=0)]
+
+
+class KCore(Section):
+    """Which users and items stay."""
+
+    k: Count
+    require: list[str]  # item fields that must not be empty, such as image
+
+
+class Split(Section):
+    """How interactions are divided."""
+
+    method: Literal["leave_one_out"]
+
+
+class Images(Section):
+    """How pictures are fetched."""
+
+    connections: Count
+    retries: Annotated[int, Field(ge=0)]
+    timeout: Positive  # seconds
+    max_megabytes: Positive  # per picture
+    max_failed: Share  # share of items with a picture that could not be had
+
+
+class Train(Section):
+    """The budget and the rule of choice, the same for every model."""
+
+    epochs: Count
+    batch_size: Count
+    evaluate_every: Count  # epochs
+    patience: Count  # evaluations without a better validation NDCG@10
+    refit: bool
+    select_on: Literal["validation", "test"]
+
+
+class Evaluate(Section):
+    """Cut-offs of the metrics."""
+
+    k: list[Count]
+
+
+class Recommend(Section):
+    """Length of the lists."""
+
+    k: Count
+
+
+class Compare(Section):
+    """Size of the report's gallery."""
+
+    users: Count
+    k: Count
+
+
+# --- models ------------------------------------------------------------------------------
+
+
+class BPRMF(Section):
+    """Matrix factorisation under the BPR loss."""
+
+    dim: Count
+    lr: Positive
+    l2: NonNegative
+
+
+class LightGCN(BPRMF):
+    """Linear graph convolution."""
+
+    layers: Annotated[int, Field(ge=0)]
+
+
+class MCLN(LightGCN):
+    """The paper's model; base and base_vt are settings of it."""
+
+    popularity: NonNegative  # alpha of Eq. 2-3
+    modalities: Literal["all"] | list[Name]  # features that enter; [] leaves Base
+    feature_norm: Literal["none", "unit_mean", "unit_rows"]
+    intra: bool  # e_v + e_t in Eq. 19
+    counterfactual: bool  # the counterfactual layers, e_vt of Eq. 19
+    identity: bool  # e_base among the modalities of X, Eq. 6
+    counterfactual_layers: Count  # M
+    attention: Literal["modality", "batch"]
+    difference: Literal["distributions", "logits"]
+    inference: Literal["self", "permutation"]  # what i* is outside training
+    modality_weight: NonNegative  # lambda_m of Eq. 22
+
+
+ARCHITECTURES: dict[str, type[BPRMF]] = {"bprmf": BPRMF, "lightgcn": LightGCN, "mcln": MCLN}
+
+
+class Params(Section):
+    """The whole file."""
+
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    models: Annotated[list[Name], Field(min_length=1)]
+    modalities: list[Name]
+    seed: Annotated[int, Field(ge=0, lt=1 << 31)]
+    sources: dict[Name, Source]
+    features: dict[Name, dict[Name, Feature]]
+    download: Download
+    ingest: Ingest
+    kcore: KCore
+    split: Split
+    images: Images
+    train: Train
+    evaluate: Evaluate
+    recommend: Recommend
+    compare: Compare
+    # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
+    sections: dict[Name, dict[str, dict[str, Any]]]
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Params:
+        for dataset in self.datasets:
+            self.source(dataset)
+            for model in self.models:
+                self.model(model, dataset)
+        return self
+
+    def source(self, dataset: str) -> Source:
+        """Return the source of `dataset`, or raise ParamsError with the names there are."""
+        if dataset not in self.sources:
+            raise ParamsError(
+                f"params.yaml: datasets: no dataset {dataset!r}; expected one of "
+                f"{sorted(self.sources)}, or add sources.{dataset}"
+            )
+        return self.sources[dataset]
+
+    def dataset_features(self, dataset: str) -> dict[str, Vgg16 | Sif]:
+        """Return `{modality: settings}` of a dataset, in the file's order; may be empty."""
+        return dict(self.features.get(dataset, {}))
+
+    def feature(self, dataset: str, modality: str) -> Vgg16 | Sif:
+        """Return one modality's extractor settings, or raise ParamsError."""
+        features = self.dataset_features(dataset)
+        if modality not in features:
+            raise ParamsError(
+                f"params.yaml: features.{dataset}: no modality {modality!r}; expected one of "
+                f"{sorted(features)}, or add features.{dataset}.{modality}"
+            )
+        return features[modality]
+
+    def architecture(self, model: str) -> str:
+        """Return the registry name behind a model's name: `mcln` for `base`, say."""
+        section = self.sections.get(model)
+        if section is None:
+            names = sorted(set(self.sections))
+            raise ParamsError(
+                f"params.yaml: models: no model {model!r}; expected one of {names}, "
+                f"or add a section {model}"
+            )
+        parent = section.get("default", {}).get("variant_of")
+        if parent is None:
+            return model
+        if parent not in ARCHITECTURES:
+            raise ParamsError(
+                f"params.yaml: {model}.default.variant_of: expected one of "
+                f"{sorted(ARCHITECTURES)}, got {parent!r}"
+            )
+        return parent
+
+    def model(self, model: str, dataset: str) -> BPRMF:
+        """Return a model's settings on a dataset.
+
+        From weak to strong: the parent's default, the parent's dataset, the model's own
+        default, its dataset.
+
+        Raises:
+            ParamsError: no such model, or a value that its architecture does not take.
+        """
+        architecture = self.architecture(model)
+        merged: dict[str, Any] = {}
+        for name in dict.fromkeys([architecture, model]):
+            for layer in ("default", dataset):
+                merged |= self.sections.get(name, {}).get(layer) or {}
+        merged.pop("variant_of", None)
+        where = f"{model}.{dataset} (over {architecture}.default)"
+        settings = _validate(ARCHITECTURES[architecture], merged, where)
+        self._check_modalities(settings, model, dataset)
+        return settings
+
+    def model_modalities(self, model: str, dataset: str) -> list[str]:
+        """Return the modalities whose features this model reads on this dataset."""
+        settings = self.model(model, dataset)
+        if not isinstance(settings, MCLN):
+            return []
+        wanted = settings.modalities
+        return list(self.dataset_features(dataset)) if wanted == "all" else list(wanted)
+
+    def _check_modalities(self, settings: BPRMF, model: str, dataset: str) -> None:
+        if not isinstance(settings, MCLN) or settings.modalities == "all":
+            return
+        for modality in settings.modalities:
+            if modality not in self.dataset_features(dataset):
+                raise ParamsError(
+                    f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
+                    f"features.{dataset}, which has {sorted(self.dataset_features(dataset))}"
+                )
+
+
+def load(path: Path = PARAMS_FILE) -> Params:
+    """Read and check params.yaml.
+
+    Args:
+        path: the file; by default the one in the working directory.
+
+    Returns:
+        The validated parameters.
+
+    Raises:
+        ParamsError: the file is absent, is not YAML, or holds an unknown key, a wrong type or
+            a value out of range; every such key is named in full.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: expected YAML, got {error}") from error
+    if not isinstance(raw, dict):
+        raise ParamsError(f"{path}: expected a mapping, got {type(raw).__name__}")
+    return parse(raw)
+
+
+def parse(raw: dict[str, Any]) -> Params:
+    """Check the content of a params.yaml that is already a mapping; see `load`."""
+    known = {name for name in Params.model_fields if name != "sections"}
+    sections = {key: value for key, value in raw.items() if key not in known}
+    _check_sections(sections, raw)
+    body = {key: value for key, value in raw.items() if key in known}
+    return _validate(Params, body | {"sections": sections}, "")
+
+
+def _check_sections(sections: dict[str, Any], raw: dict[str, Any]) -> None:
+    """Tell a model's section from a key that nobody reads."""
+    layers = {"default", *(raw.get("sources") or {})}
+    for name, section in sections.items():
+        is_model = isinstance(section, dict) and (name in ARCHITECTURES or "default" in section)
+        if not is_model:
+            raise ParamsError(
+                f"params.yaml: {name}: unknown key; expected a stage's section or a model with "
+                f"a `default`. Models are {sorted(ARCHITECTURES)}"
+            )
+        for layer, values in section.items():
+            if layer not in layers:
+                raise ParamsError(
+                    f"params.yaml: {name}.{layer}: expected `default` or a dataset of "
+                    f"`sources`, got {layer!r}"
+                )
+            if not isinstance(values, dict):
+                raise ParamsError(
+                    f"params.yaml: {name}.{layer}: expected a mapping, got {values!r}"
+                )
+        allowed = ARCHITECTURES.get(name)
+        parent = (section.get("default") or {}).get("variant_of")
+        allowed = ARCHITECTURES.get(parent, allowed) if isinstance(parent, str) else allowed
+        if allowed is None:
+            raise ParamsError(
+                f"params.yaml: {name}.default: expected `variant_of` to name one of "
+                f"{sorted(ARCHITECTURES)}, got {parent!r}"
+            )
+        _check_keys(name, section, allowed)
+
+
+def _check_keys(name: str, section: dict[str, Any], allowed: type[BPRMF]) -> None:
+    """Refuse unknown keys in every layer, also of datasets that do not run now."""
+    for layer, values in section.items():
+        for key in values:
+            if key not in allowed.model_fields and key != "variant_of":
+                raise ParamsError(
+                    f"params.yaml: {name}.{layer}.{key}: unknown key; expected one of "
+                    f"{sorted(allowed.model_fields)}"
+                )
+
+
+def _validate(kind: type[T], raw: dict[str, Any], where: str) -> T:
+    """Build `kind`, turning pydantic's findings into one ParamsError with full key names."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ParamsError("\n".join(_explain(error, where))) from None
+
+
+def _explain(error: ValidationError, where: str) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
+        got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+        hint = ""
+        if problem["type"] == "float_type" and _looks_like_a_number(problem["input"]):
+            hint = " (YAML reads 1e-4 as text: write 0.0001)"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"params.yaml: {key}: unknown key")
+            continue
+        message = problem["msg"][0].lower() + problem["msg"][1:]
+        lines.append(f"params.yaml: {key}: {message}{got}{hint}")
+    return lines
+
+
+def _looks_like_a_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str)

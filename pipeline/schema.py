@@ -1,0 +1,105 @@
+"""The tables: what a row is, the columns, their types and units. File names too.
+
+A column is named here once and used by its constant everywhere else.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+USER, ITEM, TIME = "user", "item", "timestamp"
+RATING, PART, RAW_ID = "rating", "part", "raw_id"
+TITLE, DESCRIPTION, IMAGE = "title", "description", "image"
+PRESENT, FEATURE = "present", "feature"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+N_NEGATIVES = 99  # the protocol of the paper's released code: 1 target against 99 others
+
+# data/raw/<dataset>/: the files as published.
+MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
+
+# data/interim/<dataset>/
+REVIEWS_FILE, ITEMS_FILE = "reviews.parquet", "items.parquet"
+# One row per review, in the order of the raw file (order breaks ties between equal times).
+# `part` is filled only by published splits: train, validation or test.
+REVIEWS = {
+    USER: pl.String,
+    ITEM: pl.String,
+    TIME: pl.Int64,  # seconds since 1970, UTC; null where the source has none
+    RATING: pl.Float32,  # stars, 1 to 5; null where the source has none
+    PART: pl.String,
+}
+# One row per item, `raw_id` unique. A source may add columns of its own after these, such as
+# `title_tokens` (list<string>).
+RAW_ITEMS = {
+    RAW_ID: pl.String,
+    TITLE: pl.String,
+    DESCRIPTION: pl.String,
+    IMAGE: pl.String,  # a URL, or a path below data/raw/<dataset>/; null when there is none
+}
+
+# data/processed/<dataset>/
+INTERACTIONS_FILE, USERS_FILE = "interactions.parquet", "users.parquet"
+STATISTICS_FILE, CANDIDATES_FILE = "statistics.json", "candidates.parquet"
+TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "train.parquet", "validation.parquet", "test.parquet"
+# One row per kept (user, item) pair; ids dense from 0; sorted by user, time, raw order.
+INTERACTIONS = {USER: pl.Int32, ITEM: pl.Int32, TIME: pl.Int64}
+USERS = {USER: pl.Int32, RAW_ID: pl.String}
+ITEMS = {ITEM: pl.Int32, **RAW_ITEMS}
+# One row per user and part; `item` is the target, `negatives` never met by the user.
+CANDIDATES = {
+    USER: pl.Int32,
+    PART: pl.String,
+    ITEM: pl.Int32,
+    "negatives": pl.Array(pl.Int32, N_NEGATIVES),
+}
+
+# data/images/<dataset>.parquet: one row per item, ascending.
+IMAGES = {
+    ITEM: pl.Int32,
+    "status": pl.String,  # ok, missing or broken
+    "bytes": pl.Binary,  # the file as fetched; null unless ok
+    "width": pl.Int32,  # pixels
+    "height": pl.Int32,  # pixels
+    "source": pl.String,  # where the bytes came from, or why there are none
+}
+
+# data/features/<dataset>/<modality>.parquet: one row per item, ascending.
+# `feature` is array<float32>[dim]; an absent item is a row of zeros.
+FEATURES = {ITEM: pl.Int32, PRESENT: pl.Boolean}
+
+# results/<dataset>/<model>/
+CHECKPOINT_FILE, HISTORY_FILE = "checkpoint.safetensors", "history.parquet"
+METRICS_FILE, RANKS_FILE = "metrics.json", "ranks.parquet"
+RECOMMENDATIONS_FILE = "recommendations.parquet"
+# One row per evaluation during training. `phase` is select or refit.
+HISTORY = {
+    "phase": pl.String,
+    "epoch": pl.Int32,  # passes over the training pairs, from 1
+    "loss": pl.Float64,  # mean over the epoch's steps
+    "hr@10": pl.Float64,  # sampled, on the part named by `measured_on`; null in a refit
+    "ndcg@10": pl.Float64,
+    "measured_on": pl.String,
+}
+# One row per test user; ranks are 0-based, a tie counts against the target.
+RANKS = {
+    USER: pl.Int32,
+    ITEM: pl.Int32,
+    "rank_sampled": pl.Int32,
+    "rank_full": pl.Int32,
+    "seed": pl.Int64,
+}
+# One row per user and position, best first.
+RECOMMENDATIONS = {
+    USER: pl.Int32,
+    "position": pl.Int32,
+    ITEM: pl.Int32,
+    "raw_item": pl.String,
+    "score": pl.Float32,
+}
+# results/<dataset>/
+COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
+    "comparison.json",
+    "comparison.md",
+    "report.html",
+)
