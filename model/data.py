@@ -1,0 +1,100 @@
+"""What a model is given: who interacted with what, and one batch of training triples.
+
+Shapes: U users, I items, P training pairs, B triples of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Triples of one step, and one uninteracted item for each.
+
+    `positives` are items of the user's training list; `negatives` (j of the BPR loss) and
+    `others` (i* of MCLN) are drawn from outside it, independently. Each is (B,) int64.
+    """
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+    others: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on `device`."""
+        return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+class Interactions:
+    """Training pairs, grouped by user, with fast draws and look-ups.
+
+    Pairs may repeat: a repeat makes the item likelier as a positive, and counts once in the
+    graph and in every test of membership.
+    """
+
+    def __init__(self, users: Tensor, items: Tensor, *, n_users: int, n_items: int) -> None:
+        """Group the pairs.
+
+        Args:
+            users: (P,) int64 in [0, U).
+            items: (P,) int64 in [0, I).
+            n_users: U.
+            n_items: I.
+
+        Raises:
+            ValueError: there is no pair, an id is out of range, or a user has every item (no
+                negative could be drawn).
+        """
+        if not len(users):
+            raise ValueError("expected at least one training pair, got none")
+        if (
+            users.min() < 0
+            or users.max() >= n_users
+            or items.min() < 0
+            or items.max() >= n_items
+        ):
+            raise ValueError(
+                f"expected users in [0, {n_users}) and items in [0, {n_items}), got up to "
+                f"{int(users.max())} and {int(items.max())}"
+            )
+        order = users.argsort(stable=True)
+        self.n_users, self.n_items = n_users, n_items
+        self.users, self.items = users[order], items[order]
+        self.counts = torch.bincount(users, minlength=n_users)  # (U,) with repeats
+        self.starts = self.counts.cumsum(0) - self.counts
+        self.active_users = self.counts.nonzero().squeeze(1)  # users with a training pair
+        self.keys = torch.unique(self.users * n_items + self.items)  # (<= P,) sorted
+        degree = torch.bincount(self.keys // n_items, minlength=n_users)
+        if degree.max() >= n_items:
+            raise ValueError(
+                f"user {int(degree.argmax())} interacted with all {n_items} items: "
+                "no negative can be drawn"
+            )
+
+    def __len__(self) -> int:
+        """Number of pairs P, repeats counted."""
+        return len(self.users)
+
+    @cached_property
+    def unique_pairs(self) -> tuple[Tensor, Tensor]:
+        """Users and items of the distinct pairs, each (<= P,) int64, sorted by both."""
+        return self.keys // self.n_items, self.keys % self.n_items
+
+    def contains(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return which of the pairs are training pairs.
+
+        Args:
+            users: int64, any shape.
+            items: int64, the same shape.
+
+        Returns:
+            bool, the same shape.
+        """
+        wanted = users * self.n_items + items
+        place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
+        return self.keys[place] == wanted

@@ -1,0 +1,178 @@
+"""One training loop for every model: Adam, early stopping on a measure, exact resumption."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from model.data import Interactions
+from model.sampler import user_uniform
+
+
+class LossNotFinite(ArithmeticError):  # noqa: N818 (says what happened)
+    """A loss became NaN or infinite."""
+
+    def __init__(self, epoch: int, step: int, loss: float) -> None:
+        """Remember where."""
+        super().__init__(f"loss is {loss} at epoch {epoch}, step {step}")
+        self.epoch, self.step, self.loss = epoch, step, loss
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement during training."""
+
+    epoch: int  # passes over the training pairs, from 1
+    loss: float  # mean over the steps since the last record
+    hr: float | None  # HR@10 and NDCG@10 on the measured part; None when nothing is measured
+    ndcg: float | None
+
+
+@dataclass
+class Progress:
+    """How far a training is: what has to survive a kill, besides tensors."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best: float = -math.inf
+    records: list[Record] = field(default_factory=list)
+
+
+class Training:
+    """A model on its way: parameters, optimiser, random state and the best so far."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        interactions: Interactions,
+        *,
+        lr: float,
+        batch_size: int,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Set up Adam, whose dense form keeps moving rows that a batch does not touch.
+
+        Args:
+            model: a `Recommender`; moved to `device`.
+            interactions: the training pairs.
+            lr: Adam's step size.
+            batch_size: triples a step.
+            generator: on the CPU, so that draws do not depend on the device.
+            device: where the model learns.
+        """
+        self.model, self.interactions = model.to(device), interactions
+        self.batch_size, self.generator, self.device = batch_size, generator, device
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+        self.progress = Progress()
+        self.best: dict[str, Tensor] = {}
+
+    def run_epoch(self) -> float:
+        """Take the steps of one epoch and return their mean loss.
+
+        Raises:
+            LossNotFinite: at the end of the epoch in which a loss left the numbers.
+        """
+        self.model.train()
+        losses = []
+        for batch in user_uniform(self.interactions, self.batch_size, self.generator):
+            loss = self.model.loss(batch.to(self.device))  # type: ignore[operator]
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            losses.append(loss.detach())
+        self.progress.epoch += 1
+        values = torch.stack(losses).double().cpu()  # once an epoch: a look waits for the GPU
+        if not values.isfinite().all():
+            step = int((~values.isfinite()).nonzero()[0])
+            raise LossNotFinite(self.progress.epoch, step, float(values[step]))
+        return float(values.mean())
+
+    def keep(self) -> None:
+        """Remember the present parameters as the best."""
+        self.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that `restore` needs, as named tensors (for safetensors)."""
+        state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        state |= {f"best.{k}": v for k, v in self.best.items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            state |= {f"adam.{index}.{k}": v for k, v in moments.items()}
+        state["generator"] = self.generator.get_state()
+        return {k: v.detach().cpu().contiguous() for k, v in state.items()}
+
+    def restore(self, tensors: dict[str, Tensor], progress: Progress) -> None:
+        """Go back to a state given by `tensors`, bit by bit."""
+        self.model.load_state_dict(_below(tensors, "model."))
+        self.best = _below(tensors, "best.")
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(tensors, "adam.").items():
+            index, name = key.split(".", 1)
+            moments.setdefault(int(index), {})[name] = value
+        state = self.optimiser.state_dict()
+        self.optimiser.load_state_dict(state | {"state": moments})
+        self.generator.set_state(tensors["generator"])
+        self.progress = progress
+
+
+def fit(
+    training: Training,
+    *,
+    epochs: int,
+    evaluate_every: int,
+    patience: int,
+    measure: Callable[[nn.Module], tuple[float, float]] | None,
+) -> Iterator[Record]:
+    """Train until `epochs`, or until `patience` measurements in a row brought nothing better.
+
+    Args:
+        training: changed in place; afterwards `training.best` holds the best parameters (the
+            last ones without a measure).
+        epochs: at most.
+        evaluate_every: epochs between records.
+        patience: records without a better NDCG after which it stops.
+        measure: from the model in evaluation mode to (HR@10, NDCG@10); None to run through.
+
+    Yields:
+        A record every `evaluate_every` epochs and after the last one, when the state is fit
+        to be saved. A training that was restored goes on behind its last record.
+
+    Raises:
+        LossNotFinite: a loss left the numbers.
+    """
+    progress = training.progress
+    losses: list[float] = []
+    while progress.epoch < epochs and not _exhausted(progress, evaluate_every * patience):
+        losses.append(training.run_epoch())
+        if progress.epoch % evaluate_every and progress.epoch < epochs:
+            continue
+        hr, ndcg = _measured(training.model, measure)
+        record = Record(progress.epoch, sum(losses) / len(losses), hr, ndcg)
+        progress.records.append(record)
+        losses.clear()
+        if ndcg is None or ndcg > progress.best:
+            progress.best, progress.best_epoch = ndcg or 0.0, progress.epoch
+            training.keep()
+        yield record
+
+
+def _exhausted(progress: Progress, epochs: int) -> bool:
+    return progress.best_epoch > 0 and progress.epoch - progress.best_epoch >= epochs
+
+
+def _measured(
+    model: nn.Module, measure: Callable[[nn.Module], tuple[float, float]] | None
+) -> tuple[float | None, float | None]:
+    if measure is None:
+        return None, None
+    model.eval()
+    with torch.inference_mode():
+        return measure(model)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

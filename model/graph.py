@@ -1,0 +1,116 @@
+"""The user-item graph: normalised adjacency, and its product with embeddings.
+
+Shapes: U users, I items, N = U + I nodes (users first), D dimensions.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from model.data import Interactions
+
+
+class Graph(nn.Module):
+    """A sparse N x N matrix that multiplies embeddings, with its transpose for gradients.
+
+    The transpose is kept because the popularity-aware matrix is not symmetric; CSR because it
+    multiplies several times faster than COO.
+    """
+
+    matrix: Tensor
+    transposed: Tensor
+
+    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, size: int) -> None:
+        """Store the matrix.
+
+        Args:
+            rows: (E,) int64 receiving nodes.
+            columns: (E,) int64 neighbours.
+            values: (E,) float32.
+            size: N.
+        """
+        super().__init__()
+        self.register_buffer("matrix", _csr(rows, columns, values, size), persistent=False)
+        self.register_buffer("transposed", _csr(columns, rows, values, size), persistent=False)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return the product with (N, D) embeddings, (N, D)."""
+        return _Product.apply(embeddings, self.matrix, self.transposed)
+
+
+class _Product(torch.autograd.Function):
+    """matrix @ x, whose gradient in x is the transpose times the gradient."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.transposed = transposed
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return ctx.transposed @ gradient.contiguous(), None, None
+
+
+def symmetric(interactions: Interactions) -> Graph:
+    """Return D^-1/2 A D^-1/2 without self loops, the matrix of LightGCN (its Eq. 8).
+
+    Nodes without a neighbour get a row of zeros.
+    """
+    return _normalised(interactions, popularity=0.0, self_loops=False)
+
+
+def popularity_aware(interactions: Interactions, popularity: float) -> Graph:
+    """Return D~^-1/2 A~ D~^-(1/2 - alpha) with A~ = A + 1, MCLN Eq. 2-3 (from JMP-GCF).
+
+    Row i receives from neighbour j with weight deg(i)^-1/2 deg(j)^-(1/2 - alpha): alpha > 0
+    strengthens popular neighbours. The "U" in the index set of Eq. 2 is the self loop.
+
+    Args:
+        interactions: the training pairs; repeats count once.
+        popularity: alpha >= 0; 0 is the GCN norm with self loops.
+    """
+    return _normalised(interactions, popularity=popularity, self_loops=True)
+
+
+def layer_mean(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
+    """Return the mean over l = 0..L of the graph applied l times (MCLN Eq. 4-5).
+
+    Args:
+        graph: N x N.
+        embeddings: (N, D), layer 0.
+        layers: L >= 0.
+
+    Returns:
+        (N, D).
+    """
+    total = layer = embeddings
+    for _ in range(layers):
+        layer = graph(layer)
+        total = total + layer
+    return total / (layers + 1)
+
+
+def _normalised(interactions: Interactions, popularity: float, self_loops: bool) -> Graph:
+    users, items = interactions.unique_pairs
+    size = interactions.n_users + interactions.n_items
+    items = items + interactions.n_users
+    rows, columns = torch.cat([users, items]), torch.cat([items, users])
+    if self_loops:
+        nodes = torch.arange(size)
+        rows, columns = torch.cat([rows, nodes]), torch.cat([columns, nodes])
+    degree = torch.bincount(rows, minlength=size).double()
+    values = degree[rows] ** -0.5 * degree[columns] ** -(0.5 - popularity)
+    return Graph(rows, columns, values.float(), size)
+
+
+def _csr(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
+    coo = torch.sparse_coo_tensor(
+        torch.stack([rows, columns]), values, (size, size), check_invariants=True
+    )
+    with warnings.catch_warnings():
+        # torch announces on every first use that CSR is in beta.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        return coo.coalesce().to_sparse_csr()

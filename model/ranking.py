@@ -1,0 +1,103 @@
+"""Ranking of held-out items, sampled and full in one pass, and top-K lists.
+
+Shapes: U users to rank, B users of a block, I items, C candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from model.data import Interactions
+from model.metrics import rank_of_target
+
+# Scores held at once, in numbers: 64 MiB of float32 whatever the catalogue's size.
+BLOCK = 1 << 24
+
+
+class Scorer(Protocol):
+    """Maps (B,) users to (B, I) scores of all items; made once per evaluation."""
+
+    def __call__(self, users: Tensor) -> Tensor:
+        """Return the scores."""
+        ...
+
+
+def inner_product(users: Tensor, items: Tensor) -> Scorer:
+    """Return the scorer of a model whose score is a product of two vectors.
+
+    Args:
+        users: (all users, D).
+        items: (I, D).
+    """
+
+    def score(rows: Tensor) -> Tensor:
+        return users[rows] @ items.T
+
+    return score
+
+
+def ranks(
+    scorer: Scorer, users: Tensor, targets: Tensor, negatives: Tensor, known: Interactions
+) -> tuple[Tensor, Tensor]:
+    """Rank each user's target among its negatives, and among all items.
+
+    Args:
+        scorer: the model's scores.
+        users: (U,) int64.
+        targets: (U,) int64, one held-out item each.
+        negatives: (U, C) int64, the fixed candidates.
+        known: pairs left out of the full ranking: training items, and validation items when
+            testing. The target itself is never left out (Art's published split has targets
+            that recur in train).
+
+    Returns:
+        Ranks among the 1 + C candidates, and among all items not in `known`: (U,) int64 each,
+        0-based, ties against the target.
+
+    Raises:
+        ValueError: a score is not a number.
+    """
+    sampled, full = [], []
+    candidates = torch.cat([targets[:, None], negatives], dim=1)
+    for rows in torch.arange(len(users)).split(max(1, BLOCK // known.n_items)):
+        scores = scorer(users[rows]).cpu()
+        sampled.append(rank_of_target(scores.gather(1, candidates[rows])))
+        target_scores = scores.gather(1, targets[rows, None])
+        _hide(scores, users[rows], known)
+        scores.scatter_(1, targets[rows, None], float("-inf"))  # it does not beat itself
+        full.append(rank_of_target(torch.cat([target_scores, scores], dim=1)))
+    return torch.cat(sampled), torch.cat(full)
+
+
+def top_k(
+    scorer: Scorer, users: Tensor, known: Interactions, k: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield each user's best k items that are not in `known`, block by block.
+
+    Args:
+        scorer: the model's scores.
+        users: (U,) int64.
+        known: pairs that are not recommended again.
+        k: length of the lists, at most I.
+
+    Yields:
+        Users (B,), items (B, k) int64 and scores (B, k) float32, best first. A user who knows
+        more than I - k items gets scores of -inf at the end of the list.
+    """
+    for block in users.split(max(1, BLOCK // known.n_items)):
+        scores = scorer(block).cpu()
+        _hide(scores, block, known)
+        best = scores.topk(min(k, known.n_items), dim=1)
+        yield block, best.indices, best.values
+
+
+def _hide(scores: Tensor, users: Tensor, known: Interactions) -> None:
+    """Set the scores of known items to -inf, in place."""
+    counts = known.counts[users]
+    rows = torch.repeat_interleave(torch.arange(len(users)), counts)
+    within = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+    scores[rows, known.items[known.starts[users][rows] + within]] = float("-inf")

@@ -1,0 +1,70 @@
+"""Draws of training triples, the same way for every model that learns from pairs of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from model.data import Batch, Interactions
+
+
+def user_uniform(
+    interactions: Interactions, batch_size: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Yield the batches of one epoch: distinct users, one positive and one negative each.
+
+    The scheme of the MCLN authors' code (load_data.py) and of NGCF before it. Since HR and
+    NDCG are means over users, it is not the same as shuffling the pairs.
+
+    Args:
+        interactions: the training pairs.
+        batch_size: triples a batch; no more than there are users with a pair.
+        generator: on the CPU.
+
+    Yields:
+        P // batch_size + 1 batches.
+    """
+    size = min(batch_size, len(interactions.active_users))
+    for _ in range(len(interactions) // batch_size + 1):
+        users = _choose_users(interactions, size, generator)
+        yield Batch(
+            users,
+            _positives(interactions, users, generator),
+            uninteracted(interactions, users, generator),
+            uninteracted(interactions, users, generator),
+        )
+
+
+def uninteracted(
+    interactions: Interactions, users: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Draw one item for each user, uniformly from outside the user's training list.
+
+    Args:
+        interactions: the training pairs.
+        users: (B,) int64.
+        generator: on the CPU.
+
+    Returns:
+        (B,) int64 items.
+    """
+    items = torch.randint(interactions.n_items, users.shape, generator=generator)
+    while True:
+        hits = interactions.contains(users, items).nonzero().squeeze(1)
+        if not len(hits):
+            return items
+        items[hits] = torch.randint(interactions.n_items, hits.shape, generator=generator)
+
+
+def _choose_users(interactions: Interactions, size: int, generator: torch.Generator) -> Tensor:
+    order = torch.randperm(len(interactions.active_users), generator=generator)
+    return interactions.active_users[order[:size]]
+
+
+def _positives(interactions: Interactions, users: Tensor, generator: torch.Generator) -> Tensor:
+    counts = interactions.counts[users]
+    # float64: float32 would round up to the count for users with very long lists.
+    share = torch.rand(users.shape, generator=generator, dtype=torch.float64)
+    return interactions.items[interactions.starts[users] + (share * counts).long()]

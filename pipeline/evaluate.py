@@ -1,0 +1,105 @@
+r"""Stage `evaluate`: rank each user's test item, among 100 candidates and among all items.
+
+    checkpoint, data/processed/D, data/features/D -> results/D/M/{metrics.json,ranks.parquet}
+
+Both protocols come from one pass over the scores. Sampled: the target against its 99 fixed
+negatives. Full: against every item that the user has neither in train nor in validation. A tie
+counts against the target. This is the only stage that opens the test file.
+
+    python -m pipeline.evaluate sample mcln data/processed/sample data/features/sample \
+        results/sample/mcln
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from model.metrics import at_cutoffs
+from model.ranking import ranks
+from pipeline import learning, params
+from pipeline.command import run
+from pipeline.errors import SchemaError
+from pipeline.io import read_parquet, write_json, write_parquet
+from pipeline.schema import (
+    INTERACTIONS,
+    ITEM,
+    METRICS_FILE,
+    N_NEGATIVES,
+    RANKS,
+    RANKS_FILE,
+    TEST,
+    TEST_FILE,
+    USER,
+)
+
+log = logging.getLogger("evaluate")
+
+
+def metrics(
+    sampled: Tensor, full: Tensor, facts: dict[str, Any], cutoffs: list[int], n_items: int
+) -> dict[str, Any]:
+    """Return the content of metrics.json.
+
+    Args:
+        sampled: (U,) ranks among the candidates.
+        full: (U,) ranks among all items.
+        facts: of the checkpoint.
+        cutoffs: the ks of HR@k and NDCG@k.
+        n_items: I.
+    """
+    return {
+        "dataset": facts["dataset"],
+        "model": facts["model"],
+        "architecture": facts["architecture"],
+        "seeds": [facts["seed"]],
+        "selected_on": facts["selected_on"],
+        "optimistic": facts["selected_on"].startswith(TEST),
+        "refit": facts["refit"],
+        "trained_on": facts["trained_on"],
+        "epoch": facts["epoch"],
+        "settings": facts["settings"],
+        "budget": facts["budget"],
+        "n_users": len(sampled),
+        "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": N_NEGATIVES + 1},
+        "full": at_cutoffs(full, cutoffs) | {"candidates": n_items},
+    }
+
+
+def _check_targets(test: pl.DataFrame, users: Tensor, targets: Tensor) -> None:
+    same = test[USER].to_list() == users.tolist() and test[ITEM].to_list() == targets.tolist()
+    if not same:
+        raise SchemaError(
+            f"{TEST_FILE}: its users and items are not those of the candidates; run the stage "
+            "split again"
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, rank, write."""
+    arguments = learning.arguments("evaluate", __doc__, argv)
+    settings = params.load()
+    dataset = learning.Dataset(arguments.processed)
+    model, facts = learning.restored(settings, arguments, dataset)
+    users, targets, negatives = dataset.candidates(TEST)
+    _check_targets(read_parquet(arguments.processed / TEST_FILE, INTERACTIONS), users, targets)
+    with torch.inference_mode():
+        known = dataset.pairs(validation=True)
+        sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
+
+    table = metrics(sampled, full, facts, settings.evaluate.k, dataset.n_items)
+    log.info("%s %s: %s", arguments.dataset, arguments.model, table["sampled"])
+    columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
+    rows = pl.DataFrame(
+        {name: column.numpy() for name, column in zip(RANKS, columns, strict=True)}
+    )
+    write_parquet(rows.cast(dict(RANKS)), arguments.results / RANKS_FILE)
+    write_json(table, arguments.results / METRICS_FILE)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,225 @@
+"""Stage `kcore`: keep users and items with at least k interactions each.
+
+    data/interim/D/{reviews,items}.parquet
+        -> data/processed/D/{interactions,users,items}.parquet, statistics.json
+
+Repeated (user, item) pairs are dropped first, keeping the earliest. Dropping a user can push
+an item below k, so the filters repeat until neither removes a row: real dumps take 3 to 13
+rounds. Ids become dense integers from 0, in the order of the raw ids. Items that lack a field
+named in `kcore.require` are dropped before everything else.
+
+A published split is taken as it is: its ids stay, nothing is filtered.
+
+    python -m pipeline.kcore sample data/interim/sample data/processed/sample
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline import params
+from pipeline.command import parser, run
+from pipeline.errors import ParamsError, RawDataError
+from pipeline.io import read_parquet, write_json, write_parquet
+from pipeline.schema import (
+    INTERACTIONS,
+    INTERACTIONS_FILE,
+    ITEM,
+    ITEMS_FILE,
+    PART,
+    RAW_ID,
+    RAW_ITEMS,
+    REVIEWS,
+    REVIEWS_FILE,
+    STATISTICS_FILE,
+    TEST,
+    TIME,
+    TRAIN,
+    USER,
+    USERS,
+    USERS_FILE,
+)
+
+log = logging.getLogger("kcore")
+Rounds = list[dict[str, Any]]
+ORDER = "order"  # place in the raw file, which breaks ties between equal times
+
+
+def k_core(interactions: pl.DataFrame, k: int) -> tuple[pl.DataFrame, Rounds]:
+    """Return the largest subset in which every user and every item has >= k rows.
+
+    Args:
+        interactions: one row per (user, item) pair.
+        k: minimum number of rows per user and per item.
+
+    Returns:
+        The kept rows in their original order (none when there is no k-core), and the counts
+        before the first round and after each.
+    """
+    rounds = [_counts(interactions)]
+    while True:
+        kept = interactions.filter((pl.len().over(USER) >= k) & (pl.len().over(ITEM) >= k))
+        if kept.height == interactions.height:
+            return kept, rounds
+        rounds.append(_counts(kept))
+        interactions = kept
+
+
+def distinct_pairs(reviews: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per (user, item): the earliest, the first in the file among equals."""
+    return (
+        reviews.with_row_index(ORDER)
+        .sort(TIME, ORDER, nulls_last=True)
+        .unique([USER, ITEM], keep="first", maintain_order=True)
+        .sort(ORDER)
+    )
+
+
+def filtered(
+    reviews: pl.DataFrame, items: pl.DataFrame, k: int, require: list[str]
+) -> tuple[pl.DataFrame, Rounds]:
+    """Apply `require`, drop repeats, and keep the k-core.
+
+    Args:
+        reviews: schema.REVIEWS.
+        items: schema.RAW_ITEMS.
+        k: see `k_core`.
+        require: columns of `items` that must not be empty.
+
+    Returns:
+        The k-core with its raw ids, and the counts of each step.
+
+    Raises:
+        ParamsError: `require` names a column that there is not.
+        RawDataError: the core is empty; the message has the counts of each round.
+    """
+    usable = items.filter(_filled(items, field) for field in require)
+    pairs = distinct_pairs(reviews.join(usable, left_on=ITEM, right_on=RAW_ID, how="semi"))
+    core, rounds = k_core(pairs, k)
+    if core.is_empty():
+        steps = "; ".join(
+            f"round {n}: {r['users']} users, {r['items']} items, {r['interactions']} pairs"
+            for n, r in enumerate(rounds)
+        )
+        raise RawDataError(
+            f"kcore: the {k}-core is empty ({steps}). Use more of the dump, or lower kcore.k"
+        )
+    return core, rounds
+
+
+def numbered(
+    rows: pl.DataFrame, items: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Give users and items dense ids, in the order of their raw ids.
+
+    Args:
+        rows: raw ids in `user` and `item`, the raw order in `order`.
+        items: schema.RAW_ITEMS, of at least the items in `rows`.
+
+    Returns:
+        schema.INTERACTIONS sorted by user, time and raw order; schema.USERS; schema.ITEMS.
+    """
+    users = _dense(rows.select(pl.col(USER).alias(RAW_ID)).unique(), USER)
+    kept = _dense(items.join(rows, left_on=RAW_ID, right_on=ITEM, how="semi"), ITEM)
+    raw_user, raw_item = pl.col(USER).alias("raw_user"), pl.col(ITEM).alias("raw_item")
+    dense = (
+        rows.select(raw_user, raw_item, TIME, ORDER)
+        .join(users.rename({RAW_ID: "raw_user"}), on="raw_user")
+        .join(kept.select(ITEM, raw_item=RAW_ID), on="raw_item")
+        .sort(USER, TIME, ORDER, nulls_last=True)
+    )
+    return dense.select(list(INTERACTIONS)), users.select(list(USERS)), kept
+
+
+def as_published(
+    reviews: pl.DataFrame, items: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return the tables of `numbered` for a published split, whose ids are dense already.
+
+    Its interactions are the rows of train (which holds the validation items) and test, repeats
+    included; that is how Table 1 of the paper counts.
+    """
+    rows = (
+        reviews.with_row_index(ORDER)
+        .filter(pl.col(PART).is_in([TRAIN, TEST]))
+        .with_columns(pl.col(USER, ITEM).cast(pl.Int32))
+        .sort(USER, ORDER)
+    )
+    n_users = int(rows.select(pl.col(USER).max()).item()) + 1
+    users = pl.DataFrame({USER: pl.Series(range(n_users), dtype=pl.Int32)})
+    users = users.with_columns(pl.col(USER).cast(pl.String).alias(RAW_ID))
+    numbers = items.with_columns(pl.col(RAW_ID).cast(pl.Int32).alias(ITEM)).sort(ITEM)
+    return rows.select(list(INTERACTIONS)), users, numbers.select(ITEM, pl.exclude(ITEM))
+
+
+def statistics(interactions: pl.DataFrame, n_items: int, rounds: Rounds) -> dict[str, Any]:
+    """Return Table 1's columns of the paper, and the counts of each filter round."""
+    n_users = interactions[USER].n_unique()
+    rows = interactions.height
+    return {
+        "users": n_users,
+        "items": n_items,
+        "interactions": rows,
+        "distinct_pairs": interactions.select(USER, ITEM).n_unique(),
+        "density": rows / (n_users * n_items),
+        "rounds": rounds,
+    }
+
+
+def _dense(table: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Number the rows of `table` from 0 in the order of `raw_id`, in a first column."""
+    return table.sort(RAW_ID).with_row_index(column).with_columns(pl.col(column).cast(pl.Int32))
+
+
+def _filled(items: pl.DataFrame, field: str) -> pl.Expr:
+    if field not in items.columns:
+        raise ParamsError(
+            f"params.yaml: kcore.require: no item field {field!r}; expected some of "
+            f"{items.columns}"
+        )
+    column = pl.col(field)
+    if isinstance(items.schema[field], pl.List):
+        return column.list.len().fill_null(0) > 0
+    return column.cast(pl.String).str.strip_chars().fill_null("") != ""
+
+
+def _counts(rows: pl.DataFrame) -> dict[str, Any]:
+    return {
+        "users": rows[USER].n_unique(),
+        "items": rows[ITEM].n_unique(),
+        "interactions": rows.height,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, filter, number, write."""
+    arguments = parser("kcore", __doc__)
+    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
+    arguments.add_argument("interim", type=Path, help="folder of reviews and items")
+    arguments.add_argument("processed", type=Path, help="folder to write to")
+    args = arguments.parse_args(argv)
+    settings = params.load()
+
+    reviews = read_parquet(args.interim / REVIEWS_FILE, REVIEWS)
+    raw_items = read_parquet(args.interim / ITEMS_FILE, RAW_ITEMS)
+    if settings.source(args.dataset).format == "published_split":
+        rounds: Rounds = []
+        interactions, users, items = as_published(reviews, raw_items)
+    else:
+        rules = settings.kcore
+        core, rounds = filtered(reviews, raw_items, rules.k, rules.require)
+        interactions, users, items = numbered(core, raw_items)
+    table = statistics(interactions, items.height, rounds)
+    log.info("%s: %s", args.dataset, {k: v for k, v in table.items() if k != "rounds"})
+    write_parquet(interactions, args.processed / INTERACTIONS_FILE)
+    write_parquet(users, args.processed / USERS_FILE)
+    write_parquet(items, args.processed / ITEMS_FILE)
+    write_json(table, args.processed / STATISTICS_FILE)
+
+
+if __name__ == "__main__":
+    run(main)

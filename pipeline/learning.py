@@ -1,0 +1,197 @@
+"""What train, evaluate and recommend share: tables to tensors, the model, the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import model as models
+from model import Interactions
+from pipeline import params
+from pipeline.command import parser
+from pipeline.errors import SchemaError
+from pipeline.feature_table import read_features
+from pipeline.io import read_parquet, replacing
+from pipeline.schema import (
+    CANDIDATES,
+    CANDIDATES_FILE,
+    CHECKPOINT_FILE,
+    INTERACTIONS,
+    ITEM,
+    ITEMS,
+    ITEMS_FILE,
+    PART,
+    TRAIN_FILE,
+    USER,
+    USERS,
+    USERS_FILE,
+    VALIDATION_FILE,
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The command line of train, evaluate and recommend."""
+
+    dataset: str
+    model: str
+    processed: Path
+    features: Path
+    results: Path
+    device: str
+
+
+class Dataset:
+    """The processed tables of a dataset that training may see."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read train, validation and the numbers of users and items; not test."""
+        self.folder = folder
+        self.n_users = read_parquet(folder / USERS_FILE, USERS).height
+        self.n_items = read_parquet(folder / ITEMS_FILE, ITEMS).height
+        self.train = read_parquet(folder / TRAIN_FILE, INTERACTIONS).select(USER, ITEM)
+        self.validation = read_parquet(folder / VALIDATION_FILE, INTERACTIONS).select(
+            USER, ITEM
+        )
+
+    def pairs(self, *, validation: bool) -> Interactions:
+        """Return the training pairs, with or without the validation items.
+
+        A published split lists its validation items in train as well: without them means
+        without every copy of such a pair.
+        """
+        held_out = self.train.join(self.validation, on=[USER, ITEM], how="anti")
+        if not validation:
+            return self._interactions(held_out)
+        if held_out.height < self.train.height:
+            return self._interactions(self.train)
+        return self._interactions(pl.concat([self.train, self.validation]))
+
+    def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Return users (U,), targets (U,) and negatives (U, 99) of a part, int64."""
+        table = read_parquet(self.folder / CANDIDATES_FILE, CANDIDATES)
+        rows = table.filter(pl.col(PART) == part)
+        if rows.is_empty():
+            raise SchemaError(f"{self.folder / CANDIDATES_FILE}: no rows of part {part!r}")
+        return tensor(rows[USER]), tensor(rows[ITEM]), tensor(rows["negatives"])
+
+    def _interactions(self, rows: pl.DataFrame) -> Interactions:
+        return Interactions(
+            tensor(rows[USER]), tensor(rows[ITEM]), n_users=self.n_users, n_items=self.n_items
+        )
+
+
+def tensor(column: pl.Series) -> Tensor:
+    """Return an integer column as int64, (n,) or (n, width)."""
+    return torch.from_numpy(column.to_numpy().astype("int64"))
+
+
+def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str, Tensor]:
+    """Return `{modality: (I, width) float32}` in the given order.
+
+    Raises:
+        SchemaError: a file is absent or has not one row per item.
+    """
+    features = {}
+    for modality in modalities:
+        path = folder / f"{modality}.parquet"
+        _, feature, _ = read_features(path)
+        if len(feature) != n_items:
+            raise SchemaError(
+                f"{path}: expected {n_items} rows, one per item, got {len(feature)}"
+            )
+        features[modality] = torch.from_numpy(feature)
+    return features
+
+
+def build(
+    settings: params.Params,
+    dataset: str,
+    model: str,
+    interactions: Interactions,
+    features: dict[str, Tensor],
+    generator: torch.Generator,
+) -> nn.Module:
+    """Return a freshly initialised model with its settings on the dataset."""
+    values = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"})
+    return models.build(
+        settings.architecture(model), interactions, features, generator=generator, **values
+    )
+
+
+def save_checkpoint(tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:
+    """Write parameters and facts (epoch, seed, what it was trained on) as safetensors."""
+    # One metadata entry: safetensors does not keep the order of several.
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata={"facts": json.dumps(facts, sort_keys=True)})
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what `save_checkpoint` wrote.
+
+    Raises:
+        SchemaError: the file is absent.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such checkpoint; run the stage train first")
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(file.metadata()["facts"])
+
+
+def restored(
+    settings: params.Params, arguments: Arguments, dataset: Dataset
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the trained model in evaluation mode, and the checkpoint's facts."""
+    tensors, facts = read_checkpoint(arguments.results / CHECKPOINT_FILE)
+    names = arguments.dataset, arguments.model
+    modalities = settings.model_modalities(arguments.model, arguments.dataset)
+    features = load_features(arguments.features, modalities, dataset.n_items)
+    pairs = dataset.pairs(validation=facts["trained_on"] == "train and validation")
+    generator = torch.Generator().manual_seed(settings.seed)
+    model = build(settings, *names, pairs, features, generator)
+    model.load_state_dict(tensors)
+    return model.to(choose_device(arguments.device)).eval(), facts
+
+
+def arguments(stage: str, documentation: str | None, argv: list[str] | None) -> Arguments:
+    """Read the command line of a stage about one model, and fix the number of threads."""
+    parse = parser(stage, documentation)
+    parse.add_argument("dataset", help="a name under `sources` in params.yaml")
+    parse.add_argument("model", help="a model's section in params.yaml")
+    parse.add_argument("processed", type=Path, help="folder of the processed tables")
+    parse.add_argument("features", type=Path, help="folder of the features")
+    parse.add_argument("results", type=Path, help="folder of the model's results")
+    parse.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parse.add_argument("--threads", type=int, help="CPU threads; default: all there are")
+    args = parse.parse_args(argv)
+    use_threads(args.threads)
+    del args.threads
+    return Arguments(**vars(args))
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def use_threads(count: int | None) -> None:
+    """Fix the number of CPU threads, so that bytes do not depend on who started the job.
+
+    Snakemake sets OMP_NUM_THREADS to a rule's threads and DVC sets nothing.
+    """
+    torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+    torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,82 @@
+r"""Stage `recommend`: each user's best items, leaving out what the user has already.
+
+    checkpoint, data/processed/D, data/features/D -> results/D/M/recommendations.parquet
+
+Items of train and validation are left out; the held-out test item is not, so that the lists
+can be looked at beside it. Lists have `recommend.k` items, fewer for a user who has almost
+everything.
+
+    python -m pipeline.recommend sample mcln data/processed/sample data/features/sample \
+        results/sample/mcln
+"""
+
+from __future__ import annotations
+
+import logging
+
+import polars as pl
+import torch
+
+from model import Interactions
+from model.ranking import Scorer, top_k
+from pipeline import learning, params
+from pipeline.command import run
+from pipeline.io import read_parquet, write_parquet
+from pipeline.schema import (
+    ITEM,
+    ITEMS,
+    ITEMS_FILE,
+    RAW_ID,
+    RECOMMENDATIONS,
+    RECOMMENDATIONS_FILE,
+    USER,
+)
+
+log = logging.getLogger("recommend")
+
+
+def recommendations(
+    scorer: Scorer, known: Interactions, k: int, raw_ids: pl.DataFrame
+) -> pl.DataFrame:
+    """Return every user's list.
+
+    Args:
+        scorer: the model's scores.
+        known: pairs that are not recommended again.
+        k: length of the lists.
+        raw_ids: `item` and `raw_id`.
+
+    Returns:
+        schema.RECOMMENDATIONS, sorted by user and position.
+    """
+    blocks = []
+    for users, items, scores in top_k(scorer, torch.arange(known.n_users), known, k):
+        width = items.shape[1]
+        block = {
+            USER: users.repeat_interleave(width).numpy(),
+            "position": torch.arange(width).repeat(len(users)).numpy(),
+            ITEM: items.flatten().numpy(),
+            "score": scores.flatten().numpy(),
+        }
+        blocks.append(pl.DataFrame(block).filter(pl.col("score").is_finite()))
+    rows = pl.concat(blocks).with_columns(pl.col(ITEM).cast(pl.Int32))
+    named = rows.join(raw_ids.rename({RAW_ID: "raw_item"}), on=ITEM, maintain_order="left")
+    return named.select(list(RECOMMENDATIONS)).cast(dict(RECOMMENDATIONS))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, rank, write."""
+    arguments = learning.arguments("recommend", __doc__, argv)
+    settings = params.load()
+    dataset = learning.Dataset(arguments.processed)
+    model, _ = learning.restored(settings, arguments, dataset)
+    raw_ids = read_parquet(arguments.processed / ITEMS_FILE, ITEMS).select(ITEM, RAW_ID)
+    with torch.inference_mode():
+        known = dataset.pairs(validation=True)
+        lists = recommendations(model.scorer(), known, settings.recommend.k, raw_ids)  # type: ignore[operator]
+    log.info("%s %s: %d rows", arguments.dataset, arguments.model, lists.height)
+    write_parquet(lists, arguments.results / RECOMMENDATIONS_FILE)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,98 @@
+"""Stage `settings`: what each job takes from params.yaml, in a file of its own.
+
+    params.yaml -> data/settings/STAGE/D.json, STAGE/D/F.json, STAGE/D/M.json
+
+A file is rewritten only when its content changed. Both engines use them as inputs, so that an
+edit of params.yaml re-runs the jobs it concerns and no others, even where an engine kept no
+record of earlier params. Model settings are resolved (default, dataset, variant).
+
+    python -m pipeline.settings data/settings
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline import params
+from pipeline.command import parser, run
+from pipeline.io import write_text
+
+SETTINGS_FOLDER = Path("data/settings")
+
+
+def slices(settings: params.Params) -> dict[str, Any]:
+    """Return `{"stage/dataset[/modality or model]": what the job depends on}`."""
+    found: dict[str, Any] = {}
+    for dataset in settings.datasets:
+        source = settings.source(dataset)
+        features = settings.dataset_features(dataset)
+        reads_images = any(feature.field == "image" for feature in features.values())
+        found |= {
+            f"download/{dataset}": [source, settings.seed],
+            f"ingest/{dataset}": [source, settings.ingest],
+            f"kcore/{dataset}": [source.format, settings.kcore],
+            f"split/{dataset}": [source.format, settings.split, settings.seed],
+            f"images/{dataset}": [settings.images, reads_images],
+            f"compare/{dataset}": [settings.compare, settings.models, settings.evaluate],
+        }
+        for modality in dict.fromkeys([*settings.modalities, *features]):
+            found[f"features/{dataset}/{modality}"] = [features.get(modality), settings.seed]
+        for model in settings.models:
+            found |= _model_slices(settings, dataset, model)
+    return found
+
+
+def _model_slices(settings: params.Params, dataset: str, model: str) -> dict[str, Any]:
+    own = [
+        settings.architecture(model),
+        settings.model(model, dataset),
+        settings.model_modalities(model, dataset),
+        settings.seed,
+    ]
+    return {
+        f"train/{dataset}/{model}": [*own, settings.train],
+        f"evaluate/{dataset}/{model}": [*own, settings.evaluate],
+        f"recommend/{dataset}/{model}": [*own, settings.recommend],
+    }
+
+
+def write(settings: params.Params, folder: Path) -> None:
+    """Bring the files below `folder` up to date: touch what changed, remove what is not named.
+
+    Args:
+        settings: the validated parameters.
+        folder: where the files lie.
+    """
+    wanted = {folder / f"{name}.json": _text(value) for name, value in slices(settings).items()}
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(text, path)
+    for path in folder.rglob("*.json"):
+        if path not in wanted:
+            path.unlink()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, default=_plain, indent=1, sort_keys=True) + "\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    raise TypeError(f"expected a section of params.yaml, got {type(value).__name__}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Validate params.yaml and write the files."""
+    arguments = parser("settings", __doc__)
+    arguments.add_argument("folder", type=Path, help="where to write")
+    args = arguments.parse_args(argv)
+    write(params.load(), args.folder)
+
+
+if __name__ == "__main__":
+    run(main)

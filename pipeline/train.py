@@ -1,0 +1,213 @@
+r"""Stage `train`: learn a model, choosing its epoch on validation.
+
+    data/processed/D, data/features/D -> results/D/M/{checkpoint.safetensors,history.parquet}
+
+The model learns from train without the validation items, is measured on the validation
+candidates (sampled NDCG@10) every `train.evaluate_every` epochs, and stops when nothing
+better came for `train.patience` measurements. With `train.refit` it then starts anew on train
+and validation for the chosen number of epochs. Test items are not read, except with
+`train.select_on: test`, which is there to explain published numbers and is called optimistic
+wherever it shows.
+
+A killed training goes on where it stood (.work/train/) and ends in the same bytes.
+
+    python -m pipeline.train sample mcln data/processed/sample data/features/sample \
+        results/sample/mcln
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from model import Interactions
+from model.fit import LossNotFinite, Progress, Record, Training, fit
+from model.metrics import hit_ratio, ndcg
+from model.ranking import ranks
+from pipeline import learning, params
+from pipeline.command import run
+from pipeline.errors import TrainingDiverged
+from pipeline.io import write_parquet
+from pipeline.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
+
+log = logging.getLogger("train")
+WORK = Path(".work/train")
+Measure = Callable[[nn.Module], tuple[float, float]]
+
+
+class Run:
+    """One training of one model: what its phases share."""
+
+    def __init__(self, arguments: learning.Arguments, settings: params.Params) -> None:
+        """Read what the model learns from."""
+        self.arguments, self.settings = arguments, settings
+        self.dataset = learning.Dataset(arguments.processed)
+        self.device = learning.choose_device(arguments.device)
+        modalities = settings.model_modalities(arguments.model, arguments.dataset)
+        self.features = learning.load_features(
+            arguments.features, modalities, self.dataset.n_items
+        )
+
+    def measure(self, part: str, known: Interactions) -> Measure:
+        """Return the (HR@10, NDCG@10) of a model on the candidates of `part`."""
+        users, targets, negatives = self.dataset.candidates(part)
+
+        def measured(model: nn.Module) -> tuple[float, float]:
+            scorer = model.scorer()  # type: ignore[operator]
+            sampled, _ = ranks(scorer, users, targets, negatives, known)
+            return hit_ratio(sampled, 10), ndcg(sampled, 10)
+
+        return measured
+
+    def phase(self, name: str, pairs: Interactions, epochs: int, part: str) -> Training:
+        """Train from the beginning, or from where a killed run stood.
+
+        Args:
+            name: `select` measures and keeps the best; `refit` runs through.
+            pairs: what is learnt from.
+            epochs: at most.
+            part: what is measured on.
+        """
+        budget, names = self.settings.train, self.arguments
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        model = learning.build(
+            self.settings, names.dataset, names.model, pairs, self.features, generator
+        )
+        training = Training(
+            model,
+            pairs,
+            lr=self.settings.model(names.model, names.dataset).lr,
+            batch_size=budget.batch_size,
+            generator=generator,
+            device=self.device,
+        )
+        saved = WORK / f"{names.dataset}-{names.model}-{name}-{self._key(pairs)}.safetensors"
+        _resume(training, saved)
+        steps = fit(
+            training,
+            epochs=epochs,
+            evaluate_every=budget.evaluate_every,
+            patience=budget.patience,
+            measure=self.measure(part, pairs) if name == "select" else None,
+        )
+        _follow(steps, training, saved, f"{names.dataset} {names.model} {name}", epochs)
+        return training
+
+    def _key(self, pairs: Interactions) -> str:
+        """Name what a saved state belongs to: settings, data and features."""
+        names = self.arguments
+        settings = self.settings.model(names.model, names.dataset).model_dump_json()
+        digest = hashlib.sha256(f"{settings}{self.settings.train}{self.settings.seed}".encode())
+        digest.update(f"{self.device}{torch.__version__}".encode())
+        candidates = (t for part in (VALIDATION, TEST) for t in self.dataset.candidates(part))
+        for tensor in (pairs.users, pairs.items, *self.features.values(), *candidates):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def learn(run: Run) -> tuple[dict[str, Tensor], dict[str, Any], pl.DataFrame]:
+    """Choose the epoch, and refit when asked.
+
+    Returns:
+        The parameters, the facts about them, and schema.HISTORY.
+
+    Raises:
+        TrainingDiverged: a loss left the numbers.
+    """
+    budget = run.settings.train
+    on_test = budget.select_on == TEST
+    part = TEST if on_test else VALIDATION
+    pairs = run.dataset.pairs(validation=on_test)
+    chosen = run.phase("select", pairs, budget.epochs, part)
+    history = [_table(chosen.progress.records, "select", part)]
+    epoch, tensors = chosen.progress.best_epoch, chosen.best
+    refit = budget.refit and not on_test
+    if refit:
+        again = run.phase("refit", run.dataset.pairs(validation=True), epoch, part)
+        history.append(_table(again.progress.records, "refit", part))
+        tensors = again.best
+    facts = {
+        "dataset": run.arguments.dataset,
+        "model": run.arguments.model,
+        "architecture": run.settings.architecture(run.arguments.model),
+        "seed": run.settings.seed,
+        "epoch": epoch,
+        "selected_on": f"{part} ndcg@10 (sampled)",
+        "refit": refit,
+        "trained_on": "train and validation" if refit or on_test else "train",
+        "settings": run.settings.model(run.arguments.model, run.arguments.dataset).model_dump(),
+        "budget": budget.model_dump(),
+    }
+    return tensors, facts, pl.concat(history)
+
+
+def _table(records: list[Record], phase: str, part: str) -> pl.DataFrame:
+    rows = [
+        {
+            "phase": phase,
+            "epoch": record.epoch,
+            "loss": record.loss,
+            "hr@10": record.hr,
+            "ndcg@10": record.ndcg,
+            "measured_on": part,
+        }
+        for record in records
+    ]
+    return pl.DataFrame(rows, schema=HISTORY)
+
+
+def _follow(
+    steps: Iterable[Record], training: Training, saved: Path, name: str, epochs: int
+) -> None:
+    """Run the epochs behind a progress bar, saving the state at each record."""
+    try:
+        with tqdm(
+            total=epochs, initial=training.progress.epoch, desc=name, unit="epoch"
+        ) as bar:
+            for record in steps:
+                bar.update(record.epoch - bar.n)
+                measured = {} if record.ndcg is None else {"ndcg@10": f"{record.ndcg:.4f}"}
+                bar.set_postfix(loss=f"{record.loss:.4f}", **measured)
+                state = json.dumps(asdict(training.progress))
+                learning.save_checkpoint(training.tensors(), {"progress": state}, saved)
+    except LossNotFinite as error:
+        raise TrainingDiverged(
+            f"train {name}: {error}; expected a finite number. Lower the model's lr in "
+            "params.yaml, or look for features that are not numbers"
+        ) from error
+
+
+def _resume(training: Training, saved: Path) -> None:
+    if not saved.exists():
+        return
+    tensors, facts = learning.read_checkpoint(saved)
+    progress = json.loads(facts["progress"])
+    records = [Record(**record) for record in progress.pop("records")]
+    training.restore(tensors, Progress(**progress, records=records))
+    log.info("%s: going on after epoch %d", saved.stem, training.progress.epoch)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, learn, write."""
+    arguments = learning.arguments("train", __doc__, argv)
+    settings = params.load()
+    job = Run(arguments, settings)
+    tensors, facts, history = learn(job)
+    write_parquet(history, arguments.results / HISTORY_FILE)
+    learning.save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
+    for left in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):
+        left.unlink()
+
+
+if __name__ == "__main__":
+    run(main)
