@@ -86,11 +86,33 @@ def layer_mean(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
     Returns:
         (N, D).
     """
-    total = layer = embeddings
+    return _LayerMean.apply(embeddings, graph.matrix, graph.transposed, layers)
+
+
+class _LayerMean(torch.autograd.Function):
+    """The polynomial (1 + P + ... + P^L) x / (L + 1), whose gradient is that of P^T.
+
+    By Horner's rule, x + P(x + P(x + ...)): each layer is one product that adds as it goes,
+    in two buffers that are used in turn. Allocating every layer anew costs as much as the
+    products, in page faults.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, matrix: Tensor, transposed: Tensor, layers: int) -> Tensor:  # type: ignore[override]
+        ctx.transposed, ctx.layers = transposed, layers
+        return _polynomial(matrix, x, layers)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        return _polynomial(ctx.transposed, gradient.contiguous(), ctx.layers), None, None, None
+
+
+def _polynomial(matrix: Tensor, x: Tensor, layers: int) -> Tensor:
+    total, spare = x.clone(), torch.empty_like(x)
     for _ in range(layers):
-        layer = graph(layer)
-        total = total + layer
-    return total / (layers + 1)
+        torch.addmm(x, matrix, total, out=spare)
+        total, spare = spare, total
+    return total.div_(layers + 1)
 
 
 def _normalised(interactions: Interactions, popularity: float, self_loops: bool) -> Graph:

@@ -1,0 +1,65 @@
+import torch
+import toy
+
+import model.ranking
+from model import Interactions
+from model.ranking import inner_product, ranks, top_k
+
+PAIRS = toy.interactions()
+SCORES = torch.randn(toy.N_USERS, toy.N_ITEMS, generator=toy.generator())
+
+
+def table(users):
+    return SCORES[users].clone()
+
+
+def slow_full_rank(user, target, known):
+    others = [i for i in range(toy.N_ITEMS) if i != target and i not in known]
+    return sum(SCORES[user, i] >= SCORES[user, target] for i in others)
+
+
+def known_of(user):
+    return set(PAIRS.items[PAIRS.users == user].tolist())
+
+
+def test_ranks_are_those_of_the_loop(monkeypatch):
+    monkeypatch.setattr(model.ranking, "BLOCK", 7 * toy.N_ITEMS)  # several uneven blocks
+    users = torch.arange(toy.N_USERS)
+    targets = torch.randint(toy.N_ITEMS, (toy.N_USERS,), generator=toy.generator(5))
+    negatives = torch.randint(toy.N_ITEMS, (toy.N_USERS, 6), generator=toy.generator(6))
+
+    sampled, full = ranks(table, users, targets, negatives, PAIRS)
+
+    for u in range(toy.N_USERS):
+        target = int(targets[u])
+        expected = sum(SCORES[u, int(n)] >= SCORES[u, target] for n in negatives[u])
+        assert sampled[u] == expected
+        assert full[u] == slow_full_rank(u, target, known_of(u))
+
+
+def test_a_target_that_recurs_in_train_is_not_hidden():
+    users, target = torch.tensor([0]), PAIRS.items[:1]
+
+    _, full = ranks(table, users, target, torch.tensor([[1]]), PAIRS)
+
+    assert full.item() == slow_full_rank(0, int(target), known_of(0))
+
+
+def test_top_k_leaves_out_what_is_known():
+    for users, items, scores in top_k(table, torch.arange(toy.N_USERS), PAIRS, 4):
+        for user, row, values in zip(users.tolist(), items.tolist(), scores, strict=True):
+            allowed = sorted(
+                set(range(toy.N_ITEMS)) - known_of(user), key=lambda i: -SCORES[user, i]
+            )
+            assert row == allowed[:4]
+            assert torch.equal(values, SCORES[user, row])
+
+
+def test_top_k_is_no_longer_than_the_catalogue():
+    tiny = Interactions(torch.tensor([0]), torch.tensor([0]), n_users=1, n_items=3)
+    scorer = inner_product(torch.ones(1, 1), torch.tensor([[3.0], [2.0], [1.0]]))
+
+    (block,) = top_k(scorer, torch.tensor([0]), tiny, 10)
+
+    assert block[1].tolist() == [[1, 2, 0]]
+    assert block[2][0, 2] == float("-inf")

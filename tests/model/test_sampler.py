@@ -1,0 +1,58 @@
+import torch
+import toy
+
+from model import Interactions
+from model.sampler import uninteracted, user_uniform
+
+
+def test_batches_hold_distinct_users_their_items_and_items_they_never_had():
+    pairs = toy.interactions()
+    batches = list(user_uniform(pairs, 16, toy.generator()))
+
+    assert len(batches) == len(pairs) // 16 + 1
+    for batch in batches:
+        assert len(batch.users.unique()) == 16
+        assert pairs.contains(batch.users, batch.positives).all()
+        assert not pairs.contains(batch.users, batch.negatives).any()
+        assert not pairs.contains(batch.users, batch.others).any()
+
+
+def test_users_without_a_pair_are_never_drawn():
+    pairs = Interactions(torch.tensor([0, 2]), torch.tensor([0, 1]), n_users=4, n_items=3)
+
+    drawn = {
+        u for batch in user_uniform(pairs, 8, toy.generator()) for u in batch.users.tolist()
+    }
+
+    assert drawn == {0, 2}
+
+
+def test_negatives_are_uniform_over_what_is_left():
+    """User 0 has items 0 and 1 of 5: each of the others gets a third of the draws."""
+    pairs = Interactions(torch.tensor([0, 0]), torch.tensor([0, 1]), n_users=1, n_items=5)
+
+    counts = torch.bincount(
+        uninteracted(pairs, torch.zeros(30_000, dtype=torch.long), toy.generator()), minlength=5
+    )
+
+    assert counts[:2].tolist() == [0, 0]
+    assert (counts[2:] - 10_000).abs().max() < 400  # five standard deviations
+
+
+def test_a_repeated_pair_is_a_likelier_positive():
+    pairs = Interactions(
+        torch.tensor([0, 0, 0, 0]), torch.tensor([1, 1, 1, 2]), n_users=1, n_items=9
+    )
+    generator = toy.generator()
+
+    drawn = torch.cat(
+        [b.positives for _ in range(800) for b in user_uniform(pairs, 4, generator)]
+    )
+
+    assert 0.70 < (drawn == 1).double().mean() < 0.80
+
+
+def test_the_same_seed_draws_the_same():
+    one, two = (list(user_uniform(toy.interactions(), 8, toy.generator(3))) for _ in range(2))
+
+    assert all(torch.equal(a.negatives, b.negatives) for a, b in zip(one, two, strict=True))

@@ -1,0 +1,56 @@
+import copy
+from pathlib import Path
+
+import yaml
+
+from pipeline import params
+from pipeline.settings import slices, write
+
+RAW = yaml.safe_load(Path("params.yaml").read_text())
+
+
+def touched_by(change):
+    """Names of the files whose content a change of params.yaml alters."""
+    raw = copy.deepcopy(RAW)
+    change(raw)
+    before, after = (slices(params.parse(r)) for r in (RAW, raw))
+    return {
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    }
+
+
+def test_an_extractor_touches_its_own_feature_only():
+    assert touched_by(lambda r: r["features"]["sample"]["textual"].update(epochs=7)) == {
+        "features/sample/textual"
+    }
+
+
+def test_a_models_number_touches_that_model():
+    assert touched_by(lambda r: r["mcln"]["default"].update(modality_weight=0.5)) == {
+        f"{stage}/sample/mcln" for stage in ("train", "evaluate", "recommend")
+    }
+
+
+def test_another_datasets_number_touches_nothing():
+    assert touched_by(lambda r: r["mcln"].update(taobao={"layers": 2})) == set()
+
+
+def test_k_touches_kcore_only():
+    assert touched_by(lambda r: r["kcore"].update(k=4)) == {"kcore/sample"}
+
+
+def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_path):
+    write(params.parse(RAW), tmp_path)
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.json")}
+    raw = copy.deepcopy(RAW)
+    raw["kcore"]["k"] = 4
+    raw["models"] = ["bprmf"]
+
+    write(params.parse(raw), tmp_path)
+
+    left = set(tmp_path.rglob("*.json"))
+    assert tmp_path / "train/sample/mcln.json" not in left
+    changed = {
+        p.relative_to(tmp_path).as_posix() for p in left if p.stat().st_mtime_ns != stamps[p]
+    }
+    assert changed == {"kcore/sample.json", "compare/sample.json"}

@@ -1,0 +1,188 @@
+"""train, evaluate and recommend on a small dataset, through their command lines."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from pipeline import evaluate, learning, recommend, split, train
+from pipeline.errors import SchemaError, TrainingDiverged
+from pipeline.feature_table import METADATA, write_features
+from pipeline.io import read_json, write_parquet
+from pipeline.schema import (
+    CANDIDATES_FILE,
+    HISTORY,
+    INTERACTIONS,
+    ITEMS,
+    RANKS,
+    RECOMMENDATIONS,
+    USERS,
+)
+
+ROOT = Path(__file__).parents[2]
+N_USERS, N_ITEMS = 60, 130
+METADATA_OF_6 = dict.fromkeys(METADATA, "x") | {"dim": "6"}
+FOLDERS = ["data/processed/sample", "data/features/sample"]
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A processed dataset with features, and params.yaml with a small budget."""
+    monkeypatch.chdir(tmp_path)
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["train"] |= {"epochs": 12, "evaluate_every": 3, "patience": 3}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    rows = [
+        (u, (u % 2) * 60 + (7 * u + 11 * k) % 60, k) for u in range(N_USERS) for k in range(8)
+    ]
+    interactions = pl.DataFrame(rows, schema=INTERACTIONS, orient="row")
+    parts = split.leave_one_out(interactions)
+    folder = tmp_path / FOLDERS[0]
+    for part, table in parts.items():
+        write_parquet(table, folder / f"{part}.parquet")
+    write_parquet(split.candidates(parts, N_ITEMS, 1), folder / CANDIDATES_FILE)
+    users = [(u, f"u{u}") for u in range(N_USERS)]
+    items = [(i, f"i{i}", None, None, None) for i in range(N_ITEMS)]
+    write_parquet(pl.DataFrame(users, schema=USERS, orient="row"), folder / "users.parquet")
+    write_parquet(pl.DataFrame(items, schema=ITEMS, orient="row"), folder / "items.parquet")
+    generator = np.random.default_rng(0)
+    for modality in ("visual", "textual"):
+        vectors = generator.random((N_ITEMS, 6), dtype=np.float32)
+        path = tmp_path / FOLDERS[1] / f"{modality}.parquet"
+        write_features(list(vectors), path, dim=6, metadata=METADATA_OF_6)
+    return tmp_path
+
+
+def run(stage, model, results=None):
+    stage.main(["sample", model, *FOLDERS, results or f"results/{model}", "--threads", "1"])
+
+
+@pytest.mark.parametrize("model", ["bprmf", "lightgcn", "mcln", "base", "base_vt"])
+def test_a_model_trains_evaluates_and_recommends(workspace, model):
+    for stage in (train, evaluate, recommend):
+        run(stage, model)
+    results = workspace / "results" / model
+
+    history = pl.read_parquet(results / "history.parquet")
+    assert dict(history.schema) == HISTORY
+    assert set(history["phase"]) == {"select", "refit"}
+    ranks = pl.read_parquet(results / "ranks.parquet")
+    assert dict(ranks.schema) == RANKS
+    metrics = read_json(results / "metrics.json")
+    assert metrics["n_users"] == N_USERS
+    assert metrics["epoch"] in (3, 6, 9, 12)
+    assert metrics["trained_on"] == "train and validation"
+    assert metrics["sampled"]["hr@10"] == pytest.approx((ranks["rank_sampled"] < 10).mean())
+    assert metrics["full"]["hr@5"] == pytest.approx((ranks["rank_full"] < 5).mean())
+    lists = pl.read_parquet(results / "recommendations.parquet")
+    assert dict(lists.schema) == RECOMMENDATIONS
+    assert lists.height == N_USERS * 20
+    seen = pl.concat(
+        pl.read_parquet(workspace / FOLDERS[0] / f"{part}.parquet")
+        for part in ("train", "validation")
+    )
+    assert lists.join(seen, on=["user", "item"], how="semi").is_empty()
+
+
+def test_training_does_not_open_the_test_file(workspace):
+    (workspace / FOLDERS[0] / "test.parquet").unlink()
+
+    run(train, "bprmf")
+
+    with pytest.raises(SchemaError, match=r"test\.parquet: no such table"):
+        run(evaluate, "bprmf")
+
+
+def test_the_same_inputs_give_the_same_bytes(workspace):
+    run(train, "mcln")
+    run(train, "mcln", "results/again")
+
+    for name in ("checkpoint.safetensors", "history.parquet"):
+        first, second = (workspace / "results" / m / name for m in ("mcln", "again"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_killed_training_leaves_nothing_final_and_goes_on_to_the_same_bytes(workspace):
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    raw["train"] |= {"epochs": 300, "evaluate_every": 20, "patience": 100}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+    command = [sys.executable, "-m", "pipeline.train", "sample", "lightgcn", *FOLDERS,
+               "results/killed", "--threads", "1"]  # fmt: skip
+    with subprocess.Popen(
+        command, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE
+    ) as job:
+        deadline = time.monotonic() + 60
+        while not list(workspace.glob(".work/train/*.safetensors")):
+            assert time.monotonic() < deadline, "no state was saved"
+            time.sleep(0.02)
+        job.kill()
+    assert not (workspace / "results/killed/checkpoint.safetensors").exists()
+
+    run(train, "lightgcn", "results/killed")
+
+    run(train, "lightgcn", "results/whole")
+    killed, whole = (
+        workspace / "results" / n / "checkpoint.safetensors" for n in ("killed", "whole")
+    )
+    assert killed.read_bytes() == whole.read_bytes()
+    assert not list(workspace.glob(".work/train/*"))
+
+
+def test_selection_on_test_is_called_optimistic(workspace):
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    raw["train"]["select_on"] = "test"
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+
+    run(train, "bprmf")
+    run(evaluate, "bprmf")
+
+    metrics = read_json(workspace / "results/bprmf/metrics.json")
+    assert metrics["optimistic"] is True
+    assert metrics["selected_on"].startswith("test")
+
+
+def test_a_loss_that_is_no_number_is_an_error_and_leaves_no_checkpoint(workspace):
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    raw["bprmf"]["default"]["lr"] = 1e30
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+
+    with pytest.raises(TrainingDiverged, match=r"epoch \d+, step \d+.*Lower the model's lr"):
+        run(train, "bprmf")
+
+    assert not (workspace / "results/bprmf/checkpoint.safetensors").exists()
+
+
+def test_features_of_another_catalogue_are_refused(workspace):
+    path = workspace / FOLDERS[1] / "visual.parquet"
+    write_features([np.ones(6, np.float32)], path, dim=6, metadata=METADATA_OF_6)
+
+    with pytest.raises(
+        SchemaError, match=r"visual\.parquet: expected 130 rows, one per item, got 1"
+    ):
+        run(train, "mcln")
+
+
+def test_a_published_validation_item_is_held_out_with_every_copy(workspace):
+    folder = workspace / FOLDERS[0]
+    validation = pl.read_parquet(folder / "validation.parquet")
+    own = pl.read_parquet(folder / "train.parquet")
+    write_parquet(pl.concat([own, validation, validation]), folder / "train.parquet")
+    dataset = learning.Dataset(folder)
+
+    assert len(dataset.pairs(validation=False)) == own.height
+    assert len(dataset.pairs(validation=True)) == own.height + 2 * validation.height
+
+
+def test_checkpoints_tell_how_they_came_about(workspace):
+    run(train, "base")
+
+    _, facts = learning.read_checkpoint(workspace / "results/base/checkpoint.safetensors")
+
+    assert facts["architecture"] == "mcln"
+    assert json.loads(json.dumps(facts)) == facts
