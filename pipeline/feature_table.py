@@ -141,7 +141,7 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[int, dict[str, str]]:
     absent = [key for key in METADATA if key not in metadata]
     if absent:
         raise SchemaError(f"{path}: expected metadata {list(METADATA)}, got none for {absent}")
-    width = schema.field(FEATURE).type if FEATURE in schema.names else None
+    width = schema.field(FEATURE).type if FEATURE in schema.names else pa.null()
     dim = width.list_size if pa.types.is_fixed_size_list(width) else 0
     expected = _schema(dim) if dim else _schema(1)
     got = pa.schema([field for field in schema if field.name in expected.names])

@@ -97,7 +97,9 @@ def filtered(
         ParamsError: `require` names a column that there is not.
         RawDataError: the core is empty; the message has the counts of each round.
     """
-    usable = items.filter(pl.all_horizontal(pl.lit(True), *[_filled(items, f) for f in require]))
+    usable = items.filter(
+        pl.all_horizontal(pl.lit(True), *[_filled(items, f) for f in require])
+    )
     pairs = distinct_pairs(reviews.join(usable, left_on=ITEM, right_on=RAW_ID, how="semi"))
     core, rounds = k_core(pairs, k)
     if core.is_empty():

@@ -1,0 +1,125 @@
+"""What the Amazon dumps of 2014 and 2018 share: reviews, records, items.
+
+Reviews are JSON lines with the same keys in both. Metadata differ.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline import params
+from pipeline.errors import ParamsError
+from pipeline.schema import (
+    DESCRIPTION,
+    IMAGE,
+    ITEM,
+    PART,
+    RATING,
+    RAW_ID,
+    RAW_ITEMS,
+    REVIEWS,
+    TIME,
+    TITLE,
+    USER,
+)
+from pipeline.sources.raw import RawFile, Tables, complete_items
+from pipeline.sources.records import INTEGER, NUMBER, TEXT, json_record, records
+
+logger = logging.getLogger(__name__)
+
+REVIEW_FIELDS = {
+    "reviewerID": TEXT,
+    "asin": TEXT,  # text even when it is all digits
+    "overall": NUMBER,  # stars
+    "unixReviewTime": INTEGER,  # seconds
+}
+BRAND, CATEGORY = "brand", "category"
+METADATA: dict[str, Any] = {
+    **RAW_ITEMS,
+    BRAND: pl.String,
+    CATEGORY: pl.List(pl.String),
+}
+# Instead of a title, some pages of the 2018 crawl gave their own scripts and mark-up.
+SCRAPED = re.compile(r"aPageStart|getTime\(\s*\)|<\s*/?\s*(?:span|script|style|div)\b", re.I)
+
+
+def addressed(name: str, folders: tuple[str, ...]) -> RawFile:
+    """Return the file called `name`, found below each of `folders` (official one first)."""
+    return RawFile(name=name, urls=tuple(f"{folder}/{name}" for folder in folders))
+
+
+def metadata_name(source: params.AmazonSource) -> str:
+    """Return the name of the metadata file: the published one unless params name another."""
+    name = source.metadata or f"meta_{source.category}.json.gz"
+    if Path(name).name != name or name.startswith("."):
+        raise ParamsError(f"params.yaml: sources: metadata: expected a file name, got {name!r}")
+    return name
+
+
+def read_tables(reviews: Path, metadata: Iterator[pl.DataFrame], max_bad_lines: int) -> Tables:
+    """Read the reviews, and keep the metadata of the items in them.
+
+    Args:
+        reviews: a file of JSON lines.
+        metadata: tables of columns `METADATA`, in the order of the metadata file.
+        max_bad_lines: lines of the review file that may be no JSON object.
+
+    Returns:
+        Reviews in the order of the file; items sorted by asin, one each, with nulls where an
+        item has no metadata.
+
+    Raises:
+        RawDataError: a file is absent or damaged, a field is missing, or too many bad lines.
+    """
+    rows = _reviews(reviews, max_bad_lines)
+    reviewed = rows.select(pl.col(ITEM).unique().alias(RAW_ID))
+    n_read, kept = 0, [pl.DataFrame(schema=METADATA)]
+    for table in metadata:
+        n_read += table.height
+        kept.append(table.join(reviewed, on=RAW_ID, how="semi", maintain_order="left"))
+    logger.info("metadata: %d rows read; those of items without a review are left out", n_read)
+    return Tables(rows, _cleaned(complete_items(rows, pl.concat(kept), key=ITEM)))
+
+
+def _reviews(path: Path, max_bad_lines: int) -> pl.DataFrame:
+    required = set(REVIEW_FIELDS)
+    tables = records(path, REVIEW_FIELDS, required, json_record, "a JSON object", max_bad_lines)
+    rows = [
+        table.select(
+            pl.col("reviewerID").alias(USER),
+            pl.col("asin").alias(ITEM),
+            pl.col("unixReviewTime").alias(TIME),
+            pl.col("overall").cast(REVIEWS[RATING]).alias(RATING),
+            pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
+        )
+        for table in tables
+    ]
+    return pl.concat([pl.DataFrame(schema=REVIEWS), *rows])
+
+
+def _cleaned(items: pl.DataFrame) -> pl.DataFrame:
+    """Tidy titles and brands, and turn empty values into nulls."""
+    titles = pl.Series(TITLE, [_title(text) for text in items[TITLE]], dtype=pl.String)
+    brands = pl.Series(BRAND, [_unescaped(text) for text in items[BRAND]], dtype=pl.String)
+    stripped = pl.col(DESCRIPTION, IMAGE).str.strip_chars()
+    n_scraped = items[TITLE].count() - titles.count()
+    logger.info("titles: %d that are blank or scraped mark-up are left empty", n_scraped)
+    return items.with_columns(titles, brands, stripped).with_columns(
+        pl.col(DESCRIPTION, IMAGE).replace("", None),
+        pl.when(pl.col(CATEGORY).list.len() > 0).then(pl.col(CATEGORY)).alias(CATEGORY),
+    )
+
+
+def _title(text: str | None) -> str | None:
+    return None if text is None or SCRAPED.search(text) else _unescaped(text)
+
+
+def _unescaped(text: str | None) -> str | None:
+    return None if text is None else html.unescape(text).strip() or None

@@ -1,0 +1,88 @@
+"""Format `amazon2018`: a category of the Amazon review dump of 2018 (Ni et al., EMNLP 2019).
+
+    <Category>_5.json.gz (5core) or <Category>.json.gz (full)    JSON lines
+    meta_<Category>.json.gz                                      JSON lines
+
+Metadata has its pictures in `imageURL` and `imageURLHighRes`, in older files in `image`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from pipeline import params
+from pipeline.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
+from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name, read_tables
+from pipeline.sources.raw import RawFile, Tables
+from pipeline.sources.records import TEXT, TEXTS, json_record, records
+
+# The lab's present server first, then the addresses that older descriptions give.
+FOLDERS = (
+    "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2",
+    "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_v2",
+    "https://jmcauley.ucsd.edu/data/amazon_v2",
+)
+SUBFOLDERS = {"5core": "categoryFilesSmall", "full": "categoryFiles"}
+METADATA_SUBFOLDER = "metaFiles2"
+PICTURES = ("imageURLHighRes", "imageURL", "image")  # best first
+FIELDS = {
+    "asin": TEXT,
+    "title": TEXT,
+    "description": TEXTS,
+    "brand": TEXT,
+    "category": TEXTS,
+    **dict.fromkeys(PICTURES, TEXTS),
+}
+# `image` and `imageURL` are icons of 38 or 40 pixels: I/31abc._SS40_.jpg. The part between the
+# dots is an order to Amazon's server; without it the address is that of imageURLHighRes.
+ICON_SIZE = r"(/images/I/[^/.]+)\._[^/]*_(\.[A-Za-z]+)$"
+
+
+def files(source: params.AmazonSource) -> list[RawFile]:
+    """Return the category's review file and metadata file."""
+    reviews, metadata = SUBFOLDERS[source.reviews], METADATA_SUBFOLDER
+    return [
+        addressed(_reviews_name(source), tuple(f"{f}/{reviews}" for f in FOLDERS)),
+        addressed(metadata_name(source), tuple(f"{f}/{metadata}" for f in FOLDERS)),
+    ]
+
+
+def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
+    """Read a category from data/raw/<dataset>; see `read_tables`."""
+    metadata = _metadata(folder / metadata_name(source), max_bad_lines)
+    return read_tables(folder / _reviews_name(source), metadata, max_bad_lines)
+
+
+def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Tables:
+    """Read the generated category `Sample`, whose pictures are files below `folder`."""
+    sample = params.AmazonSource(format="amazon2018", category="Sample", reviews="full")
+    return read(sample, folder, max_bad_lines)
+
+
+def _reviews_name(source: params.AmazonSource) -> str:
+    return (
+        f"{source.category}_5.json.gz"
+        if source.reviews == "5core"
+        else (f"{source.category}.json.gz")
+    )
+
+
+def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
+    tables = records(path, FIELDS, {"asin"}, json_record, "a JSON object", max_bad_lines)
+    for table in tables:
+        yield table.select(
+            pl.col("asin").alias(RAW_ID),
+            pl.col("title").alias(TITLE),
+            pl.col("description").list.join(" ").alias(DESCRIPTION),
+            _first_picture().alias(IMAGE),
+            pl.col("brand").alias(BRAND),
+            pl.col("category").alias(CATEGORY),
+        )
+
+
+def _first_picture() -> pl.Expr:
+    first = pl.coalesce(pl.col(name).list.first() for name in PICTURES)
+    return first.str.replace(ICON_SIZE, "${1}${2}")

@@ -1,0 +1,128 @@
+"""What the readers of raw formats share: their types, and how bad lines are counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from pipeline.errors import RawDataError
+from pipeline.io import sha256_of
+from pipeline.schema import RAW_ID
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 60  # characters of an offending line that a message quotes
+GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952
+
+
+class Tables(NamedTuple):
+    """What a reader returns: `schema.REVIEWS`, and `schema.RAW_ITEMS` plus its own columns."""
+
+    reviews: pl.DataFrame
+    items: pl.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawFile:
+    """A file as published."""
+
+    name: str  # its published name, also its name in the mirror and below data/raw/<dataset>/
+    urls: tuple[str, ...] = ()  # official address first; empty: behind a log-in
+    page: str = ""  # where a person finds it, when there is no address
+    sha256: str = ""  # leading hexadecimal digits, when known
+    required: bool = True
+
+    @property
+    def published(self) -> str:
+        """The address that stands for the file in the manifest."""
+        return self.urls[0] if self.urls else self.page
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """A raw format: which files it consists of, and how they become tables.
+
+    `settings` is the dataset's section of `sources` in params.yaml.
+    """
+
+    # (settings) -> the files to fetch
+    files: Callable[[Any], list[RawFile]]
+    # (settings, data/raw/<dataset>, bad lines tolerated per file) -> tables
+    read: Callable[[Any, Path, int], Tables]
+    # Folders of pictures that are taken from the mirror when they are there.
+    folders: tuple[str, ...] = ()
+    # (settings, seed, folder): makes the files instead of fetching them.
+    generate: Callable[[Any, int, Path], None] | None = None
+
+
+@dataclass(slots=True)
+class BadLines:
+    """Counts the lines of one file that are no record, up to a limit.
+
+    Args:
+        file: the file that is read.
+        limit: how many such lines are tolerated (`ingest.max_bad_lines`).
+    """
+
+    file: Path
+    limit: int
+    count: int = field(default=0, init=False)
+
+    def add(self, line: int, text: str, expected: str) -> None:
+        """Count a bad line; above the limit raise RawDataError naming file, line and text."""
+        self.count += 1
+        message = f"{self.file}:{line}: expected {expected}, got {text.strip()[:SHOWN]!r}"
+        if self.count > self.limit:
+            raise RawDataError(
+                f"{message} (bad line {self.count} of this file; ingest.max_bad_lines allows "
+                f"{self.limit}). Fetch the file again, or raise that limit"
+            )
+        logger.warning("%s; skipped", message)
+
+
+def check(path: Path, file: RawFile) -> None:
+    """Raise RawDataError unless `path` is what is known of `file`.
+
+    A server that is gone often answers with a web page; so a name in .gz must hold gzip.
+    """
+    with path.open("rb") as opened:
+        start = opened.read(SHOWN)
+    if not start:
+        raise RawDataError("expected a file, got an empty one")
+    if file.name.endswith(".gz") and not start.startswith(GZIP_MAGIC):
+        raise RawDataError(f"expected a gzip file, got one that starts with {start!r}")
+    digest = sha256_of(path) if file.sha256 else ""
+    if not digest.startswith(file.sha256):
+        raise RawDataError(f"expected sha256 {file.sha256}..., got {digest}")
+
+
+def complete_items(reviews: pl.DataFrame, metadata: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return one row per reviewed item, in the order of `raw_id` as text.
+
+    Args:
+        reviews: `schema.REVIEWS`.
+        metadata: a column `raw_id`, which may repeat (the first row counts), and others.
+        key: column of `reviews` that `raw_id` refers to.
+
+    Returns:
+        The columns of `metadata`; an item without a row there has nulls, so that every
+        reference of the reviews is whole.
+    """
+    reviewed = reviews.select(pl.col(key).unique().alias(RAW_ID))
+    known = metadata.join(reviewed, on=RAW_ID, how="semi")
+    first = known.unique(RAW_ID, keep="first", maintain_order=True)
+    logger.info(
+        "metadata: %d rows, %d of them of reviewed items, %d repeats left out; "
+        "%d of %d items have no metadata",
+        metadata.height,
+        known.height,
+        known.height - first.height,
+        reviewed.height - first.height,
+        reviewed.height,
+    )
+    return reviewed.join(first, on=RAW_ID, how="left").select(metadata.columns).sort(RAW_ID)

@@ -1,0 +1,168 @@
+"""Records, one a line, as tables of the fields that somebody asked for.
+
+JSON is parsed in bulk by Arrow, which is strict about types; a batch that it refuses is read
+again line by line, to find the offender and to let through what is only unusual.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.json
+
+from pipeline.errors import RawDataError
+from pipeline.sources.lines import Batch, batches
+from pipeline.sources.raw import SHOWN, BadLines
+
+logger = logging.getLogger(__name__)
+
+Fields = Mapping[str, pa.DataType]
+Parse = Callable[[str], Any]  # a line -> the record in it, or one of UNREADABLE
+
+TEXT, NUMBER, INTEGER, TEXTS = pa.string(), pa.float64(), pa.int64(), pa.list_(pa.string())
+# What a parser raises. The last two come from brackets that are nested without end.
+UNREADABLE = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
+LATEST = 4102444800  # 2100-01-01 in seconds; milliseconds would be far beyond
+
+
+def records(
+    path: Path, fields: Fields, required: set[str], parse: Parse, expected: str, limit: int
+) -> Iterator[pl.DataFrame]:
+    """Yield the records of a file as tables, one for each batch of lines.
+
+    Args:
+        path: one record a line.
+        fields: the keys to keep; all others are ignored, an absent one gives null.
+        required: keys that every record must have.
+        parse: how a single line is read. JSON goes through Arrow first.
+        expected: what a line should be, for messages.
+        limit: lines that may be no record.
+
+    Raises:
+        RawDataError: more bad lines than `limit`, or a required field is missing or of
+            another type.
+    """
+    bad, n_read = BadLines(path, limit), 0
+    for batch in batches(path):
+        table = _in_bulk(batch, fields, required) if parse is json_record else None
+        if table is None:
+            table = _line_by_line(batch, fields, required, parse, expected, bad)
+        n_read += table.height
+        yield table
+    logger.info("%s: %d records, %d bad lines", path, n_read, bad.count)
+
+
+def json_record(line: str) -> Any:
+    """Return the JSON value in a line; ValueError if there is none."""
+    return json.loads(line, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame | None:
+    """Return the batch's records, or None if any line needs a closer look."""
+    n_lines = batch.text.count(b"\n") + (not batch.text.endswith(b"\n"))
+    try:
+        batch.text.decode("utf-8")  # Arrow's reader does not check
+        table = pyarrow.json.read_json(
+            io.BytesIO(batch.text),
+            read_options=pyarrow.json.ReadOptions(block_size=len(batch.text) + 1),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=pa.schema(list(fields.items())),
+                unexpected_field_behavior="ignore",
+            ),
+        )
+    except (UnicodeDecodeError, pa.ArrowException):
+        return None
+    # A line with two objects, or the word null, is a row to Arrow but no record to us.
+    whole = table.num_rows == n_lines and b"\n\n" not in batch.text
+    frame = _without_empty(pl.DataFrame(pl.from_arrow(table)).select(list(fields)))
+    return frame if whole and _has_values(frame, required) else None
+
+
+def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
+    """Turn empty texts into nulls, and leave them out of lists."""
+    some = pl.element().filter(pl.element() != "")
+    return frame.with_columns(
+        pl.col(pl.String).replace("", None), pl.col(pl.List(pl.String)).list.eval(some)
+    )
+
+
+def _has_values(frame: pl.DataFrame, required: set[str]) -> bool:
+    """Tell whether every required field is there and every number is plausible."""
+    there = [pl.col(name).is_not_null() for name in required]
+    numbers = [
+        _is_plausible(pl.col(n)) for n, kind in frame.schema.items() if kind.is_numeric()
+    ]
+    return bool(frame.select(pl.all_horizontal(*there, *numbers).all()).item())
+
+
+def _is_plausible(value: Any) -> Any:
+    return (value > -LATEST) & (value < LATEST)
+
+
+def _line_by_line(
+    batch: Batch,
+    fields: Fields,
+    required: set[str],
+    parse: Parse,
+    expected: str,
+    bad: BadLines,
+) -> pl.DataFrame:
+    rows = []
+    for number, line in batch.lines():
+        text = line.decode("utf-8", errors="replace").strip()
+        try:
+            record = parse(text)
+        except UNREADABLE:
+            record = None
+        if not isinstance(record, dict):
+            bad.add(number, text, expected)
+            continue
+        row = {name: _value(record.get(name), kind) for name, kind in fields.items()}
+        for name in sorted(required):
+            if row[name] is None:
+                raise _missing(batch.file, number, name, fields[name], record, text)
+        rows.append(row)
+    schema = pl.DataFrame(pl.from_arrow(pa.schema(list(fields.items())).empty_table())).schema
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _missing(
+    file: Path, line: int, name: str, kind: pa.DataType, record: dict[Any, Any], text: str
+) -> RawDataError:
+    names = {TEXT: "text", NUMBER: "a number", INTEGER: "a time in seconds"}
+    got = f"{record[name]!r:.{SHOWN}}" if name in record else "none"
+    return RawDataError(
+        f"{file}:{line}: expected a field {name!r} with {names[kind]}, got {got} in "
+        f"{text[:SHOWN]!r}"
+    )
+
+
+def _value(value: Any, kind: pa.DataType) -> Any:
+    """Return `value` as one of a field's type, or None where it is of another."""
+    if kind == TEXTS:
+        values = [value] if isinstance(value, str) else value
+        return [_text(v) for v in values if _text(v)] if isinstance(values, list) else None
+    if kind == TEXT:
+        return _text(value) or None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not _is_plausible(value):
+        return None
+    if kind == NUMBER:
+        return float(value)
+    return int(value) if float(value).is_integer() else None
+
+
+def _text(value: Any) -> str | None:
+    # A lone half of a surrogate pair is legal in JSON and in Python, not in UTF-8.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None

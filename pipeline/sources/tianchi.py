@@ -1,0 +1,149 @@
+"""Format `tianchi`: Tianchi 231506, Taobao clothes matching.
+
+    user_bought_history.txt    user item yyyymmdd
+    dim_items.txt              item category term,term,...    the third field may be lacking
+    images/<item>.jpg          optional
+
+The files are behind a log-in, so they come from the mirror only.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline import params
+from pipeline.schema import (
+    DESCRIPTION,
+    IMAGE,
+    ITEM,
+    PART,
+    RATING,
+    RAW_ID,
+    RAW_ITEMS,
+    REVIEWS,
+    TIME,
+    TITLE,
+    USER,
+)
+from pipeline.sources.lines import Batch, batches
+from pipeline.sources.raw import BadLines, RawFile, Tables, complete_items
+
+logger = logging.getLogger(__name__)
+
+PAGE = "https://tianchi.aliyun.com/competition/entrance/231506/information"
+HISTORY, ITEMS_TEXT, MATCHES = (
+    "user_bought_history.txt",
+    "dim_items.txt",
+    "dim_fashion_matchsets.txt",
+)
+PICTURES = "images"
+CATEGORY, TERMS = "category", "title_tokens"
+METADATA: dict[str, Any] = {
+    **RAW_ITEMS,
+    CATEGORY: pl.List(pl.String),
+    TERMS: pl.List(pl.String),
+}
+HISTORY_LINE = r"^(?<user>\S+)\s+(?<item>\S+)\s+(?<day>[0-9]{8})$"
+ITEM_LINE = r"^(?<raw_id>\S+)\s+(?<category>\S+)(?:\s+(?<terms>\S+))?$"
+
+
+def files(source: params.TianchiSource) -> list[RawFile]:
+    """Return the files; none has an address."""
+    return [
+        RawFile(name=HISTORY, page=PAGE),
+        RawFile(name=ITEMS_TEXT, page=PAGE),
+        RawFile(name=MATCHES, page=PAGE, required=False),
+    ]
+
+
+def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tables:
+    """Read purchases and item features.
+
+    Args:
+        source: not needed: the files say it all.
+        folder: data/raw/<dataset>.
+        max_bad_lines: lines per file that may be no record.
+
+    Returns:
+        Reviews: one row per purchase in the order of the file; the day's midnight in UTC as
+        time; no rating. Items: one row per bought item with `category` (list<string> of one)
+        and `title_tokens` (list<string>), null where dim_items.txt has no row; `image` where
+        the picture is in the raw folder.
+
+    Raises:
+        RawDataError: a file is absent, damaged, or has too many bad lines.
+    """
+    reviews = _history(folder / HISTORY, max_bad_lines)
+    items = complete_items(reviews, _metadata(folder / ITEMS_TEXT, max_bad_lines), key=ITEM)
+    return Tables(reviews, _with_pictures(items, folder / PICTURES))
+
+
+def _history(path: Path, max_bad_lines: int) -> pl.DataFrame:
+    bad = BadLines(path, max_bad_lines)
+    tables = [_purchases(batch, bad) for batch in batches(path)]
+    reviews = pl.concat(tables) if tables else pl.DataFrame(schema=REVIEWS)
+    logger.info("%s: %d purchases, %d bad lines", path, reviews.height, bad.count)
+    return reviews
+
+
+def _purchases(batch: Batch, bad: BadLines) -> pl.DataFrame:
+    parsed = _matched(batch, HISTORY_LINE).with_columns(
+        pl.col("day").str.to_datetime("%Y%m%d", strict=False).dt.epoch("s").alias(TIME)
+    )
+    rows = _without_bad(parsed, TIME, bad, "`user item yyyymmdd`")
+    return rows.select(
+        USER,
+        ITEM,
+        TIME,
+        pl.lit(None, dtype=REVIEWS[RATING]).alias(RATING),
+        pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
+    )
+
+
+def _metadata(path: Path, max_bad_lines: int) -> pl.DataFrame:
+    bad = BadLines(path, max_bad_lines)
+    tables = [_item_rows(batch, bad) for batch in batches(path)]
+    logger.info("%s: %d items, %d bad lines", path, sum(t.height for t in tables), bad.count)
+    return pl.concat(tables) if tables else pl.DataFrame(schema=METADATA)
+
+
+def _item_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
+    parsed = _matched(batch, ITEM_LINE)
+    rows = _without_bad(parsed, RAW_ID, bad, "`item category term,term,...`")
+    nothing = [
+        pl.lit(None, dtype=pl.String).alias(name) for name in (TITLE, DESCRIPTION, IMAGE)
+    ]
+    return rows.select(
+        RAW_ID,
+        *nothing,
+        pl.concat_list(CATEGORY).alias(CATEGORY),
+        pl.col("terms").str.extract_all(r"[^,]+").alias(TERMS),
+    )
+
+
+def _matched(batch: Batch, pattern: str) -> pl.DataFrame:
+    """Return `line`, `text` and a column per named group, null where a line does not match."""
+    groups = pl.col("text").str.extract_groups(pattern).alias("groups")
+    return batch.table().with_columns(groups).unnest("groups")
+
+
+def _without_bad(parsed: pl.DataFrame, key: str, bad: BadLines, expected: str) -> pl.DataFrame:
+    for line, text in parsed.filter(pl.col(key).is_null()).select("line", "text").rows():
+        bad.add(line, text, expected)
+    return parsed.filter(pl.col(key).is_not_null())
+
+
+def _with_pictures(items: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    present = [path.stem for path in folder.glob("*.jpg")] if folder.is_dir() else []
+    has_picture = pl.col(RAW_ID).is_in(pl.Series(present, dtype=pl.String).implode())
+    logger.info("pictures: %d files", len(present))
+    return items.with_columns(
+        pl.when(has_picture)
+        .then(pl.format(PICTURES + "/{}.jpg", RAW_ID))
+        .otherwise(pl.col(IMAGE))
+        .alias(IMAGE)
+    )

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import features
+from pipeline.errors import ParamsError, RawDataError, SchemaError
+from pipeline.extractors import EXTRACTORS, Extraction, Extractor, Machine, torch_device
+from pipeline.feature_table import METADATA, read_features
+from pipeline.io import write_parquet
+from pipeline.params import load
+from pipeline.schema import IMAGES, ITEMS
+
+PROJECT = Path(__file__).parents[2]
+SIF = {"extractor": "sif", "field": "title", "dim": 6, "epochs": 2}
+VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
+TITLES = ["red shirt", None, "blue shirt", "blue jeans"]
+
+
+def png(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """Four items with titles, three with pictures, of which two are the same."""
+    monkeypatch.chdir(tmp_path)
+    columns = {name: [None] * 4 for name in ITEMS} | {"item": [0, 1, 2, 3], "title": TITLES}
+    items = pl.DataFrame(columns, schema=ITEMS).with_columns(
+        words=pl.Series([["7", "8"], [], ["8"], None], dtype=pl.List(pl.String)),
+        price=pl.lit(1.0),
+    )
+    write_parquet(items, Path("processed/items.parquet"))
+    write_images([png("red"), None, png("blue"), png("red")])
+    write_params({"visual": VGG16, "textual": SIF})
+    return tmp_path
+
+
+def write_images(files: list[bytes | None]) -> None:
+    rows = [
+        (
+            n,
+            "ok" if data else "missing",
+            data,
+            4 if data else None,
+            4 if data else None,
+            "somewhere",
+        )
+        for n, data in enumerate(files)
+    ]
+    write_parquet(pl.DataFrame(rows, schema=IMAGES, orient="row"), Path("images.parquet"))
+
+
+def write_params(feature: dict) -> None:
+    raw = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    raw["features"]["sample"] = feature
+    raw |= {"models": ["lightgcn"], "modalities": ["visual", "textual", "sound"]}
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
+
+
+def run_stage(modality: str):
+    features.main(["sample", modality, "processed", "images.parquet", "out.parquet"])
+    return read_features(Path("out.parquet"))
+
+
+def brightness(pictures, settings, seed, machine) -> Extraction:
+    """An extractor of two numbers, which also counts the pictures that it was given."""
+
+    def vectors():
+        for data in pictures:
+            brightness.seen.append(data)
+            colour = Image.open(io.BytesIO(data)).getpixel((0, 0))
+            yield np.array([colour[0], seed], np.float32)
+
+    return Extraction(
+        dim=2,
+        weights="none",
+        weights_sha256="",
+        preprocessing={},
+        versions={},
+        vectors=vectors(),
+    )
+
+
+@pytest.fixture
+def fake_vgg16(monkeypatch):
+    brightness.seen = []
+    monkeypatch.setitem(EXTRACTORS, "vgg16", Extractor("image", brightness))
+
+
+def test_every_registered_extractor_has_settings_and_the_reverse():
+    settings = {
+        one.extractor
+        for f in load(PROJECT / "params.yaml").features.values()
+        for one in f.values()
+    }
+
+    assert settings <= set(EXTRACTORS)
+    assert {extractor.reads for extractor in EXTRACTORS.values()} == {"image", "text"}
+
+
+def test_text_features_with_their_metadata(workspace):
+    present, feature, metadata = run_stage("textual")
+
+    assert present.tolist() == [True, False, True, True]
+    assert feature.shape == (4, 6)
+    assert feature[present].any(axis=1).all()
+    assert not feature[1].any()
+    assert set(metadata) == set(METADATA)
+    assert {key: metadata[key] for key in ("extractor", "weights", "field", "dim")} == {
+        "extractor": "sif",
+        "weights": "trained",
+        "field": "title",
+        "dim": "6",
+    }
+    assert len(metadata["weights_sha256"]) == 64
+    assert "gensim" in json.loads(metadata["versions"])
+    assert "lower-cased" in json.loads(metadata["preprocessing"])["tokens"]
+
+
+def test_a_list_column_is_read_as_tokens(workspace):
+    write_params({"textual": SIF | {"field": "words"}})
+
+    present, _, metadata = run_stage("textual")
+
+    assert present.tolist() == [True, False, True, False]
+    assert json.loads(metadata["preprocessing"])["tokens"] == "as given"
+
+
+def test_the_same_bytes_when_run_again(workspace):
+    run_stage("textual")
+    first = Path("out.parquet").read_bytes()
+    run_stage("textual")
+
+    assert Path("out.parquet").read_bytes() == first
+
+
+def test_real_vgg16_through_the_stage(workspace):
+    present, feature, metadata = run_stage("visual")
+
+    assert present.tolist() == [True, False, True, True]
+    assert feature.shape == (4, 4096)
+    assert np.array_equal(feature[0], feature[3])
+    assert not np.array_equal(feature[0], feature[2])
+    assert not feature[1].any()
+    assert metadata["weights"] == "seeded (untrained)"
+    assert metadata["dim"] == "4096"
+    assert all(metadata[key] for key in METADATA)
+
+
+def test_equal_pictures_are_encoded_once(workspace, fake_vgg16):
+    present, feature, _ = run_stage("visual")
+
+    assert brightness.seen == [png("red"), png("blue")]
+    assert present.tolist() == [True, False, True, True]
+    assert feature.tolist() == [[255, 2023], [0, 0], [0, 2023], [255, 2023]]
+
+
+def test_spread_keeps_only_what_comes_again():
+    a, b, c = (np.full(1, n, np.float32) for n in range(3))
+
+    spread = list(features.spread([a, b, c], [b"a", b"b", None, b"a", b"c", b"a"]))
+
+    assert spread == [a, b, None, a, c, a]
+
+
+def test_swapping_the_extractor_is_an_edit_of_params(workspace, fake_vgg16):
+    write_params({"visual": SIF | {"field": "words"}})
+
+    assert run_stage("visual")[2]["extractor"] == "sif"
+    assert not brightness.seen
+
+
+def test_a_modality_of_other_datasets_is_an_empty_table(workspace, caplog):
+    with caplog.at_level("INFO"):
+        present, feature, metadata = run_stage("sound")
+
+    assert present.shape == (0,)
+    assert feature.shape == (0, 1)
+    assert (metadata["extractor"], metadata["dim"]) == ("none", "0")
+    assert "sample has no modality sound" in caplog.text
+
+
+def test_unknown_names_are_params_errors(workspace):
+    with pytest.raises(ParamsError, match="no modality 'smell'; expected one of"):
+        run_stage("smell")
+    with pytest.raises(ParamsError, match="no dataset 'nowhere'"):
+        features.main(["nowhere", "sound", "processed", "images.parquet", "out.parquet"])
+
+
+@pytest.mark.parametrize("field", ["colour", "price"])
+def test_a_field_without_text_names_the_columns_there_are(workspace, field):
+    write_params({"textual": SIF | {"field": field}})
+
+    message = rf"features\.sample\.textual\.field: .*'title', 'words'.* got '{field}'"
+    with pytest.raises(ParamsError, match=message):
+        run_stage("textual")
+    assert not Path("out.parquet").exists()
+
+
+def test_a_field_that_is_empty_everywhere_is_an_error(workspace):
+    write_params({"textual": SIF | {"field": "description"}})
+
+    with pytest.raises(RawDataError, match="field 'description': expected text, got 4 items"):
+        run_stage("textual")
+
+
+def test_pictures_that_do_not_fit_the_items(workspace, fake_vgg16):
+    write_images([png("red")])
+    with pytest.raises(SchemaError, match="one row for each of 4 items, got 1"):
+        run_stage("visual")
+    write_images([None] * 4)
+    with pytest.raises(RawDataError, match="expected pictures, got none for 4 items"):
+        run_stage("visual")
+    Path("images.parquet").unlink()
+    with pytest.raises(SchemaError, match="run the stage `images` first"):
+        run_stage("visual")
+
+
+def test_devices():
+    assert torch_device(Machine(device="cpu")).type == "cpu"
+    with pytest.raises(ParamsError, match="--device tpu: not on this machine"):
+        torch_device(Machine(device="tpu"))

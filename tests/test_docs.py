@@ -1,0 +1,61 @@
+"""What the documents and the command lines promise is there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STAGES = [
+    "download",
+    "ingest",
+    "kcore",
+    "split",
+    "images",
+    "features",
+    "train",
+    "evaluate",
+    "recommend",
+    "compare",
+]
+README = ROOT / "README.md"
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "settings", "fingerprint"])
+def test_every_stage_answers_help(stage):
+    done = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{stage}", "--help"],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "96"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert f"python -m pipeline.{stage}" in done.stdout
+    assert done.stderr == ""
+
+
+def test_every_make_target_in_the_documents_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert _named(r"\bmake ([a-z-]+)") <= targets
+
+
+def test_every_module_command_in_the_documents_exists():
+    for name in _named(r"python -m ((?:pipeline|model|benchmarks)[\w.]*)"):
+        module = ROOT.joinpath(*name.split("."))
+        assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), name
+
+
+def _named(pattern: str) -> set[str]:
+    """Return what stands in code, between backticks or in a block, after a command."""
+    found: set[str] = set()
+    for path in [README, *ROOT.glob("workflow/*.md"), *ROOT.glob("docs/*.md")]:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for code in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL):
+            found |= set(re.findall(pattern, code))
+    return {name for name in found if not name.endswith((".STAGE", "STAGE"))}

@@ -1,0 +1,341 @@
+"""Both engines plan the same jobs, make the same bytes and re-run the same things."""
+
+import ast
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from pipeline import params
+
+ROOT = Path(__file__).parent.parent
+TREE = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", "pipeline", "model", "workflow"]
+STAGES = [
+    "download",
+    "ingest",
+    "kcore",
+    "split",
+    "images",
+    "features",
+    "train",
+    "evaluate",
+    "recommend",
+    "compare",
+]
+DVC_ONLY = {"settings", "inputs", "results"}
+# The slice in data/settings speaks for params; the others have no bearing on content.
+NOT_LISTED = {"pipeline/params.py", "pipeline/command.py", "pipeline/errors.py"}
+READ_BY_COMPARE = [
+    "metrics.json",
+    "ranks.parquet",
+    "history.parquet",
+    "recommendations.parquet",
+]
+
+
+class Job(NamedTuple):
+    """One command with the files it names as inputs and outputs."""
+
+    command: str
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+
+
+# --- a copy of the tree -------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return copy_tree(tmp_path / "tree")
+
+
+def copy_tree(folder: Path) -> Path:
+    folder.mkdir()
+    for name in TREE:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(source, folder / name)
+    (folder / "profiles").symlink_to("workflow/profiles")
+    (folder / ".dvc").mkdir()
+    shutil.copy2(ROOT / ".dvc/config", folder / ".dvc/config")
+    (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
+    return folder
+
+
+def edit(tree: Path, **changes: Any) -> None:
+    """Set values of params.yaml by their full key, dots written as two underscores."""
+    path = tree / "params.yaml"
+    values = yaml.safe_load(path.read_text())
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def run(tree: Path, *command: str, fails: bool = False) -> str:
+    """Run a Python module of the environment in `tree`; return both streams."""
+    bin_folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=tree,
+        env=os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout
+
+
+# --- the plans ----------------------------------------------------------------------------
+
+
+def snakemake_jobs(tree: Path) -> set[Job]:
+    """Return what Snakemake plans, from nothing, without the two target rules."""
+    plan = run(tree, "snakemake", "--dry-run", "--forceall", "--printshellcmds", "evaluate")
+    found = set()
+    for text in re.split(r"^\[.*\d{4}\]$", plan, flags=re.MULTILINE):
+        files = {
+            kind: frozenset(names.split(", "))
+            for kind, names in re.findall(r"^    (input|output): (.*)$", text, re.MULTILINE)
+        }
+        command = re.search(r"python -m pipeline\..*", text)
+        if command and "output" in files:
+            plain = re.sub(r" 2> logs/\S+$", "", command[0].strip())
+            found.add(Job(plain, files["input"], files["output"]))
+    return found
+
+
+def dvc_jobs(tree: Path) -> set[Job]:
+    """Return what DVC plans, in Snakemake's terms.
+
+    Normalised are: the stages that only DVC has are left out, and a checksum file stands for
+    the files behind it; the raw folder becomes its manifest; a folder of code becomes its
+    files; the empty table of a modality that a dataset lacks is left out.
+    """
+    settings = params.load(tree / "params.yaml")
+    found = set()
+    for stage in dvc_stages(tree):
+        name, _, key = stage.addressing.partition("@")
+        if name in DVC_ONLY:
+            continue
+        dataset, *rest = stage.cmd.split()[3:5]
+        if name == "features" and rest[0] not in settings.dataset_features(dataset):
+            continue
+        inputs = {
+            file for dep in stage.deps for file in _inputs(dep.def_path, tree, settings, key)
+        }
+        outputs = {_manifest(out.def_path) for out in stage.outs}
+        found.add(Job(stage.cmd, frozenset(inputs), frozenset(outputs)))
+    return found
+
+
+def dvc_stages(tree: Path) -> list[Any]:
+    with Repo(str(tree)) as repo:
+        return list(repo.index.stages)
+
+
+def _inputs(path: str, tree: Path, settings: params.Params, key: str) -> Iterator[str]:
+    parts = Path(path).parts
+    if parts[:3] == ("data", "fingerprints", "training"):
+        dataset, model = parts[3], Path(path).stem
+        for modality in settings.model_modalities(model, dataset):
+            yield f"data/features/{dataset}/{modality}.parquet"
+    elif parts[:3] == ("data", "fingerprints", "results"):
+        for model in settings.models:
+            yield from (f"results/{parts[3]}/{model}/{name}" for name in READ_BY_COMPARE)
+    elif parts[0] in ("pipeline", "model") and (tree / path).is_dir():
+        yield from (str(file.relative_to(tree)) for file in (tree / path).rglob("*.py"))
+    else:
+        yield _manifest(path)
+
+
+def _manifest(path: str) -> str:
+    return f"{path}/manifest.json" if Path(path).parent == Path("data/raw") else path
+
+
+def test_snakemake_and_dvc_plan_the_same_jobs(tree):
+    """With datasets that lack a modality and models that read different ones."""
+    datasets, models = ["sample", "gift_cards", "taobao"], ["bprmf", "lightgcn", "mcln", "base"]
+    edit(tree, datasets=datasets, models=models, mcln__sample={"modalities": ["textual"]})
+
+    from_snakemake, from_dvc = snakemake_jobs(tree), dvc_jobs(tree)
+
+    assert sorted(from_snakemake - from_dvc) == []
+    assert sorted(from_dvc - from_snakemake) == []
+    assert len(from_dvc) == 3 * (5 + 3 * len(models) + 1) + 4
+
+
+def test_training_does_not_read_the_test_part(tree):
+    for jobs in (snakemake_jobs(tree), dvc_jobs(tree)):
+        trainings = [job for job in jobs if "pipeline.train " in job.command]
+        assert len(trainings) == 3
+        for job in trainings:
+            assert not any(name.endswith("test.parquet") for name in job.inputs)
+
+
+def test_the_default_profile_is_found_by_itself(tree):
+    """The plans above ask for the commands; a bare call prints them because of the profile."""
+    assert "python -m pipeline.kcore" in run(tree, "snakemake", "--dry-run", "evaluate")
+
+
+# --- names and code -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_has_its_module_rule_dvc_stage_and_test(stage):
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rule = {"evaluate": "evaluate_model"}.get(stage, stage)
+
+    assert (ROOT / f"pipeline/{stage}.py").exists()
+    assert f"rule {rule}:" in rules
+    assert stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert (ROOT / f"tests/pipeline/test_{stage}.py").exists()
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "settings", "inputs", "results"])
+def test_a_stage_depends_on_the_code_that_it_imports(stage):
+    """A change in a helper would otherwise be missed, by both engines (the plans are equal)."""
+    listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    code = {name for name in listed if name.startswith(("pipeline", "model"))}
+    module = "fingerprint" if stage in ("inputs", "results") else stage
+
+    needed = imported(ROOT / f"pipeline/{module}.py") | {f"pipeline/{module}.py"}
+
+    assert code - NOT_LISTED == needed - NOT_LISTED
+
+
+def imported(path: Path, seen: set[Path] | None = None) -> set[str]:
+    """Return our modules and packages that a file imports, directly or not."""
+    seen = set() if seen is None else seen
+    if path in seen:
+        return set()
+    seen.add(path)
+    found: set[str] = set()
+    for name in _import_names(path):
+        for file in _files_of(name):
+            relative = file.relative_to(ROOT)
+            in_package = len(relative.parts) > 2 or relative.parts[0] == "model"
+            depth = 1 if relative.parts[0] == "model" else 2
+            found.add("/".join(relative.parts[:depth]) if in_package else str(relative))
+            found |= imported(file, seen)
+    return found
+
+
+def _import_names(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _files_of(name: str) -> list[Path]:
+    if name.split(".")[0] not in ("pipeline", "model"):
+        return []
+    path = ROOT.joinpath(*name.split("."))
+    if path.with_suffix(".py").exists():
+        return [path.with_suffix(".py")]
+    return sorted(path.rglob("*.py")) if (path / "__init__.py").exists() else []
+
+
+# --- a wrong parameter --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["snakemake", "--dry-run", "evaluate"],
+        ["dvc", "repro"],
+        ["pipeline.kcore", "sample", "data/interim/sample", "data/processed/sample"],
+    ],
+    ids=["snakemake", "dvc", "stage"],
+)
+def test_a_wrong_parameter_stops_every_command_with_its_full_name(tree, command):
+    edit(tree, kcore__k="five")
+
+    said = run(tree, *command, fails=True)
+
+    assert "params.yaml: kcore.k: " in said
+    assert "Traceback" not in said
+
+
+# --- end to end ---------------------------------------------------------------------------
+
+
+def made(tree: Path) -> dict[str, str]:
+    """Return the sha256 of every file that a stage made."""
+    folders = ["raw", "interim", "processed", "images", "features"]
+    roots = [*(tree / "data" / name for name in folders), tree / "results"]
+    files = sorted(path for root in roots for path in root.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if ".snakemake" not in path.name
+    }
+
+
+def ran(said: str) -> set[str]:
+    """Return the stages that `dvc repro` ran, DVC's own left out."""
+    names = set(re.findall(r"Running stage '([^']+)'", said))
+    return {name for name in names if name.partition("@")[0] not in DVC_ONLY}
+
+
+def planned(tree: Path) -> set[str]:
+    """Return what Snakemake would run now, by DVC's names."""
+    said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "evaluate")
+    commands = re.findall(r"python -m pipeline\.(\w+) (\S+) (\S+)", said)
+    per_dataset = {"download", "ingest", "kcore", "split", "images", "compare"}
+    return {
+        f"{stage}@{dataset}" if stage in per_dataset else f"{stage}@{dataset}-{which}"
+        for stage, dataset, which in commands
+    }
+
+
+def test_both_engines_make_the_same_files_and_rerun_the_same_jobs(tmp_path):
+    """Tiny, but through every stage: the files are equal to the last byte."""
+    trees = with_dvc, with_snakemake = copy_tree(tmp_path / "dvc"), copy_tree(tmp_path / "smk")
+    tiny = {"sources__sample__scale": 0.1, "train__epochs": 10, "kcore__k": 3}
+    for tree in trees:
+        edit(tree, **tiny)
+    run(with_dvc, "dvc", "repro")
+    run(with_snakemake, "snakemake", "--cores", "2", "evaluate")
+
+    assert made(with_dvc) == made(with_snakemake)
+    assert len(made(with_dvc)) > 30
+
+    # Nothing is left to do.
+    assert ran(run(with_dvc, "dvc", "repro")) == set()
+    assert planned(with_snakemake) == set()
+
+    # Another setting of one extractor: that feature, what reads it, what follows.
+    for tree in trees:
+        edit(tree, features__sample__textual__epochs=3)
+    expected = {
+        "features@sample-textual",
+        "train@sample-mcln",
+        "evaluate@sample-mcln",
+        "recommend@sample-mcln",
+        "compare@sample",
+    }
+    assert planned(with_snakemake) == expected
+    assert ran(run(with_dvc, "dvc", "repro")) == expected
+    run(with_snakemake, "snakemake", "--cores", "2", "evaluate")
+    assert made(with_dvc) == made(with_snakemake)
