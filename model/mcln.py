@@ -89,9 +89,12 @@ class CounterfactualLayer(nn.Module):
         super().__init__()
         width = tokens * dim
         self.tokens, self.attention, self.difference = tokens, attention, difference
-        for name in ("query", "key", "value", "other_query", "other_key"):
-            setattr(self, name, nn.Linear(width, width, bias=False))
+        self.query, self.key, self.value, self.other_query, self.other_key = (
+            nn.Linear(width, width, bias=False) for _ in range(5)
+        )
         self.first, self.second = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        nn.init.zeros_(self.first.bias)  # their default draws from the global generator
+        nn.init.zeros_(self.second.bias)
         self.attention_norm, self.output_norm = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x_RX: Tensor, other_RX: Tensor) -> Tensor:
@@ -190,9 +193,6 @@ class MCLN(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)
-        for layer in self.counterfactual:
-            nn.init.zeros_(layer.first.bias)  # their default draws from the global generator
-            nn.init.zeros_(layer.second.bias)
         order = torch.randperm(interactions.n_items, generator=generator)
         self.register_buffer("permutation", order)
 

@@ -5,8 +5,8 @@ Shapes: U users to rank, B users of a block, I items, C candidates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,12 +18,8 @@ from model.metrics import rank_of_target
 BLOCK = 1 << 24
 
 
-class Scorer(Protocol):
-    """Maps (B,) users to (B, I) scores of all items; made once per evaluation."""
-
-    def __call__(self, users: Tensor) -> Tensor:
-        """Return the scores."""
-        ...
+# Maps (B,) users to (B, I) scores of all items; made once per evaluation.
+Scorer: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def inner_product(users: Tensor, items: Tensor) -> Scorer:

@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = pl.DataFrame(
         {name: column.numpy() for name, column in zip(RANKS, columns, strict=True)}
     )
-    write_parquet(rows.cast(dict(RANKS)), arguments.results / RANKS_FILE)
+    write_parquet(rows.cast(pl.Schema(RANKS)), arguments.results / RANKS_FILE)
     write_json(table, arguments.results / METRICS_FILE)
 
 

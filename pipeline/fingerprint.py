@@ -1,4 +1,4 @@
-"""Stages `inputs` and `results`, of DVC alone: the checksums of what a later stage reads.
+r"""Stages `inputs` and `results`, of DVC alone: the checksums of what a later stage reads.
 
     data/features/D -> data/fingerprints/training/D/M.json
     results/D/M     -> data/fingerprints/results/D/M.json
@@ -8,7 +8,8 @@ training stages therefore depend on a small file that changes only with those fe
 `compare` reads every model, and a stage may not depend on the folder that its outputs lie in:
 it depends on a folder of such files instead. Snakemake names the files themselves.
 
-    python -m pipeline.fingerprint training sample mcln data/fingerprints/training/sample/mcln.json
+    python -m pipeline.fingerprint training sample mcln \
+        data/fingerprints/training/sample/mcln.json
 """
 
 from __future__ import annotations

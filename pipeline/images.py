@@ -41,7 +41,7 @@ from pipeline.picture_fetch import (
     too_many_failed,
 )
 from pipeline.pictures import open_rgb
-from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
+from pipeline.schema import IMAGE, IMAGES, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/images")
 OK, MISSING, BROKEN = "ok", "missing", "broken"
@@ -49,17 +49,9 @@ NOT_READ = "not read by any feature of this dataset"
 NO_PICTURE = "the item names no picture"
 ROWS, GROUP_BYTES = 256, 64_000_000  # a row group ends at whichever comes first
 CHECKED_AT_ONCE = 32  # pictures; bounds the memory of decoding
-# Order and types of schema.IMAGES.
-SCHEMA = pa.schema(
-    [
-        (ITEM, pa.int32()),
-        ("status", pa.string()),
-        ("bytes", pa.binary()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("source", pa.string()),
-    ]
-)
+# Of the columns of schema.IMAGES, in order.
+TYPES = (pa.int32(), pa.string(), pa.binary(), pa.int32(), pa.int32(), pa.string())
+SCHEMA = pa.schema(list(zip(IMAGES, TYPES, strict=True)))
 log = logging.getLogger(__name__)
 
 

@@ -273,7 +273,7 @@ class Params(Section):
                 f"params.yaml: {model}.default.variant_of: expected one of "
                 f"{sorted(ARCHITECTURES)}, got {parent!r}"
             )
-        return parent
+        return str(parent)
 
     def model(self, model: str, dataset: str) -> BPRMF:
         """Return a model's settings on a dataset.

@@ -61,7 +61,7 @@ def recommendations(
         blocks.append(pl.DataFrame(block).filter(pl.col("score").is_finite()))
     rows = pl.concat(blocks).with_columns(pl.col(ITEM).cast(pl.Int32))
     named = rows.join(raw_ids.rename({RAW_ID: "raw_item"}), on=ITEM, maintain_order="left")
-    return named.select(list(RECOMMENDATIONS)).cast(dict(RECOMMENDATIONS))
+    return named.select(list(RECOMMENDATIONS)).cast(pl.Schema(RECOMMENDATIONS))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -5,7 +5,12 @@ A column is named here once and used by its constant everywhere else.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import polars as pl
+from polars.datatypes import DataTypeClass
+
+Columns: TypeAlias = dict[str, pl.DataType | DataTypeClass]
 
 USER, ITEM, TIME = "user", "item", "timestamp"
 RATING, PART, RAW_ID = "rating", "part", "raw_id"
@@ -22,7 +27,7 @@ MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
 REVIEWS_FILE, ITEMS_FILE = "reviews.parquet", "items.parquet"
 # One row per review, in the order of the raw file (order breaks ties between equal times).
 # `part` is filled only by published splits: train, validation or test.
-REVIEWS = {
+REVIEWS: Columns = {
     USER: pl.String,
     ITEM: pl.String,
     TIME: pl.Int64,  # seconds since 1970, UTC; null where the source has none
@@ -31,7 +36,7 @@ REVIEWS = {
 }
 # One row per item, `raw_id` unique. A source may add columns of its own after these, such as
 # `title_tokens` (list<string>).
-RAW_ITEMS = {
+RAW_ITEMS: Columns = {
     RAW_ID: pl.String,
     TITLE: pl.String,
     DESCRIPTION: pl.String,
@@ -43,11 +48,11 @@ INTERACTIONS_FILE, USERS_FILE = "interactions.parquet", "users.parquet"
 STATISTICS_FILE, CANDIDATES_FILE = "statistics.json", "candidates.parquet"
 TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "train.parquet", "validation.parquet", "test.parquet"
 # One row per kept (user, item) pair; ids dense from 0; sorted by user, time, raw order.
-INTERACTIONS = {USER: pl.Int32, ITEM: pl.Int32, TIME: pl.Int64}
-USERS = {USER: pl.Int32, RAW_ID: pl.String}
-ITEMS = {ITEM: pl.Int32, **RAW_ITEMS}
+INTERACTIONS: Columns = {USER: pl.Int32, ITEM: pl.Int32, TIME: pl.Int64}
+USERS: Columns = {USER: pl.Int32, RAW_ID: pl.String}
+ITEMS: Columns = {ITEM: pl.Int32, **RAW_ITEMS}
 # One row per user and part; `item` is the target, `negatives` never met by the user.
-CANDIDATES = {
+CANDIDATES: Columns = {
     USER: pl.Int32,
     PART: pl.String,
     ITEM: pl.Int32,
@@ -55,7 +60,7 @@ CANDIDATES = {
 }
 
 # data/images/<dataset>.parquet: one row per item, ascending.
-IMAGES = {
+IMAGES: Columns = {
     ITEM: pl.Int32,
     "status": pl.String,  # ok, missing or broken
     "bytes": pl.Binary,  # the file as fetched; null unless ok
@@ -66,14 +71,14 @@ IMAGES = {
 
 # data/features/<dataset>/<modality>.parquet: one row per item, ascending.
 # `feature` is array<float32>[dim]; an absent item is a row of zeros.
-FEATURES = {ITEM: pl.Int32, PRESENT: pl.Boolean}
+FEATURES: Columns = {ITEM: pl.Int32, PRESENT: pl.Boolean}
 
 # results/<dataset>/<model>/
 CHECKPOINT_FILE, HISTORY_FILE = "checkpoint.safetensors", "history.parquet"
 METRICS_FILE, RANKS_FILE = "metrics.json", "ranks.parquet"
 RECOMMENDATIONS_FILE = "recommendations.parquet"
 # One row per evaluation during training. `phase` is select or refit.
-HISTORY = {
+HISTORY: Columns = {
     "phase": pl.String,
     "epoch": pl.Int32,  # passes over the training pairs, from 1
     "loss": pl.Float64,  # mean over the epoch's steps
@@ -82,7 +87,7 @@ HISTORY = {
     "measured_on": pl.String,
 }
 # One row per test user; ranks are 0-based, a tie counts against the target.
-RANKS = {
+RANKS: Columns = {
     USER: pl.Int32,
     ITEM: pl.Int32,
     "rank_sampled": pl.Int32,
@@ -90,7 +95,7 @@ RANKS = {
     "seed": pl.Int64,
 }
 # One row per user and position, best first.
-RECOMMENDATIONS = {
+RECOMMENDATIONS: Columns = {
     USER: pl.Int32,
     "position": pl.Int32,
     ITEM: pl.Int32,

@@ -78,7 +78,9 @@ def published_parts(reviews: pl.DataFrame) -> Parts:
     rows = reviews.with_columns(pl.col(USER, ITEM).cast(pl.Int32)).sort(
         USER, maintain_order=True
     )
-    return {part: rows.filter(pl.col(PART) == part).select(list(INTERACTIONS)) for part in FILES}
+    return {
+        part: rows.filter(pl.col(PART) == part).select(list(INTERACTIONS)) for part in FILES
+    }
 
 
 def candidates(parts: Parts, n_items: int, seed: int) -> pl.DataFrame:

@@ -177,7 +177,7 @@ def _follow(
             for record in steps:
                 bar.update(record.epoch - bar.n)
                 measured = {} if record.ndcg is None else {"ndcg@10": f"{record.ndcg:.4f}"}
-                bar.set_postfix(loss=f"{record.loss:.4f}", **measured)
+                bar.set_postfix({"loss": f"{record.loss:.4f}"} | measured)
                 state = json.dumps(asdict(training.progress))
                 learning.save_checkpoint(training.tensors(), {"progress": state}, saved)
     except LossNotFinite as error:

@@ -132,15 +132,13 @@ def dvc_jobs(tree: Path) -> set[Job]:
     settings = params.load(tree / "params.yaml")
     found = set()
     for stage in dvc_stages(tree):
-        name, _, key = stage.addressing.partition("@")
+        name = stage.name.partition("@")[0]
         if name in DVC_ONLY:
             continue
         dataset, *rest = stage.cmd.split()[3:5]
         if name == "features" and rest[0] not in settings.dataset_features(dataset):
             continue
-        inputs = {
-            file for dep in stage.deps for file in _inputs(dep.def_path, tree, settings, key)
-        }
+        inputs = {file for dep in stage.deps for file in _inputs(dep.def_path, tree, settings)}
         outputs = {_manifest(out.def_path) for out in stage.outs}
         found.add(Job(stage.cmd, frozenset(inputs), frozenset(outputs)))
     return found
@@ -151,7 +149,7 @@ def dvc_stages(tree: Path) -> list[Any]:
         return list(repo.index.stages)
 
 
-def _inputs(path: str, tree: Path, settings: params.Params, key: str) -> Iterator[str]:
+def _inputs(path: str, tree: Path, settings: params.Params) -> Iterator[str]:
     parts = Path(path).parts
     if parts[:3] == ("data", "fingerprints", "training"):
         dataset, model = parts[3], Path(path).stem
@@ -309,12 +307,25 @@ def planned(tree: Path) -> set[str]:
     }
 
 
-def test_both_engines_make_the_same_files_and_rerun_the_same_jobs(tmp_path):
+SIF = {"extractor": "sif", "field": "description", "epochs": 2}
+VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
+
+
+@pytest.mark.parametrize(
+    "visual", [SIF, pytest.param(VGG16, marks=pytest.mark.slow)], ids=["sif", "vgg16"]
+)
+def test_both_engines_make_the_same_files_and_rerun_the_same_jobs(tmp_path, visual):
     """Tiny, but through every stage: the files are equal to the last byte."""
     trees = with_dvc, with_snakemake = copy_tree(tmp_path / "dvc"), copy_tree(tmp_path / "smk")
-    tiny = {"sources__sample__scale": 0.1, "train__epochs": 10, "kcore__k": 3}
     for tree in trees:
-        edit(tree, **tiny)
+        edit(
+            tree,
+            models=["bprmf", "mcln"],
+            sources__sample__scale=0.1,
+            features__sample__visual=visual,
+            train__epochs=4,
+            train__evaluate_every=2,
+        )
     run(with_dvc, "dvc", "repro")
     run(with_snakemake, "snakemake", "--cores", "2", "evaluate")
 

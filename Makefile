@@ -1,0 +1,42 @@
+# Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
+.PHONY: run test test-slow check format bench dag
+
+SHELL := /bin/bash
+CORES := $(shell nproc)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+INSTALLED := .venv/.installed
+
+run: $(INSTALLED)
+	snakemake --cores $(CORES) evaluate
+	@cat results/sample/comparison.md
+	@echo "Report: $(CURDIR)/results/sample/report.html"
+
+test: check
+	python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)
+	python -m pytest -m slow
+
+check: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	dvc dag > /dev/null
+
+format: $(INSTALLED)
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+bench: $(INSTALLED)
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; PYTHONPATH=. python $$file; done
+
+dag: $(INSTALLED)
+	@dvc dag --mermaid
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x .venv/bin/python || python3 -m venv .venv
+	.venv/bin/python -m pip install -c constraints.txt -e '.[test]'
+	@touch $@

@@ -1,0 +1,36 @@
+"""The stages of dvc.yaml; tests/test_workflow.py compares them. snakemake --cores 8 evaluate"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "params.yaml"
+
+
+# Used with --software-deployment-method apptainer only.
+container: "docker://python:3.11"
+
+
+include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    dataset="|".join(PARAMS.datasets),
+    modality="|".join(modalities()),
+    model="|".join(PARAMS.models),
+
+
+rule all:
+    input:
+        last_files(),
+
+
+rule evaluate:
+    input:
+        last_files(),
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/learn.smk"

@@ -1,0 +1,36 @@
+"""What recommend lists; its command line is run in test_train.py."""
+
+import polars as pl
+import torch
+
+from model import Interactions
+from model.ranking import inner_product
+from pipeline.recommend import recommendations
+from pipeline.schema import RECOMMENDATIONS
+
+# Both users like item 3 best, then 2, 1, 0.
+SCORER = inner_product(torch.ones(2, 1), torch.tensor([[0.0], [1.0], [2.0], [3.0]]))
+RAW_IDS = pl.DataFrame({"item": [0, 1, 2, 3], "raw_id": list("abcd")}).cast({"item": pl.Int32})
+
+
+def test_lists_are_best_first_without_what_the_user_has():
+    known = Interactions(torch.tensor([0, 1]), torch.tensor([3, 2]), n_users=2, n_items=4)
+
+    lists = recommendations(SCORER, known, 2, RAW_IDS)
+
+    assert dict(lists.schema) == RECOMMENDATIONS
+    assert lists.rows() == [
+        (0, 0, 2, "c", 2.0),
+        (0, 1, 1, "b", 1.0),
+        (1, 0, 3, "d", 3.0),
+        (1, 1, 1, "b", 1.0),
+    ]
+
+
+def test_a_user_who_has_almost_everything_gets_a_shorter_list():
+    known = Interactions(torch.tensor([0, 0, 0]), torch.tensor([0, 1, 3]), n_users=2, n_items=4)
+
+    lists = recommendations(SCORER, known, 3, RAW_IDS)
+
+    assert lists.filter(pl.col("user") == 0)["raw_item"].to_list() == ["c"]
+    assert lists.filter(pl.col("user") == 1)["raw_item"].to_list() == ["d", "c", "b"]

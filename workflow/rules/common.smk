@@ -1,0 +1,62 @@
+"""What the rules share: the checked parameters, and the inputs that depend on them."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pipeline import params, settings
+from pipeline.errors import PipelineError
+from pipeline.schema import COMPARISON_JSON, COMPARISON_MD, REPORT_FILE
+
+# Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
+try:
+    PARAMS = params.load()
+    settings.write(PARAMS, settings.SETTINGS_FOLDER)
+except PipelineError as error:
+    raise WorkflowError(str(error)) from None
+
+# A stage that computes takes every core: two at once would fight over them.
+ALL_CORES = workflow.cores or 1
+
+
+def code(*names):
+    """Return the Python files of modules and packages, in a stable order.
+
+    A stage lists what it imports, so that a change there is seen. Left out are params
+    (the slice in data/settings speaks for it), command and errors (no bearing on content).
+    """
+    files = []
+    for name in names:
+        path = Path(name)
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [str(file) for file in files]
+
+
+def last_files():
+    """Return the comparison and the features of every dataset, read by a model or not."""
+    names = [COMPARISON_JSON, COMPARISON_MD, REPORT_FILE]
+    features = [
+        f"data/features/{dataset}/{modality}.parquet"
+        for dataset in PARAMS.datasets
+        for modality in PARAMS.dataset_features(dataset)
+    ]
+    return (
+        expand("results/{dataset}/{name}", dataset=PARAMS.datasets, name=names)
+        + features
+    )
+
+
+def modalities():
+    """Return every modality of the datasets that run; one that never matches if none."""
+    found = [
+        name for dataset in PARAMS.datasets for name in PARAMS.dataset_features(dataset)
+    ]
+    return list(dict.fromkeys(found)) or ["none"]
+
+
+def features_read(wildcards):
+    """Return the features that a model reads: another extractor re-runs only its readers."""
+    return [
+        f"data/features/{wildcards.dataset}/{modality}.parquet"
+        for modality in PARAMS.model_modalities(wildcards.model, wildcards.dataset)
+    ]

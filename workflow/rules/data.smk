@@ -1,0 +1,88 @@
+"""From the raw dump to the split: download, ingest, kcore, split, images."""
+
+TABLES = code("pipeline/io.py", "pipeline/schema.py")
+
+
+rule download:
+    input:
+        code=code("pipeline/download.py", "pipeline/sources"),
+        helpers=TABLES,
+        settings="data/settings/download/{dataset}.json",
+    output:
+        "data/raw/{dataset}/manifest.json",
+    log:
+        "logs/download/{dataset}.log",
+    retries: 2
+    shell:
+        "python -m pipeline.download {wildcards.dataset} data/raw/{wildcards.dataset} 2> {log}"
+
+
+rule ingest:
+    input:
+        code=code("pipeline/ingest.py", "pipeline/sources"),
+        helpers=TABLES,
+        settings="data/settings/ingest/{dataset}.json",
+        manifest=rules.download.output,
+    output:
+        reviews="data/interim/{dataset}/reviews.parquet",
+        item_table="data/interim/{dataset}/items.parquet",
+    log:
+        "logs/ingest/{dataset}.log",
+    shell:
+        "python -m pipeline.ingest {wildcards.dataset} data/raw/{wildcards.dataset}"
+        " data/interim/{wildcards.dataset} 2> {log}"
+
+
+rule kcore:
+    input:
+        code=code("pipeline/kcore.py"),
+        helpers=TABLES,
+        settings="data/settings/kcore/{dataset}.json",
+        reviews=rules.ingest.output.reviews,
+        item_table=rules.ingest.output.item_table,
+    output:
+        interactions="data/processed/{dataset}/interactions.parquet",
+        users="data/processed/{dataset}/users.parquet",
+        item_table="data/processed/{dataset}/items.parquet",
+        statistics="data/processed/{dataset}/statistics.json",
+    log:
+        "logs/kcore/{dataset}.log",
+    shell:
+        "python -m pipeline.kcore {wildcards.dataset} data/interim/{wildcards.dataset}"
+        " data/processed/{wildcards.dataset} 2> {log}"
+
+
+rule split:
+    input:
+        code=code("pipeline/split.py"),
+        helpers=TABLES,
+        settings="data/settings/split/{dataset}.json",
+        reviews=rules.ingest.output.reviews,
+        interactions=rules.kcore.output.interactions,
+        item_table=rules.kcore.output.item_table,
+    output:
+        train="data/processed/{dataset}/train.parquet",
+        validation="data/processed/{dataset}/validation.parquet",
+        test="data/processed/{dataset}/test.parquet",
+        candidates="data/processed/{dataset}/candidates.parquet",
+    log:
+        "logs/split/{dataset}.log",
+    shell:
+        "python -m pipeline.split {wildcards.dataset} data/interim/{wildcards.dataset}"
+        " data/processed/{wildcards.dataset} 2> {log}"
+
+
+rule images:
+    input:
+        code=code("pipeline/images.py"),
+        helpers=TABLES + code("pipeline/picture_fetch.py", "pipeline/pictures.py"),
+        settings="data/settings/images/{dataset}.json",
+        manifest=rules.download.output,
+        item_table=rules.kcore.output.item_table,
+    output:
+        "data/images/{dataset}.parquet",
+    log:
+        "logs/images/{dataset}.log",
+    shell:
+        "python -m pipeline.images {wildcards.dataset} data/raw/{wildcards.dataset}"
+        " data/processed/{wildcards.dataset} {output} 2> {log}"
