@@ -37,7 +37,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
             f"kcore/{dataset}": [source.format, settings.kcore],
             f"split/{dataset}": [source.format, settings.split, settings.seed],
             f"images/{dataset}": [settings.images, reads_images],
-            f"compare/{dataset}": [settings.compare, settings.models, settings.evaluate],
+            f"compare/{dataset}": [settings.compare, settings.models, source, features],
         }
         for modality in dict.fromkeys([*settings.modalities, *features]):
             found[f"features/{dataset}/{modality}"] = [features.get(modality), settings.seed]

@@ -19,9 +19,10 @@ def touched_by(change):
     }
 
 
-def test_an_extractor_touches_its_own_feature_only():
+def test_an_extractor_touches_its_own_feature_and_the_report_that_names_it():
     assert touched_by(lambda r: r["features"]["sample"]["textual"].update(epochs=7)) == {
-        "features/sample/textual"
+        "features/sample/textual",
+        "compare/sample",
     }
 
 

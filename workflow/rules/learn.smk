@@ -77,7 +77,8 @@ rule recommend:
 
 rule compare:
     input:
-        code=code("pipeline/compare.py"),
+        code=code("pipeline/compare.py", "pipeline/report.py", "pipeline/pictures.py"),
+        template="pipeline/report.html.j2",
         helpers=TABLES,
         settings="data/settings/compare/{dataset}.json",
         statistics=rules.kcore.output.statistics,
