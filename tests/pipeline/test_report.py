@@ -4,10 +4,10 @@ import re
 import polars as pl
 from handmade import metrics, ranks
 from PIL import Image
-from pipeline.report import Gallery, chart, page
 
 from pipeline.compare import comparison
 from pipeline.io import write_parquet
+from pipeline.report import Gallery, chart, page
 from pipeline.schema import HISTORY, IMAGES, INTERACTIONS, ITEMS, RECOMMENDATIONS, USERS
 
 TITLES = ["Blue shirt", "<script>alert(1)</script>", None, "Hat", "Bag"]
