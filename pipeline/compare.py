@@ -1,11 +1,10 @@
-r"""Stage `compare`: the models of a dataset side by side, in a table and a report.
+r"""Stage `compare`: all models of a dataset side by side, as numbers, as a table, as a page.
 
-    data/processed/D, data/images/D.parquet, results/D/M/*
+    results/D/M/{metrics.json,ranks,history,recommendations}, data/processed/D, data/images/D
         -> results/D/{comparison.json,comparison.md,report.html}
 
-Every number says its protocol: sampled (the target among 100 candidates) or full (among all
-items that the user has not). Differences from the best model are tested over users
-(Wilcoxon signed-rank on NDCG@10, Holm's correction over the comparisons).
+The best model is the one with the highest sampled NDCG@10. It is tested against every other
+over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected after Holm.
 
     python -m pipeline.compare sample data/processed/sample data/images/sample.parquet \
         results/sample
@@ -13,213 +12,237 @@ items that the user has not). Differences from the best model are tested over us
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 from scipy.stats import wilcoxon
 
-from pipeline import params, report
+from pipeline import io, params, report
+from pipeline import schema as s
 from pipeline.command import parser, run
-from pipeline.io import read_json, read_parquet, write_json, write_text
-from pipeline.schema import (
-    COMPARISON_JSON,
-    COMPARISON_MD,
-    HISTORY,
-    HISTORY_FILE,
-    METRICS_FILE,
-    RANKS,
-    RANKS_FILE,
-    RECOMMENDATIONS,
-    RECOMMENDATIONS_FILE,
-    REPORT_FILE,
-    STATISTICS_FILE,
-    USER,
-)
+from pipeline.errors import SchemaError
 
-CUTOFF = 10  # of the NDCG that is tested and that names the best model
-# HR@5, NDCG@5, HR@10, NDCG@10 as printed in Tables 2 and 3 of the paper, sampled; Table 3 has
-# the first two only.
-Printed = dict[str, tuple[float, ...]]
-PAPER: dict[str, Printed] = {
+log = logging.getLogger("compare")
+
+K = 10  # of the NDCG that ranks the models
+MEASURE = f"ndcg@{K}"
+SAMPLED, FULL = "sampled", "full"
+NAMES = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
+COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
+NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
+KEPT = ("architecture", "trained_on", "refit", "settings")
+# As printed: Table 2 of the paper, in the order of NAMES; rows 1 and 8 of its Table 3 (two
+# numbers a model).
+PAPER: dict[str, dict[str, tuple[float, ...]]] = {
     "amazon-beauty": {
-        "bprmf": (0.4274, 0.3343, 0.5173, 0.3634),
-        "lightgcn": (0.5229, 0.3909, 0.6385, 0.4285),
+        "bprmf": (0.4274, 0.3343, 0.5173, 0.3634), "base": (0.5293, 0.4069),
+        "lightgcn": (0.5229, 0.3909, 0.6385, 0.4285), "base_vt": (0.5492, 0.4230),
         "mcln": (0.5636, 0.4368, 0.6689, 0.4710),
-        "base": (0.5293, 0.4069),
-        "base_vt": (0.5492, 0.4230),
     },
     "Art": {
-        "bprmf": (0.6333, 0.5597, 0.7052, 0.5829),
-        "lightgcn": (0.6938, 0.5996, 0.7710, 0.6246),
+        "bprmf": (0.6333, 0.5597, 0.7052, 0.5829), "base": (0.7016, 0.5932),
+        "lightgcn": (0.6938, 0.5996, 0.7710, 0.6246), "base_vt": (0.7110, 0.6055),
         "mcln": (0.7168, 0.6123, 0.7973, 0.6384),
-        "base": (0.7016, 0.5932),
-        "base_vt": (0.7110, 0.6055),
     },
     "taobao": {
-        "bprmf": (0.3215, 0.2465, 0.4049, 0.2733),
+        "bprmf": (0.3215, 0.2465, 0.4049, 0.2733), "base": (0.3933, 0.2950),
         "lightgcn": (0.3886, 0.2896, 0.4961, 0.3243),
         "mcln": (0.4067, 0.3060, 0.5105, 0.3393),
-        "base": (0.3933, 0.2950),
     },
-}
+}  # fmt: skip
 
 
 def comparison(
-    metrics: dict[str, dict[str, Any]], ranks: dict[str, pl.DataFrame], printed: Printed
+    metrics: Mapping[str, dict[str, Any]], ranks: Mapping[str, pl.DataFrame], folder: str = ""
 ) -> dict[str, Any]:
-    """Put the models side by side and test each against the best.
+    """Return the content of comparison.json.
 
     Args:
-        metrics: `{model: metrics.json}`.
-        ranks: `{model: schema.RANKS}`, the same users in each.
-        printed: the paper's numbers for this dataset, where it is one of the paper's.
+        metrics: content of each model's metrics.json, in the order of the table.
+        ranks: schema.RANKS of each model.
+        folder: the published split's folder, to set the paper's numbers beside; else empty.
 
-    Returns:
-        The content of comparison.json. `p_value` is Holm-corrected; None for the best model
-        and where no user differs.
+    Raises:
+        SchemaError: a file of metrics lacks a key, or two models ranked different users.
     """
-    best = max(metrics, key=lambda name: float(metrics[name]["sampled"][f"ndcg@{CUTOFF}"]))
-    gains = {name: _gains(table) for name, table in ranks.items()}
-    others = [name for name in metrics if name != best]
-    p_values = dict(zip(others, holm([_p(gains[best], gains[o]) for o in others]), strict=True))
+    for model, found in metrics.items():
+        if missing := sorted(NEEDED - set(found)):
+            raise SchemaError(
+                f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
+                "the stage evaluate again"
+            )
+    best = max(metrics, key=lambda model: metrics[model][SAMPLED].get(MEASURE, 0.0))
     first = metrics[best]
     return {
         "dataset": first["dataset"],
-        "protocol": {
-            "sampled": f"1 target among {first['sampled']['candidates']} candidates, "
-            "99 fixed negatives",
-            "full": f"1 target among {first['full']['candidates']} items, without the user's",
-        },
+        "protocol": _protocol(first),
+        "order": list(metrics),
         "best": best,
-        "test": f"Wilcoxon signed-rank over users on sampled NDCG@{CUTOFF}, Holm-corrected",
-        "models": {
-            name: table
-            | {"p_value": p_values.get(name), "printed_in_the_paper": printed.get(name)}
-            for name, table in metrics.items()
+        "models": {model: _row(model, metrics, folder) for model in metrics},
+        "significance": {
+            "test": "Wilcoxon signed-rank, two-sided, paired over users",
+            "measure": f"{MEASURE} ({SAMPLED}) of each user",
+            "correction": "Holm",
+            "pairs": pairs(ranks, best),
         },
     }
 
 
-def holm(p_values: list[float | None]) -> list[float | None]:
-    """Return Holm's step-down correction of p values; None stays None.
+def pairs(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
+    """Test the best model against each other one.
 
-    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    Args:
+        ranks: schema.RANKS of each model. Several seeds of a user are averaged.
+        best: one of the models.
+
+    Returns:
+        One row per other model: the mean difference of NDCG@10 in the best one's favour, how
+        many users there are and how many differ, p, and p after Holm's correction.
+
+    Raises:
+        SchemaError: the models ranked different users.
     """
-    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for step, (p, place) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - step)))
-        corrected[place] = largest
+    gains = {model: user_gains(table) for model, table in ranks.items()}
+    rows: list[dict[str, Any]] = []
+    for other in (model for model in ranks if model != best):
+        if gains[best][s.USER].to_list() != gains[other][s.USER].to_list():
+            raise SchemaError(
+                f"{best} and {other}: their {s.RANKS_FILE} have different users; run the stage "
+                "evaluate again for both"
+            )
+        difference = gains[best]["gain"] - gains[other]["gain"]
+        differing = difference.filter(difference != 0)
+        p = 1.0 if differing.is_empty() else float(wilcoxon(differing.to_numpy()).pvalue)
+        counts: dict[str, Any] = {
+            "n_users": len(difference),
+            "n_different": len(differing),
+            "p": p,
+        }
+        row = {"best": best, "other": other, "mean_difference": difference.mean()}
+        rows.append(row | counts)
+    corrected = holm([row["p"] for row in rows])
+    return [row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)]
+
+
+def user_gains(ranks: pl.DataFrame) -> pl.DataFrame:
+    """Return `user` and `gain`: 1 / log2(rank + 2) below rank 10 (0-based), else 0."""
+    rank = pl.col("rank_sampled")
+    gain = pl.when(rank < K).then(1 / (rank + 2).log(2)).otherwise(0.0)
+    return ranks.group_by(s.USER).agg(gain.mean().alias("gain")).sort(s.USER)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values corrected after Holm (1979), in the order given."""
+    corrected, largest = [0.0] * len(p), 0.0
+    for place, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - place) * p[index]))
+        corrected[index] = largest
     return corrected
 
 
-def markdown(table: dict[str, Any]) -> str:
-    """Return comparison.md."""
-    models = table["models"]
-    printed = any(m["printed_in_the_paper"] for m in models.values())
-    head = ["model", "HR@5", "NDCG@5", "HR@10", "NDCG@10", "full HR@10", "full NDCG@10", "p"]
-    head += ["paper HR@5", "paper NDCG@5"] if printed else []
-    lines = [
-        f"# {table['dataset']}",
-        "",
-        _row(head),
-        _row(["---"] + ["---:"] * (len(head) - 1)),
-    ]
-    for name, model in models.items():
-        lines.append(_row(_cells(name, model, models, printed)))
-    caption = [
-        "",
-        f"HR and NDCG without a prefix: {table['protocol']['sampled']}. "
-        f"Full: {table['protocol']['full']}. Ties count against the target.",
-        f"p: {table['test']}, against {table['best']}.",
-        *(_how(name, model) for name, model in models.items()),
-    ]
-    return "\n".join([*lines, *caption]) + "\n"
+def markdown(table: Mapping[str, Any]) -> str:
+    """Return comparison.md: caption, the models' table, the tests."""
+    titles = [f"{part} {report.short(name)}" for part, name in COLUMNS]
+    lines = [f"# {table['dataset']}", "", *_caption(table), ""]
+    lines += [_line(["model", *titles, "epoch"]), _line(["---", *["---:"] * 7])]
+    for model in table["order"]:
+        row = table["models"][model]
+        mark = " (*optimistic*)" if row["optimistic"] else ""
+        cells = [_cell(row, part, name) for part, name in COLUMNS]
+        lines.append(_line([f"{model}{mark}", *cells, str(row["epoch"])]))
+        if paper := row["paper"]:
+            printed = [f"{paper[n]:.4f}" if n in paper else "–" for n in NAMES]
+            label = f"{model}, as printed in the paper ({paper['table']})"
+            lines.append(_line([label, *printed, "–", "–", "–"]))
+    if tests := table["significance"]["pairs"]:
+        how = f"{table['significance']['test']}, on NDCG@{K} (sampled)"
+        lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
+        head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
+        lines += [_line(head), _line(["---", *["---:"] * 5])]
+        for test in tests:
+            counts = [str(test["n_users"]), str(test["n_different"])]
+            p = [f"{test[key]:.3g}" for key in ("p", "p_holm")]
+            lines.append(_line([test["other"], f"{test['mean_difference']:+.4f}", *counts, *p]))
+    return "\n".join(lines) + "\n"
 
 
-def _how(name: str, model: dict[str, Any]) -> str:
-    """Say how a model was chosen; a choice on test is called optimistic."""
-    refit = ", then trained again on train and validation" if model["refit"] else ""
-    warning = " (*optimistic*: chosen on the test set)" if model["optimistic"] else ""
+def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict[str, Any]:
+    own = metrics[model]
+    optimistic = own.get("optimistic", str(own["selected_on"]).startswith(s.TEST))
+    row = {key: own[key] for key in sorted(NEEDED - {"dataset", "model"})}
+    row |= {key: own.get(key) for key in KEPT} | {"optimistic": bool(optimistic), "paper": None}
+    row["best"] = {
+        part: {n: _is_best(metrics, model, part, n) for n in NAMES if n in own[part]}
+        for part in (SAMPLED, FULL)
+    }
+    if printed := PAPER.get(folder, {}).get(model):
+        row["paper"] = {"table": "Table 2" if len(printed) == len(NAMES) else "Table 3"}
+        row["paper"] |= zip(NAMES, printed, strict=False)
+    return row
+
+
+def _is_best(metrics: Mapping[str, dict[str, Any]], model: str, part: str, name: str) -> bool:
+    """Tell whether no model prints a higher number; equal ones are all the best."""
+    printed = {m: round(found[part].get(name, 0.0), 4) for m, found in metrics.items()}
+    return printed[model] == max(printed.values())
+
+
+def _protocol(found: Mapping[str, Any]) -> str:
+    among, items = found[SAMPLED].get("candidates", 100), found[FULL].get("candidates", "all")
     return (
-        f"- {name}: epoch {model['epoch']} by {model['selected_on']}{refit}, seed "
-        f"{', '.join(map(str, model['seeds']))}, {model['n_users']} users{warning}"
+        f"Leave-one-out over {found['n_users']} users. sampled-{among - 1}: 1 target among "
+        f"{among} candidates, the same for every model; full: ranking over {items} items "
+        "without those that the user has in train or validation. A tie counts against the "
+        "target."
     )
 
 
-def _cells(
-    name: str, model: dict[str, Any], models: dict[str, dict[str, Any]], printed: bool
-) -> list[str]:
-    cells = [name + (" (*optimistic*)" if model["optimistic"] else "")]
-    columns = [("sampled", key) for key in ("hr@5", "ndcg@5", "hr@10", "ndcg@10")]
-    for part, key in [*columns, ("full", "hr@10"), ("full", "ndcg@10")]:
-        value = model[part].get(key)
-        top = max(m[part].get(key, 0.0) for m in models.values())
-        text = "" if value is None else f"{value:.4f}"
-        cells.append(f"**{text}**" if value == top else text)
-    cells.append("" if model["p_value"] is None else f"{model['p_value']:.2g}")
-    if printed:
-        numbers = model["printed_in_the_paper"] or ()
-        cells += [f"{n:.4f}" for n in numbers[:2]] or ["", ""]
-    return cells
+def _caption(table: Mapping[str, Any]) -> list[str]:
+    rows = list(table["models"].values())
+    rules = "; ".join(dict.fromkeys(report.rule(row) for row in rows))
+    seeds = "; ".join(dict.fromkeys(", ".join(map(str, row["seeds"])) for row in rows))
+    lines = [table["protocol"], f"Epoch chosen on {rules}. Seeds: {seeds}."]
+    if any(row["optimistic"] for row in rows):
+        lines.append("Marked numbers are *optimistic*: the epoch was chosen on the test items.")
+    return [*lines, "N is NDCG; the best of a column is in bold."]
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _cell(row: Mapping[str, Any], part: str, name: str) -> str:
+    if name not in row[part]:
+        return "–"
+    return f"**{row[part][name]:.4f}**" if row["best"][part][name] else f"{row[part][name]:.4f}"
 
 
-def _gains(ranks: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """Return each user's NDCG@10, (U,), in the order of the users."""
-    rank = ranks.sort(USER)["rank_sampled"].to_numpy()
-    return np.where(rank < CUTOFF, 1.0 / np.log2(rank + 2.0), 0.0)
-
-
-def _p(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float | None:
-    difference = one - other
-    if not difference.any():
-        return None
-    return float(wilcoxon(difference, method="asymptotic").pvalue)
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, compare, write."""
     arguments = parser("compare", __doc__)
     arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("processed", type=Path, help="folder of the processed tables")
-    arguments.add_argument("images", type=Path, help="Parquet file of the pictures")
-    arguments.add_argument("results", type=Path, help="folder that holds a folder per model")
+    arguments.add_argument("processed", type=Path, help="folder of the split and the items")
+    arguments.add_argument("images", type=Path, help="table of pictures")
+    arguments.add_argument("results", type=Path, help="folder of the models, and to write to")
     args = arguments.parse_args(argv)
     settings = params.load()
-    folders = {model: args.results / model for model in settings.models}
+
     source = settings.source(args.dataset)
-    printed = PAPER.get(source.folder, {}) if source.format == "published_split" else {}
-    metrics = {name: read_json(folder / METRICS_FILE) for name, folder in folders.items()}
-    ranks = {name: read_parquet(f / RANKS_FILE, RANKS) for name, f in folders.items()}
-    table = comparison(metrics, ranks, printed)
-    page = report.page(
-        table,
-        read_json(args.processed / STATISTICS_FILE),
-        {name: read_parquet(f / HISTORY_FILE, HISTORY) for name, f in folders.items()},
-        ranks,
-        report.Gallery.read(
-            args.processed,
-            args.images,
-            {
-                name: read_parquet(f / RECOMMENDATIONS_FILE, RECOMMENDATIONS)
-                for name, f in folders.items()
-            },
-            n_users=settings.compare.users,
-            k=settings.compare.k,
-        ),
-        {m: f.model_dump() for m, f in settings.dataset_features(args.dataset).items()},
-    )
-    write_json(table, args.results / COMPARISON_JSON)
-    write_text(markdown(table), args.results / COMPARISON_MD)
-    write_text(page, args.results / REPORT_FILE)
+    folder = source.folder if source.format == "published_split" else ""
+    metrics = {m: io.read_json(args.results / m / s.METRICS_FILE) for m in settings.models}
+    material = report.read(args.processed, args.results, settings, args.dataset)
+    table = comparison(metrics, material.ranks, folder)
+    people = report.gallery(material)
+    pictures = report.read_pictures(args.images, report.items_shown(people))
+    page = report.render(table, material, people, pictures)
+    text = markdown(table)
+    log.info("%s:\n%s", args.dataset, text)
+    io.write_json(table, args.results / s.COMPARISON_JSON)
+    io.write_text(text, args.results / s.COMPARISON_MD)
+    io.write_text(page, args.results / s.REPORT_FILE)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,188 @@
+"""What compare computes from ranks and metrics, and its command line on a small project."""
+
 import math
+import shutil
+from pathlib import Path
 
+import polars as pl
 import pytest
-from handmade import metrics, ranks
 
-from pipeline.compare import comparison, holm, markdown
+from pipeline import compare, io
+from pipeline import schema as s
+from pipeline.errors import SchemaError
+
+FULL = {"hr@5": 0.25, "ndcg@5": 0.125, "hr@10": 0.5, "ndcg@10": 0.25, "candidates": 900}
+SAMPLED = {"hr@5": 0.5, "ndcg@5": 0.25, "hr@10": 0.75, "candidates": 100}
 
 
-def better(name):
-    return metrics(name, sampled=metrics(name)["sampled"] | {"ndcg@10": 0.55})
+def metrics(model, ndcg, **other):
+    return {
+        "dataset": "toy", "model": model, "architecture": model, "seeds": [7], "epoch": 5,
+        "selected_on": "validation ndcg@10 (sampled)", "optimistic": False, "refit": True,
+        "trained_on": "train and validation", "n_users": 6, "settings": {"dim": 8},
+        "sampled": SAMPLED | {"ndcg@10": ndcg}, "full": FULL,
+    } | other  # fmt: skip
 
 
-def test_a_clear_difference_is_significant_and_none_has_no_p_value():
-    table = comparison(
-        {"good": better("good"), "same": metrics("same"), "bad": metrics("bad")},
-        {"good": ranks([0] * 40), "same": ranks([0] * 40), "bad": ranks([3] * 40)},
-        {},
+def ranks(sampled):
+    rows = [(user, 0, rank, rank, 7) for user, rank in enumerate(sampled)]
+    return pl.DataFrame(rows, schema=s.RANKS, orient="row")
+
+
+BETTER, WORSE = ranks([0, 0, 0, 0, 0, 0]), ranks([1, 2, 3, 4, 5, 6])
+
+
+def test_gain_of_a_user_is_ndcg_at_10():
+    assert compare.user_gains(ranks([0, 1, 9, 10]))["gain"].to_list() == pytest.approx(
+        [1.0, 1 / math.log2(3), 1 / math.log2(11), 0.0]
     )
 
-    assert table["best"] == "good"
-    assert table["models"]["good"]["p_value"] is None
-    assert table["models"]["same"]["p_value"] is None
-    assert table["models"]["bad"]["p_value"] < 1e-6
+
+def test_seeds_of_a_user_are_averaged():
+    both = pl.concat([ranks([0]), ranks([10])])
+
+    assert compare.user_gains(both)["gain"].to_list() == [0.5]
 
 
-def test_p_values_do_not_depend_on_the_order_of_the_users():
-    values = [0, 3, 1, 0, 12, 2, 5, 0] * 5
-    one = comparison(
-        {"a": better("a"), "b": metrics("b")}, {"a": ranks([0] * 40), "b": ranks(values)}, {}
+def test_holm_multiplies_the_smallest_by_all_and_never_decreases():
+    """Worked by hand: 3 * 0.01; 2 * 0.02; max(0.04, 1 * 0.03)."""
+    assert compare.holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
+    assert compare.holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_six_wins_of_six_have_the_exact_p_of_one_in_32():
+    """All 6 signs alike: 2 of 2^6 sign patterns are as extreme."""
+    (pair,) = compare.pairs({"a": WORSE, "b": BETTER}, best="b")
+
+    assert (pair["best"], pair["other"], pair["n_users"], pair["n_different"]) == (
+        "b",
+        "a",
+        6,
+        6,
     )
-    table = {"a": ranks([0] * 40).reverse(), "b": ranks(values)}
-
-    assert comparison({"a": better("a"), "b": metrics("b")}, table, {}) == one
-
-
-def test_holm_worked_by_hand():
-    assert holm([0.04, 0.01, None, 0.03]) == pytest.approx([0.06, 0.03, None, 0.06])
+    assert pair["p"] == pytest.approx(2 / 64)
+    assert pair["mean_difference"] > 0
 
 
-def test_the_table_marks_the_best_and_states_the_protocol():
-    text = markdown(
-        comparison(
-            {"a": better("a"), "b": metrics("b")}, {"a": ranks([0, 1]), "b": ranks([0, 4])}, {}
-        )
-    )
+def test_models_that_rank_alike_do_not_differ():
+    (pair,) = compare.pairs({"a": BETTER, "b": BETTER}, best="a")
 
-    assert (
-        "| a | **0.5000** | **0.4000** | **0.6000** | **0.5500** | **0.6000** | **0.4500** |  |"
-        in text
-    )
-    assert "1 target among 100 candidates, 99 fixed negatives" in text
-    assert "1 target among 500 items" in text
+    assert (pair["p"], pair["p_holm"], pair["mean_difference"]) == (1.0, 1.0, 0.0)
+
+
+def test_ranks_of_different_users_are_refused():
+    with pytest.raises(SchemaError, match="have different users"):
+        compare.pairs({"a": ranks([0, 1]), "b": ranks([0])}, best="a")
+
+
+def test_metrics_without_a_key_are_refused():
+    broken = {key: value for key, value in metrics("a", 0.5).items() if key != "epoch"}
+
+    with pytest.raises(SchemaError, match=r"a/metrics.json: .*without \['epoch'\]"):
+        compare.comparison({"a": broken}, {"a": BETTER})
+
+
+def test_markdown_has_each_model_the_best_in_bold_and_the_protocol():
+    found = {"a": metrics("a", 0.4), "b": metrics("b", 0.5)}
+
+    text = compare.markdown(compare.comparison(found, {"a": WORSE, "b": BETTER}))
+
+    lines = text.splitlines()
+    equal = "| **0.5000** | **0.2500** | **0.7500**"
+    assert f"| a {equal} | 0.4000 | **0.5000** | **0.2500** | 5 |" in lines
+    assert f"| b {equal} | **0.5000** | **0.5000** | **0.2500** | 5 |" in lines
+    assert "| a | +0.5603 | 6 | 6 | 0.0312 | 0.0312 |" in lines
+    for part in ("sampled-99: 1 target among 100 candidates", "full: ranking over 900 items",
+                 "validation ndcg@10 (sampled), trained again on train and validation",
+                 "Seeds: 7."):  # fmt: skip
+        assert part in text
     assert "optimistic" not in text
     assert "paper" not in text
 
 
-def test_a_choice_on_test_is_called_optimistic_and_the_papers_numbers_stand_beside():
-    chosen = metrics("a", optimistic=True, selected_on="test ndcg@10 (sampled)")
+def test_a_choice_on_test_is_called_optimistic():
+    """Also where metrics.json has no key `optimistic`."""
+    chosen = metrics("a", 0.4, selected_on="test ndcg@10 (sampled)")
+    del chosen["optimistic"]
 
-    text = markdown(comparison({"a": chosen}, {"a": ranks([0, 1])}, {"a": (0.4274, 0.3343)}))
+    table = compare.comparison({"a": chosen}, {"a": WORSE})
 
-    assert "| a (*optimistic*) |" in text
-    assert "| 0.4274 | 0.3343 |" in text
-    assert "chosen on the test set" in text
+    assert table["models"]["a"]["optimistic"] is True
+    assert "| a (*optimistic*) |" in compare.markdown(table)
+    assert table["significance"]["pairs"] == []
 
 
-def test_gains_are_ndcg_at_10():
-    from pipeline.compare import _gains
+def test_the_papers_numbers_stand_below_ours():
+    found = {"mcln": metrics("mcln", 0.5), "base_vt": metrics("base_vt", 0.4)}
 
-    assert _gains(ranks([0, 1, 9, 10])).tolist() == pytest.approx(
-        [1.0, 1 / math.log2(3), 1 / math.log2(11), 0.0]
+    table = compare.comparison(found, {"mcln": BETTER, "base_vt": WORSE}, "amazon-beauty")
+
+    lines = compare.markdown(table).splitlines()
+    printed = "as printed in the paper"
+    assert (
+        f"| mcln, {printed} (Table 2) | 0.5636 | 0.4368 | 0.6689 | 0.4710 | – | – | – |"
+        in lines
     )
+    assert f"| base_vt, {printed} (Table 3) | 0.5492 | 0.4230 | – | – | – | – | – |" in lines
+
+
+def project(folder):
+    """Write what the command reads: six users, eight items, the model bprmf, no pictures."""
+    settings = Path("params.yaml").read_text(encoding="utf-8")
+    wanted = settings.replace("models: [bprmf, lightgcn, mcln]", "models: [bprmf]")
+    (folder / "params.yaml").write_text(wanted, encoding="utf-8")
+    processed, results = folder / "processed", folder / "results"
+    users = range(6)
+    parts = {s.TRAIN_FILE: [0, 1], s.VALIDATION_FILE: [2], s.TEST_FILE: [3]}
+    for name, items in parts.items():
+        rows = [(user, item, None) for user in users for item in items]
+        io.write_parquet(pl.DataFrame(rows, s.INTERACTIONS, orient="row"), processed / name)
+    names = [(user, f"u{user}") for user in users]
+    io.write_parquet(pl.DataFrame(names, s.USERS, orient="row"), processed / s.USERS_FILE)
+    rows = [(i, str(i), None, None, None, [i, i + 1]) for i in range(8)]
+    columns = s.ITEMS | {"title_tokens": pl.List(pl.Int32)}
+    io.write_parquet(pl.DataFrame(rows, columns, orient="row"), processed / s.ITEMS_FILE)
+    counts = {"users": 6, "items": 8, "interactions": 24, "density": 0.5, "rounds": []}
+    io.write_json(counts, processed / s.STATISTICS_FILE)
+    io.write_parquet(pl.DataFrame(schema=s.IMAGES), folder / "images.parquet")
+    io.write_json(metrics("bprmf", 0.5), results / "bprmf" / s.METRICS_FILE)
+    io.write_parquet(WORSE, results / "bprmf" / s.RANKS_FILE)
+    history = [("select", 5, 0.6, 0.2, 0.1, "validation")]
+    table = pl.DataFrame(history, s.HISTORY, orient="row")
+    io.write_parquet(table, results / "bprmf" / s.HISTORY_FILE)
+    best = [(user, 0, 3, "3", 1.0) for user in users]
+    table = pl.DataFrame(best, s.RECOMMENDATIONS, orient="row")
+    io.write_parquet(table, results / "bprmf" / s.RECOMMENDATIONS_FILE)
+
+
+ARGUMENTS = ["beauty_split", "processed", "images.parquet", "results"]
+WRITTEN = [s.COMPARISON_JSON, s.COMPARISON_MD, s.REPORT_FILE]
+
+
+def test_the_command_writes_the_same_bytes_again(tmp_path, monkeypatch):
+    """One model, a published split without titles, times or pictures."""
+    project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    compare.main(ARGUMENTS)
+    first = [(tmp_path / "results" / name).read_bytes() for name in WRITTEN]
+    compare.main(ARGUMENTS)
+
+    assert [(tmp_path / "results" / name).read_bytes() for name in WRITTEN] == first
+    page = first[2].decode()
+    assert "item 3, tokens 3 4" in page
+    assert "The source has no time stamps." in page
+    assert "bprmf as printed in the paper, Table 2" in page
+
+
+@pytest.mark.parametrize(
+    "missing", ["results/bprmf/metrics.json", "results/bprmf/ranks.parquet", "images.parquet"]
+)
+def test_a_missing_input_is_named_and_nothing_is_written(tmp_path, monkeypatch, missing):
+    project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shutil.move(missing, "elsewhere")
+
+    with pytest.raises(SchemaError, match=f"{Path(missing).name}: no such"):
+        compare.main(ARGUMENTS)
+    assert not [name for name in WRITTEN if (tmp_path / "results" / name).exists()]
