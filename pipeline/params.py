@@ -400,7 +400,9 @@ def _validate(kind: type[T], raw: dict[str, Any], where: str) -> T:
 def _explain(error: ValidationError, where: str) -> list[str]:
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in (where, *problem["loc"]) if part != "")
+        key = ".".join(
+            str(part) for part in (where, *_without_tag(problem["loc"])) if part != ""
+        )
         got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
         hint = ""
         if problem["type"] == "float_type" and _looks_like_a_number(problem["input"]):
@@ -411,6 +413,12 @@ def _explain(error: ValidationError, where: str) -> list[str]:
         message = problem["msg"][0].lower() + problem["msg"][1:]
         lines.append(f"params.yaml: {key}: {message}{got}{hint}")
     return lines
+
+
+def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Drop the union's tag, which is no key: sources.<name>.<tag>, features.<d>.<m>.<tag>."""
+    depth = {"sources": 2, "features": 3}.get(str(location[0]) if location else "")
+    return location if depth is None else location[:depth] + location[depth + 1 :]
 
 
 def _looks_like_a_number(value: object) -> bool:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from pipeline import params
 from pipeline.command import parser, run
+from pipeline.errors import ParamsError
 from pipeline.io import write_text
 
 SETTINGS_FOLDER = Path("data/settings")
@@ -76,6 +77,25 @@ def write(settings: params.Params, folder: Path) -> None:
             path.unlink()
 
 
+def check_modalities(settings: params.Params) -> None:
+    """Refuse a modality that dvc.yaml would leave out without a word.
+
+    Its matrix is datasets x `modalities`; Snakemake, which does not run this stage, plans by
+    `features` alone.
+
+    Raises:
+        ParamsError: a dataset to be built has a modality that `modalities` does not list.
+    """
+    for dataset in settings.datasets:
+        for modality in settings.dataset_features(dataset):
+            if modality not in settings.modalities:
+                raise ParamsError(
+                    f"params.yaml: modalities: expected {modality!r} among them, since "
+                    f"features.{dataset}.{modality} is there and {dataset} is in `datasets`; "
+                    f"got {settings.modalities}"
+                )
+
+
 def _text(value: Any) -> str:
     return json.dumps(value, default=_plain, indent=1, sort_keys=True) + "\n"
 
@@ -91,7 +111,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser("settings", __doc__)
     arguments.add_argument("folder", type=Path, help="where to write")
     args = arguments.parse_args(argv)
-    write(params.load(), args.folder)
+    settings = params.load()
+    check_modalities(settings)
+    write(settings, args.folder)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 import copy
 from pathlib import Path
 
+import pytest
 import yaml
 
 from pipeline import params
-from pipeline.settings import slices, write
+from pipeline.errors import ParamsError
+from pipeline.settings import main, slices, write
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 
@@ -34,6 +36,20 @@ def test_a_models_number_touches_that_model():
 
 def test_another_datasets_number_touches_nothing():
     assert touched_by(lambda r: r["mcln"].update(taobao={"layers": 2})) == set()
+
+
+def test_a_modality_that_dvc_would_skip_is_refused(tmp_path, monkeypatch):
+    raw = copy.deepcopy(RAW)
+    raw["features"]["sample"]["audio"] = {"extractor": "sif", "field": "description"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(
+        ParamsError, match=r"modalities: expected 'audio'.*features\.sample\.audio"
+    ):
+        main(["settings"])
+
+    assert not (tmp_path / "settings").exists()
 
 
 def test_k_touches_kcore_only():
