@@ -1,5 +1,6 @@
 """What the documents and the command lines promise is there."""
 
+import json
 import os
 import re
 import subprocess
@@ -59,3 +60,15 @@ def _named(pattern: str) -> set[str]:
         for code in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL):
             found |= set(re.findall(pattern, code))
     return {name for name in found if not name.endswith((".STAGE", "STAGE"))}
+
+
+@pytest.mark.parametrize("dataset", ["beauty_split", "sample"])
+def test_the_readmes_numbers_are_those_of_the_committed_metrics(dataset):
+    readme = (ROOT / "README.md").read_text()
+    for file in sorted((ROOT / "docs/results" / dataset).glob("*/metrics.json")):
+        table = json.loads(file.read_text())
+        values = [table["sampled"][k] for k in ("hr@5", "ndcg@5", "hr@10", "ndcg@10")]
+        values += [table["full"][k] for k in ("hr@10", "ndcg@10")]
+        cells = " | ".join(f"{value:.4f}" for value in values)
+
+        assert f"| {file.parent.name} | {cells} |" in readme.replace("**", "")
