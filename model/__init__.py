@@ -7,32 +7,19 @@ model = MODELS["lightgcn"](interactions, {}, dim=64, layers=4, l2=0.01, generato
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from torch import Tensor
 
+from model.base import Recommender
 from model.bprmf import BPRMF
 from model.data import Batch, Interactions
 from model.lightgcn import LightGCN
 from model.mcln import MCLN
-from model.ranking import Scorer
 
 __all__ = ["MODELS", "Batch", "Interactions", "Recommender", "build"]
 
 
-class Recommender(Protocol):
-    """What training and evaluation ask of a model, besides being an `nn.Module`."""
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Return () the mean loss of a batch."""
-        ...
-
-    def scorer(self) -> Scorer:
-        """Return a function from (B,) users to (B, I) scores; call it in evaluation mode."""
-        ...
-
-
-MODELS: dict[str, Callable[..., BPRMF | LightGCN | MCLN]] = {
+MODELS: dict[str, Callable[..., Recommender]] = {
     "bprmf": BPRMF,
     "lightgcn": LightGCN,
     "mcln": MCLN,
@@ -41,7 +28,7 @@ MODELS: dict[str, Callable[..., BPRMF | LightGCN | MCLN]] = {
 
 def build(
     name: str, interactions: Interactions, features: Mapping[str, Tensor], **settings: object
-) -> BPRMF | LightGCN | MCLN:
+) -> Recommender:
     """Return the model called `name`, or list the names there are.
 
     Raises:

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from model.base import Recommender
 from model.data import Batch, Interactions
 from model.losses import bpr, squared_norm
 from model.ranking import Scorer, inner_product
 
 
-class BPRMF(nn.Module):
+class BPRMF(Recommender):
     """Score s_ui = <p_u, q_i>.
 
     Args of the constructor:

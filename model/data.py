@@ -17,7 +17,8 @@ class Batch:
     """Triples of one step, and one uninteracted item for each.
 
     `positives` are items of the user's training list; `negatives` (j of the BPR loss) and
-    `others` (i* of MCLN) are drawn from outside it, independently. Each is (B,) int64.
+    `others` (i* of MCLN) are drawn from outside it, independently. Each is (B,) int64, but
+    for `negatives` of the models that take several: (B, n).
     """
 
     users: Tensor

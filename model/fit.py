@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from model.base import Measure, Recommender
 from model.data import Interactions
-from model.sampler import user_uniform
 
 
 class LossNotFinite(ArithmeticError):  # noqa: N818 (says what happened)
@@ -27,7 +27,7 @@ class Record:
     """One measurement during training."""
 
     epoch: int  # passes over the training pairs, from 1
-    loss: float  # mean over the steps since the last record
+    loss: float | None  # mean over the steps since the last record; None without training
     hr: float | None  # HR@10 and NDCG@10 on the measured part; None when nothing is measured
     ndcg: float | None
 
@@ -47,7 +47,7 @@ class Training:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Recommender,
         interactions: Interactions,
         *,
         lr: float,
@@ -67,7 +67,11 @@ class Training:
         """
         self.model, self.interactions = model.to(device), interactions
         self.batch_size, self.generator, self.device = batch_size, generator, device
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+        # Adam refuses an empty list, which is what a model that only counts has.
+        parameters = list(model.parameters()) or [nn.Parameter(torch.zeros(1))]
+        self.optimiser = torch.optim.Adam(
+            parameters, lr=lr, weight_decay=model.weight_decay, fused=True
+        )
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
 
@@ -79,8 +83,8 @@ class Training:
         """
         self.model.train()
         losses = []
-        for batch in user_uniform(self.interactions, self.batch_size, self.generator):
-            loss = self.model.loss(batch.to(self.device))  # type: ignore[operator]
+        for batch in self.model.batches(self.interactions, self.batch_size, self.generator):
+            loss = self.model.loss(batch.to(self.device))
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
@@ -125,7 +129,7 @@ def fit(
     epochs: int,
     evaluate_every: int,
     patience: int,
-    measure: Callable[[nn.Module], tuple[float, float]] | None,
+    measure: Measure | None,
 ) -> Iterator[Record]:
     """Train until `epochs`, or until `patience` measurements in a row brought nothing better.
 
@@ -139,12 +143,18 @@ def fit(
 
     Yields:
         A record every `evaluate_every` epochs and after the last one, when the state is fit
-        to be saved. A training that was restored goes on behind its last record.
+        to be saved. A training that was restored goes on behind its last record. A model
+        without parameters gives one record, of epoch 0.
 
     Raises:
         LossNotFinite: a loss left the numbers.
     """
     progress = training.progress
+    if not training.model.learns:
+        training.keep()
+        progress.records = [Record(0, None, *_measured(training.model, measure))]
+        yield from progress.records
+        return
     losses: list[float] = []
     while progress.epoch < epochs and not _exhausted(progress, evaluate_every * patience):
         losses.append(training.run_epoch())
@@ -164,9 +174,7 @@ def _exhausted(progress: Progress, epochs: int) -> bool:
     return progress.best_epoch > 0 and progress.epoch - progress.best_epoch >= epochs
 
 
-def _measured(
-    model: nn.Module, measure: Callable[[nn.Module], tuple[float, float]] | None
-) -> tuple[float | None, float | None]:
+def _measured(model: Recommender, measure: Measure | None) -> tuple[float | None, float | None]:
     if measure is None:
         return None, None
     model.eval()

@@ -13,13 +13,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from model.base import Recommender
 from model.data import Batch, Interactions
 from model.graph import layer_mean, symmetric
 from model.losses import bpr, squared_norm
 from model.ranking import Scorer, inner_product
 
 
-class LightGCN(nn.Module):
+class LightGCN(Recommender):
     """Score <e_u, e_i>, where e is the mean of layers 0..L of E^l = D^-1/2 A D^-1/2 E^(l-1).
 
     Args of the constructor:

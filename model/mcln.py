@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.base import Recommender
 from model.data import Batch, Interactions
 from model.graph import layer_mean, popularity_aware
 from model.losses import bpr, squared_norm
@@ -121,7 +122,7 @@ class CounterfactualLayer(nn.Module):
         return self.output_norm(ffn_RX + ln_RX)  # Eq. 17
 
 
-class MCLN(nn.Module):
+class MCLN(Recommender):
     """Score <e_u, e_i^base> + lambda_m <e_u, e_v + e_t + e_vt>, Eq. 22.
 
     Args of the constructor:

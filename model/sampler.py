@@ -1,4 +1,4 @@
-"""Draws of training triples, the same way for every model that learns from pairs of scores."""
+"""Draws of training triples: by user for the BPR family, by pair for InvRL and DMRL."""
 
 from __future__ import annotations
 
@@ -35,6 +35,39 @@ def user_uniform(
             uninteracted(interactions, users, generator),
             uninteracted(interactions, users, generator),
         )
+
+
+def pair_uniform(
+    interactions: Interactions,
+    batch_size: int,
+    generator: torch.Generator,
+    *,
+    negatives: int,
+    reject: bool = True,
+) -> Iterator[Batch]:
+    """Yield the batches of one pass over the shuffled pairs, with several negatives each.
+
+    Args:
+        interactions: the training pairs.
+        batch_size: pairs a batch; the last one is what remains.
+        generator: on the CPU.
+        negatives: n, items drawn for each pair.
+        reject: redraw items of the user's training list. InvRL's code does not.
+
+    Yields:
+        Batches whose `negatives` are (B, n).
+    """
+    order = torch.randperm(len(interactions), generator=generator)
+    for rows in order.split(batch_size):
+        users = interactions.users[rows]
+        shape = (len(users), negatives)
+        if reject:
+            repeated = users.repeat_interleave(negatives)
+            drawn = uninteracted(interactions, repeated, generator).view(shape)
+        else:
+            drawn = torch.randint(interactions.n_items, shape, generator=generator)
+        others = uninteracted(interactions, users, generator)
+        yield Batch(users, interactions.items[rows], drawn, others)
 
 
 def uninteracted(

@@ -12,10 +12,10 @@ import polars as pl
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import model as models
-from model import Interactions
+from model import Interactions, Recommender
 from pipeline import params
 from pipeline.command import parser
 from pipeline.errors import SchemaError
@@ -120,7 +120,7 @@ def build(
     interactions: Interactions,
     features: dict[str, Tensor],
     generator: torch.Generator,
-) -> nn.Module:
+) -> Recommender:
     """Return a freshly initialised model with its settings on the dataset."""
     values = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"})
     return models.build(
@@ -150,7 +150,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def restored(
     settings: params.Params, arguments: Arguments, dataset: Dataset
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[Recommender, dict[str, Any]]:
     """Return the trained model in evaluation mode, and the checkpoint's facts."""
     tensors, facts = read_checkpoint(arguments.results / CHECKPOINT_FILE)
     names = arguments.dataset, arguments.model

@@ -171,7 +171,17 @@ class Compare(Section):
 # --- models ------------------------------------------------------------------------------
 
 
-class BPRMF(Section):
+class Model(Section):
+    """What every model's section is; a model that only counts has nothing more."""
+
+
+class ContentModel(Model):
+    """A model that reads features."""
+
+    modalities: Literal["all"] | list[Name]  # features that enter; [] for none
+
+
+class BPRMF(Model):
     """Matrix factorisation under the BPR loss."""
 
     dim: Count
@@ -185,11 +195,10 @@ class LightGCN(BPRMF):
     layers: Annotated[int, Field(ge=0)]
 
 
-class MCLN(LightGCN):
+class MCLN(LightGCN, ContentModel):
     """The paper's model; base and base_vt are settings of it."""
 
     popularity: NonNegative  # alpha of Eq. 2-3
-    modalities: Literal["all"] | list[Name]  # features that enter; [] leaves Base
     feature_norm: Literal["none", "unit_mean", "unit_rows"]
     intra: bool  # e_v + e_t in Eq. 19
     counterfactual: bool  # the counterfactual layers, e_vt of Eq. 19
@@ -201,7 +210,7 @@ class MCLN(LightGCN):
     modality_weight: NonNegative  # lambda_m of Eq. 22
 
 
-ARCHITECTURES: dict[str, type[BPRMF]] = {"bprmf": BPRMF, "lightgcn": LightGCN, "mcln": MCLN}
+ARCHITECTURES: dict[str, type[Model]] = {"bprmf": BPRMF, "lightgcn": LightGCN, "mcln": MCLN}
 
 
 class Params(Section):
@@ -275,7 +284,7 @@ class Params(Section):
             )
         return str(parent)
 
-    def model(self, model: str, dataset: str) -> BPRMF:
+    def model(self, model: str, dataset: str) -> Model:
         """Return a model's settings on a dataset.
 
         From weak to strong: the parent's default, the parent's dataset, the model's own
@@ -298,13 +307,13 @@ class Params(Section):
     def model_modalities(self, model: str, dataset: str) -> list[str]:
         """Return the modalities whose features this model reads on this dataset."""
         settings = self.model(model, dataset)
-        if not isinstance(settings, MCLN):
+        if not isinstance(settings, ContentModel):
             return []
         wanted = settings.modalities
         return list(self.dataset_features(dataset)) if wanted == "all" else list(wanted)
 
-    def _check_modalities(self, settings: BPRMF, model: str, dataset: str) -> None:
-        if not isinstance(settings, MCLN) or settings.modalities == "all":
+    def _check_modalities(self, settings: Model, model: str, dataset: str) -> None:
+        if not isinstance(settings, ContentModel) or settings.modalities == "all":
             return
         for modality in settings.modalities:
             if modality not in self.dataset_features(dataset):
@@ -312,6 +321,11 @@ class Params(Section):
                     f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
                     f"features.{dataset}, which has {sorted(self.dataset_features(dataset))}"
                 )
+
+
+def learning_rate(settings: Model) -> float:
+    """Return Adam's step size; 0 for a model without parameters."""
+    return float(getattr(settings, "lr", 0.0))
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -378,7 +392,7 @@ def _check_sections(sections: dict[str, Any], raw: dict[str, Any]) -> None:
         _check_keys(name, section, allowed)
 
 
-def _check_keys(name: str, section: dict[str, Any], allowed: type[BPRMF]) -> None:
+def _check_keys(name: str, section: dict[str, Any], allowed: type[Model]) -> None:
     """Refuse unknown keys in every layer, also of datasets that do not run now."""
     for layer, values in section.items():
         for key in values:

@@ -20,17 +20,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from model import Interactions
+from model import Interactions, Recommender
+from model.base import Measure, Preparation
 from model.fit import LossNotFinite, Progress, Record, Training, fit
 from model.metrics import hit_ratio, ndcg
 from model.ranking import ranks
@@ -42,7 +43,6 @@ from pipeline.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDA
 
 log = logging.getLogger("train")
 WORK = Path(".work/train")
-Measure = Callable[[nn.Module], tuple[float, float]]
 
 
 class Run:
@@ -62,8 +62,8 @@ class Run:
         """Return the (HR@10, NDCG@10) of a model on the candidates of `part`."""
         users, targets, negatives = self.dataset.candidates(part)
 
-        def measured(model: nn.Module) -> tuple[float, float]:
-            scorer = model.scorer()  # type: ignore[operator]
+        def measured(model: Recommender) -> tuple[float, float]:
+            scorer = model.scorer()
             sampled, _ = ranks(scorer, users, targets, negatives, known)
             return hit_ratio(sampled, 10), ndcg(sampled, 10)
 
@@ -83,22 +83,29 @@ class Run:
         model = learning.build(
             self.settings, names.dataset, names.model, pairs, self.features, generator
         )
+        lr = params.learning_rate(self.settings.model(names.model, names.dataset))
         training = Training(
             model,
             pairs,
-            lr=self.settings.model(names.model, names.dataset).lr,
+            lr=lr,
             batch_size=budget.batch_size,
             generator=generator,
             device=self.device,
         )
         saved = WORK / f"{names.dataset}-{names.model}-{name}-{self._key(pairs)}.safetensors"
-        _resume(training, saved)
+        measure = self.measure(part, pairs) if name == "select" else None
+        if not _resume(training, saved):
+            model.prepare(
+                Preparation(
+                    pairs, budget.batch_size, lr, generator, self.device, measure, log.info
+                )
+            )
         steps = fit(
             training,
             epochs=epochs,
             evaluate_every=budget.evaluate_every,
             patience=budget.patience,
-            measure=self.measure(part, pairs) if name == "select" else None,
+            measure=measure,
         )
         _follow(steps, training, saved, f"{names.dataset} {names.model} {name}", epochs)
         return training
@@ -176,8 +183,8 @@ def _follow(
         ) as bar:
             for record in steps:
                 bar.update(record.epoch - bar.n)
-                measured = {} if record.ndcg is None else {"ndcg@10": f"{record.ndcg:.4f}"}
-                bar.set_postfix({"loss": f"{record.loss:.4f}"} | measured)
+                shown = {"loss": record.loss, "ndcg@10": record.ndcg}
+                bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items() if v is not None})
                 state = json.dumps(asdict(training.progress))
                 learning.save_checkpoint(training.tensors(), {"progress": state}, saved)
     except LossNotFinite as error:
@@ -187,14 +194,16 @@ def _follow(
         ) from error
 
 
-def _resume(training: Training, saved: Path) -> None:
+def _resume(training: Training, saved: Path) -> bool:
+    """Go on from the saved state, if there is one, and tell whether there was."""
     if not saved.exists():
-        return
+        return False
     tensors, facts = learning.read_checkpoint(saved)
     progress = json.loads(facts["progress"])
     records = [Record(**record) for record in progress.pop("records")]
     training.restore(tensors, Progress(**progress, records=records))
     log.info("%s: going on after epoch %d", saved.stem, training.progress.epoch)
+    return True
 
 
 def main(argv: list[str] | None = None) -> None:
