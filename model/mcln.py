@@ -4,122 +4,35 @@ Li et al., "Multimodal Counterfactual Learning Network for Multimedia-based Reco
 SIGIR 2023, https://doi.org/10.1145/3539618.3591739.  Equation numbers are the paper's.
 
 The equations leave gaps (over which axis the softmax of Eq. 12 runs, how a 3d vector is
-added to d vectors in Eq. 19, what i* is at inference); each way of filling one is an argument
-here and a row in docs/paper.md.
+added to d vectors in Eq. 19, what i* is at inference, what negatives go through); each way of
+filling one is an argument here and a row in docs/paper.md. The program that the authors
+released is another network: see model/mcln_released.py.
 
 Shapes: U users, I items, D = dim, T tokens (one per modality, plus the ID embedding),
-X = T * D (d_x), B triples of a batch, R rows (items) of whatever is computed.
+X = T * D (d_x), B triples of a batch, R rows (items) of whatever is computed, C draws of i*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base import Recommender
+from model.counterfactual import Attention, CounterfactualLayer, Difference, Other
 from model.data import Batch, Interactions
 from model.graph import layer_mean, popularity_aware
 from model.losses import bpr, squared_norm
 from model.ranking import Scorer, inner_product
+from model.sampler import popular, uninteracted
 
-Attention = Literal["modality", "batch"]
-Difference = Literal["distributions", "logits"]
+Others = Literal["random", "popular", "hard"]
+Inference = Literal["self", "permutation", "mean"]
 
-
-def attend_modalities(
-    q_RX: Tensor, k_RX: Tensor, other_q_RX: Tensor, other_k_RX: Tensor, v_RX: Tensor,
-    *, tokens: int, difference: Difference,
-) -> Tensor:  # fmt: skip
-    """Return Eq. 12-14 with the T modality vectors of one item as the tokens.
-
-    An item's result depends on the item and its i* alone. With one token the softmax is 1
-    whatever the input, so the difference is 0.
-
-    Returns:
-        (R, X).
-    """
-    scale = q_RX.shape[1] ** -0.5
-    q, k, other_q, other_k, v = (
-        x.unflatten(1, (tokens, -1)) for x in (q_RX, k_RX, other_q_RX, other_k_RX, v_RX)
-    )
-    score_RTT = q @ k.transpose(1, 2) * scale
-    other_RTT = other_q @ other_k.transpose(1, 2) * scale
-    if difference == "logits":
-        weight_RTT = (score_RTT - other_RTT).softmax(-1)
-    else:
-        weight_RTT = score_RTT.softmax(-1) - other_RTT.softmax(-1)
-    return (weight_RTT @ v).flatten(1)
-
-
-def attend_batch(
-    q_RX: Tensor, k_RX: Tensor, other_q_RX: Tensor, other_k_RX: Tensor, v_RX: Tensor,
-    *, difference: Difference,
-) -> Tensor:  # fmt: skip
-    """Return Eq. 12-14 with the softmax over the other rows, as the released code has it.
-
-    The R x R matrix is never stored: (softmax(S) - softmax(S*)) V is two attentions, and
-    softmax(S - S*) V is one with queries [Q, -Q*] and keys [K, K*].
-
-    Returns:
-        (R, X).
-    """
-    scale = q_RX.shape[1] ** -0.5
-
-    def attention(query: Tensor, key: Tensor) -> Tensor:
-        # A batch and a head of one: the shape that the fast kernels want.
-        return F.scaled_dot_product_attention(
-            query[None, None], key[None, None], v_RX[None, None], scale=scale
-        )[0, 0]
-
-    if difference == "logits":
-        return attention(torch.cat([q_RX, -other_q_RX], 1), torch.cat([k_RX, other_k_RX], 1))
-    return attention(q_RX, k_RX) - attention(other_q_RX, other_k_RX)
-
-
-class CounterfactualLayer(nn.Module):
-    """One multimodal counterfactual learning layer, Eq. 10-17."""
-
-    def __init__(
-        self, tokens: int, dim: int, attention: Attention, difference: Difference
-    ) -> None:
-        """Make the weights; the inner width of the feed-forward network is 4 X, as released."""
-        super().__init__()
-        width = tokens * dim
-        self.tokens, self.attention, self.difference = tokens, attention, difference
-        self.query, self.key, self.value, self.other_query, self.other_key = (
-            nn.Linear(width, width, bias=False) for _ in range(5)
-        )
-        self.first, self.second = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-        nn.init.zeros_(self.first.bias)  # their default draws from the global generator
-        nn.init.zeros_(self.second.bias)
-        self.attention_norm, self.output_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-
-    def forward(self, x_RX: Tensor, other_RX: Tensor) -> Tensor:
-        """Purify the items' vectors by those of uninteracted items.
-
-        Args:
-            x_RX: X_i.
-            other_RX: X_i*.
-
-        Returns:
-            e_vt, (R, X).
-        """
-        inputs = (
-            self.query(x_RX), self.key(x_RX),  # Eq. 10
-            self.other_query(other_RX), self.other_key(other_RX),  # Eq. 11
-            self.value(x_RX),
-        )  # fmt: skip
-        if self.attention == "batch":
-            cl_RX = attend_batch(*inputs, difference=self.difference)
-        else:
-            cl_RX = attend_modalities(*inputs, tokens=self.tokens, difference=self.difference)
-        ln_RX = self.attention_norm(cl_RX + x_RX)  # Eq. 15
-        ffn_RX = self.second(F.relu(self.first(ln_RX)))  # Eq. 16
-        return self.output_norm(ffn_RX + ln_RX)  # Eq. 17
+DRAWS = 8  # of i*: candidates of `others: hard`, terms of `inference: mean`
 
 
 class MCLN(Recommender):
@@ -139,11 +52,17 @@ class MCLN(Recommender):
         identity: the propagated ID embedding as a modality of X (Eq. 6).
         counterfactual_layers: M.
         attention: the axis of the softmax of Eq. 12-13.
-        difference: Eq. 14 (`distributions`) or the released code (`logits`).
-        inference: what i* is outside training: the item itself (released code), or its image
-            under a fixed permutation of the catalogue.
+        difference: Eq. 14 (`distributions`), the released code (`logits`), or a control:
+            without A* (`factual`), without attention (`none`).
+        negatives: whether j of the loss goes through the counterfactual layers like i (the
+            paper), or attends without subtracting anything (`factual`, the released code).
+        others: how i* is drawn in training: uniformly from what the user did not take (the
+            paper), by popularity, or as the best scored of a few.
+        inference: what i* is outside training: the item itself (released code), its image
+            under a fixed permutation of the catalogue, or the mean over several permutations.
+        gate: first value of a learned factor on e_vt; None adds it as it is (the paper).
         modality_weight: lambda_m of Eq. 22.
-        generator: for the Xavier initialisation and the permutation.
+        generator: for the Xavier initialisation, the permutation and the draws of i*.
 
     Without features that enter (neither `intra` nor `counterfactual`) it is the paper's Base.
     """
@@ -166,14 +85,18 @@ class MCLN(Recommender):
         counterfactual_layers: int,
         attention: Attention,
         difference: Difference,
-        inference: Literal["self", "permutation"],
+        negatives: Literal["counterfactual", "factual"],
+        others: Others,
+        inference: Inference,
+        gate: float | None,
         modality_weight: float,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.layers, self.l2, self.modality_weight = layers, l2, modality_weight
         self.intra = intra and bool(features)
-        self.identity, self.inference = identity, inference
+        self.identity, self.others, self.inference = identity, others, inference
+        self.negatives = negatives
         self.graph = popularity_aware(interactions, popularity)
         self.users = nn.Parameter(torch.empty(interactions.n_users, dim))
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
@@ -188,9 +111,11 @@ class MCLN(Recommender):
             CounterfactualLayer(tokens, dim, attention, difference)
             for _ in range(counterfactual_layers if counterfactual and tokens else 0)
         )
+        self.gate = None
         if self.counterfactual:
             # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
             self.output = nn.Linear(tokens * dim, dim, bias=False)
+            self.gate = None if gate is None else nn.Parameter(torch.tensor(gate))
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)
@@ -210,17 +135,43 @@ class MCLN(Recommender):
             for name in self.modalities
         ]
 
-    def parts(self, items_base: Tensor, rows: Tensor, others: Tensor) -> list[Tensor]:
+    def uninteracted(self, items_base: Tensor, others: Tensor) -> list[Other | None]:
+        """Return what each counterfactual layer needs of (R,) items i*, Eq. 11.
+
+        They do not depend on i: in every layer X_i* is the same, and only i's own stream is
+        updated (Eq. 18).
+        """
+        if not self.counterfactual:
+            return []
+        other_RX = self._joined(items_base, others, self.content(others))
+        return [layer.others(other_RX) for layer in self.counterfactual]  # type: ignore[operator]
+
+    def parts(
+        self, items_base: Tensor, rows: Tensor, others: list[Other | None]
+    ) -> list[Tensor]:
         """Return the summands of Eq. 19 for (R,) items, given their i*: (R, D) each."""
         content = self.content(rows)
         parts = content if self.intra else []
         if not self.counterfactual:
             return parts
         x_RX = self._joined(items_base, rows, content)  # Eq. 6
-        other_RX = self._joined(items_base, others, self.content(others))
-        for layer in self.counterfactual:  # Eq. 18; only the factual stream is updated
-            x_RX = layer(x_RX, other_RX)
-        return [*parts, self.output(x_RX)]
+        for layer, other in zip(self.counterfactual, others, strict=True):  # Eq. 18
+            x_RX = layer(x_RX, other)
+        output = self.output(x_RX)
+        return [*parts, output if self.gate is None else self.gate * output]
+
+    def batches(
+        self, interactions: Interactions, batch_size: int, generator: torch.Generator
+    ) -> Iterator[Batch]:
+        """Yield the batches of one epoch, with i* drawn as `others` says."""
+        for batch in super().batches(interactions, batch_size, generator):
+            if self.others == "popular":
+                batch = replace(batch, others=popular(interactions, batch.users, generator))
+            elif self.others == "hard":
+                users = batch.users.repeat_interleave(DRAWS)
+                drawn = uninteracted(interactions, users, generator).view(-1, DRAWS)
+                batch = replace(batch, others=drawn)
+            yield batch
 
     def loss(self, batch: Batch) -> Tensor:
         """Return () L_base + L_m, Eq. 23-25."""
@@ -231,10 +182,14 @@ class MCLN(Recommender):
         ) + self.l2 * squared_norm(  # Eq. 23; H_1 is layer 0
             self.users[batch.users], self.items[batch.positives], self.items[batch.negatives]
         )
-        positive = self.parts(items, batch.positives, batch.others)
-        if not positive:
+        if not self.intra and not self.counterfactual:
             return loss
-        negative = self.parts(items, batch.negatives, batch.others)
+        chosen = batch.others if batch.others.dim() == 1 else _hardest(user, items, batch)
+        others = self.uninteracted(items, chosen)
+        positive = self.parts(items, batch.positives, others)
+        if self.negatives == "factual":
+            others = [None] * len(others)
+        negative = self.parts(items, batch.negatives, others)
         return loss + bpr(  # Eq. 24
             (user * _sum(positive)).sum(1), (user * _sum(negative)).sum(1)
         ) + self.l2 * squared_norm(*positive, *negative)  # fmt: skip
@@ -246,16 +201,26 @@ class MCLN(Recommender):
         score does not depend on who else is asked for.
         """
         users, items = self.base()
+        if not self.intra and not self.counterfactual:
+            return inner_product(users, items)
         rows = torch.arange(len(items), device=items.device)
-        parts = self.parts(
-            items, rows, self.permutation if self.inference == "permutation" else rows
-        )
-        if parts:
-            items = items + self.modality_weight * _sum(parts)
-        return inner_product(users, items)
+        shifts = range(DRAWS if self.inference == "mean" and self.counterfactual else 1)
+        drawn = rows if self.inference == "self" else self.permutation
+        sums = [
+            _sum(self.parts(items, rows, self.uninteracted(items, drawn.roll(shift))))
+            for shift in shifts
+        ]
+        return inner_product(users, items + self.modality_weight * torch.stack(sums).mean(0))
 
     def _joined(self, items_base: Tensor, rows: Tensor, content: list[Tensor]) -> Tensor:
         return torch.cat([items_base[rows], *content] if self.identity else content, dim=1)
+
+
+def _hardest(user_BD: Tensor, items: Tensor, batch: Batch) -> Tensor:
+    """Return for each user the one of its (B, C) draws that Base scores highest, (B,)."""
+    with torch.no_grad():
+        scores_BC = (items[batch.others] @ user_BD[:, :, None]).squeeze(2)
+        return batch.others.gather(1, scores_BC.argmax(1, keepdim=True)).squeeze(1)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:

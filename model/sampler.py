@@ -91,6 +91,29 @@ def uninteracted(
         items[hits] = torch.randint(interactions.n_items, hits.shape, generator=generator)
 
 
+def popular(interactions: Interactions, users: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one item for each user by popularity, from outside the user's training list.
+
+    Args:
+        interactions: the training pairs.
+        users: (B,) int64.
+        generator: on the CPU.
+
+    Returns:
+        (B,) int64 items, each as likely as its share of the pairs that are left for the user.
+        If users are left who have nearly everything, all draws are made anew, uniformly.
+    """
+    drawn = torch.randint(len(interactions), users.shape, generator=generator)
+    items = interactions.items[drawn]
+    for _ in range(100):
+        hits = interactions.contains(users, items).nonzero().squeeze(1)
+        if not len(hits):
+            return items
+        drawn = torch.randint(len(interactions), hits.shape, generator=generator)
+        items[hits] = interactions.items[drawn]
+    return uninteracted(interactions, users, generator)
+
+
 def _choose_users(interactions: Interactions, size: int, generator: torch.Generator) -> Tensor:
     order = torch.randperm(len(interactions.active_users), generator=generator)
     return interactions.active_users[order[:size]]

@@ -204,9 +204,12 @@ class MCLN(LightGCN, ContentModel):
     counterfactual: bool  # the counterfactual layers, e_vt of Eq. 19
     identity: bool  # e_base among the modalities of X, Eq. 6
     counterfactual_layers: Count  # M
-    attention: Literal["modality", "batch"]
-    difference: Literal["distributions", "logits"]
-    inference: Literal["self", "permutation"]  # what i* is outside training
+    attention: Literal["modality", "batch", "dimension"]  # axis of the softmax, Eq. 12-13
+    difference: Literal["distributions", "logits", "factual", "none"]  # Eq. 14; 2 controls
+    negatives: Literal["counterfactual", "factual"]  # what j of the loss goes through
+    others: Literal["random", "popular", "hard"]  # how i* is drawn in training
+    inference: Literal["self", "permutation", "mean"]  # what i* is outside training
+    gate: float | None  # first value of a learned factor on e_vt; null adds it as it is
     modality_weight: NonNegative  # lambda_m of Eq. 22
 
 

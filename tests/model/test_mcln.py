@@ -3,7 +3,7 @@ import torch
 import toy
 
 from model import build
-from model.mcln import attend_batch, attend_modalities
+from model.data import Batch
 from model.sampler import user_uniform
 
 EVERYONE = torch.arange(toy.N_USERS)
@@ -14,10 +14,6 @@ def make(features=None, **changes):
     return build(
         "mcln", toy.interactions(), content, generator=toy.generator(), **(toy.MCLN | changes)
     )
-
-
-def rows(width=12, n=5, seed=0):
-    return [torch.randn(n, width, generator=toy.generator(seed + i)) for i in range(5)]
 
 
 def test_base_without_popularity_and_self_loops_is_lightgcn():
@@ -34,49 +30,12 @@ def test_base_without_popularity_and_self_loops_is_lightgcn():
     torch.testing.assert_close(model.loss(batch), lightgcn.loss(batch))
 
 
-@pytest.mark.parametrize("difference", ["distributions", "logits"])
-def test_modality_attention_is_the_formula(difference):
-    q, k, other_q, other_k, v = rows()
-
-    found = attend_modalities(q, k, other_q, other_k, v, tokens=3, difference=difference)
-
-    for row in range(5):
-        Q, K, Q2, K2, V = (x[row].reshape(3, 4) for x in (q, k, other_q, other_k, v))
-        S, S2 = Q @ K.T / 12**0.5, Q2 @ K2.T / 12**0.5
-        if difference == "distributions":
-            expected = (S.softmax(1) - S2.softmax(1)) @ V
-        else:
-            expected = (S - S2).softmax(1) @ V
-        torch.testing.assert_close(found[row], expected.flatten())
-
-
-@pytest.mark.parametrize("difference", ["distributions", "logits"])
-def test_batch_attention_is_the_formula(difference):
-    q, k, other_q, other_k, v = rows()
-    S_BB, S2_BB = q @ k.T / 12**0.5, other_q @ other_k.T / 12**0.5
-    if difference == "distributions":
-        expected = (S_BB.softmax(1) - S2_BB.softmax(1)) @ v
-    else:
-        expected = (S_BB - S2_BB).softmax(1) @ v
-
-    found = attend_batch(q, k, other_q, other_k, v, difference=difference)
-
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_equal_distributions_leave_nothing():
-    q, k, _, _, v = rows()
-
-    found = attend_modalities(q, k, q, k, v, tokens=3, difference="distributions")
-
-    assert found.abs().max() < 1e-6
-
-
 def test_the_score_is_equation_22():
     model = make(modality_weight=0.3)
     users, items = model.base()
     everything = torch.arange(toy.N_ITEMS)
-    content = torch.stack(model.parts(items, everything, model.permutation)).sum(0)
+    others = model.uninteracted(items, model.permutation)
+    content = torch.stack(model.parts(items, everything, others)).sum(0)
 
     expected = users @ items.T + 0.3 * users @ content.T
 
@@ -88,7 +47,7 @@ def test_base_vt_adds_the_projected_features():
     _, items = model.base()
     everything = torch.arange(toy.N_ITEMS)
 
-    parts = model.parts(items, everything, everything)
+    parts = model.parts(items, everything, [])
 
     assert len(parts) == 2
     torch.testing.assert_close(
@@ -97,7 +56,7 @@ def test_base_vt_adds_the_projected_features():
 
 
 @pytest.mark.parametrize("names", [["visual"], ["textual"], ["visual", "textual", "third"]])
-@pytest.mark.parametrize("attention", ["modality", "batch"])
+@pytest.mark.parametrize("attention", ["modality", "batch", "dimension"])
 def test_any_number_of_modalities_works_and_leaves_no_trace_of_others(names, attention):
     content = {name: torch.randn(20, 5, generator=toy.generator()) for name in names}
     model = make(content, attention=attention)
@@ -116,3 +75,90 @@ def test_absent_features_stay_zero_rows(norm):
     assert model.feature_visual[1].tolist() == [0.0, 0.0]
     length = {"none": 5.0, "unit_mean": 5.0 * 13 / (7 * 5 + 6), "unit_rows": 1.0}[norm]
     assert model.feature_visual[0].norm().item() == pytest.approx(length, rel=1e-5)
+
+
+def batch():
+    return next(user_uniform(toy.interactions(), 8, toy.generator()))
+
+
+def test_the_loss_is_equations_23_to_25():
+    model, drawn = make(), batch()
+    users, items = model.base()
+    user = users[drawn.users]
+    others = model.uninteracted(items, drawn.others)
+    positive, negative = (
+        model.parts(items, rows, others) for rows in (drawn.positives, drawn.negatives)
+    )
+
+    def term(score_i, score_j, *rows):
+        penalty = sum(row.square().sum() for row in rows) / (2 * 8)
+        return -(score_i - score_j).sigmoid().log().mean() + 0.001 * penalty
+
+    layer0 = [model.users[drawn.users], model.items[drawn.positives]]
+    expected = term(
+        (user * items[drawn.positives]).sum(1),
+        (user * items[drawn.negatives]).sum(1),
+        *layer0, model.items[drawn.negatives],
+    ) + term(
+        (user * sum(positive)).sum(1), (user * sum(negative)).sum(1), *positive, *negative
+    )  # fmt: skip
+
+    torch.testing.assert_close(model.loss(drawn), expected)
+
+
+def test_a_gate_scales_the_counterfactual_part_alone_and_learns():
+    closed, opened = make(gate=0.0), make(gate=1.0)
+    _, items = closed.base()
+    everything = torch.arange(toy.N_ITEMS)
+    plain, gated = (
+        model.parts(items, everything, model.uninteracted(items, everything))
+        for model in (closed, opened)
+    )
+
+    assert plain[-1].abs().max() == 0
+    assert gated[-1].abs().max() > 0
+    torch.testing.assert_close(plain[:-1], gated[:-1])
+    torch.testing.assert_close(make().scorer()(EVERYONE), opened.scorer()(EVERYONE))
+    closed.loss(batch()).backward()
+    assert closed.gate.grad != 0
+
+
+def test_negatives_may_attend_without_subtracting_anything():
+    one = make(negatives="counterfactual").loss(batch())
+
+    assert make(negatives="factual").loss(batch()) != one
+
+
+def test_the_mean_over_draws_lies_between_them():
+    model = make(inference="mean")
+    _, items = model.base()
+    everything = torch.arange(toy.N_ITEMS)
+    terms = [
+        sum(model.parts(items, everything, model.uninteracted(items, draw)))
+        for draw in (model.permutation.roll(shift) for shift in range(8))
+    ]
+    users, _ = model.base()
+
+    expected = users @ (items + torch.stack(terms).mean(0)).T
+
+    torch.testing.assert_close(model.scorer()(EVERYONE), expected)
+
+
+def test_the_hardest_draw_is_the_one_that_base_scores_highest():
+    model = make(others="hard")
+    drawn = next(model.batches(toy.interactions(), 8, toy.generator()))
+    users, items = model.base()
+    best = [
+        max(row.tolist(), key=lambda i: (users[u] @ items[i]).item())
+        for u, row in zip(drawn.users, drawn.others, strict=True)
+    ]
+
+    assert drawn.others.shape == (8, 8)
+    single = Batch(drawn.users, drawn.positives, drawn.negatives, torch.tensor(best))
+    torch.testing.assert_close(model.loss(drawn), model.loss(single))
+
+
+def test_popular_draws_of_i_star_are_what_others_took():
+    drawn = next(make(others="popular").batches(toy.interactions(), 16, toy.generator()))
+
+    assert not toy.interactions().contains(drawn.users, drawn.others).any()

@@ -9,7 +9,8 @@ N_USERS, N_ITEMS, DIM = 30, 20, 8
 MCLN = {
     "dim": DIM, "layers": 2, "l2": 0.001, "popularity": 0.1, "feature_norm": "unit_mean",
     "intra": True, "counterfactual": True, "identity": True, "counterfactual_layers": 2,
-    "attention": "modality", "difference": "distributions", "inference": "permutation",
+    "attention": "modality", "difference": "distributions", "negatives": "counterfactual",
+    "others": "random", "inference": "permutation", "gate": None,
     "modality_weight": 1.0,
 }  # fmt: skip
 SETTINGS = {
