@@ -15,6 +15,7 @@ from model.bprmf import BPRMF
 from model.data import Batch, Interactions
 from model.lightgcn import LightGCN
 from model.mcln import MCLN
+from model.mcln_released import ReleasedMCLN
 
 __all__ = ["MODELS", "Batch", "Interactions", "Recommender", "build"]
 
@@ -23,6 +24,7 @@ MODELS: dict[str, Callable[..., Recommender]] = {
     "bprmf": BPRMF,
     "lightgcn": LightGCN,
     "mcln": MCLN,
+    "mcln_released": ReleasedMCLN,
 }
 
 

@@ -213,7 +213,20 @@ class MCLN(LightGCN, ContentModel):
     modality_weight: NonNegative  # lambda_m of Eq. 22
 
 
-ARCHITECTURES: dict[str, type[Model]] = {"bprmf": BPRMF, "lightgcn": LightGCN, "mcln": MCLN}
+class ReleasedMCLN(LightGCN, ContentModel):
+    """The authors' program, to show how it behaves."""
+
+    popularity: NonNegative
+    counterfactual_layers: Count
+    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for those not named
+
+
+ARCHITECTURES: dict[str, type[Model]] = {
+    "bprmf": BPRMF,
+    "lightgcn": LightGCN,
+    "mcln": MCLN,
+    "mcln_released": ReleasedMCLN,
+}
 
 
 class Params(Section):

@@ -17,6 +17,14 @@ SETTINGS = {
     "bprmf": {"dim": DIM, "l2": 0.001},
     "lightgcn": {"dim": DIM, "l2": 0.001, "layers": 2},
     "mcln": MCLN,
+    "mcln_released": {
+        "dim": DIM,
+        "layers": 2,
+        "l2": 0.001,
+        "popularity": 0.1,
+        "counterfactual_layers": 2,
+        "modality_weights": {"visual": 0.3},
+    },
 }
 
 
