@@ -18,7 +18,8 @@ include: "workflow/rules/common.smk"
 wildcard_constraints:
     dataset="|".join(PARAMS.datasets),
     modality="|".join(modalities()),
-    model="|".join(PARAMS.models),
+    model="|".join(all_models()),
+    table="|".join(PARAMS.tables) or "none",
 
 
 rule all:
@@ -29,6 +30,16 @@ rule all:
 rule evaluate:
     input:
         last_files(),
+
+
+rule study:
+    input:
+        studies(),
+
+
+rule tables:
+    input:
+        table_files(),
 
 
 include: "workflow/rules/data.smk"

@@ -13,16 +13,39 @@ from torch import Tensor
 from model.base import Recommender
 from model.bprmf import BPRMF
 from model.data import Batch, Interactions
+from model.dmrl import DMRL
+from model.invrl import InvRL
+from model.itemknn import ItemKNN
+from model.jmpgcf import JMPGCF
 from model.lightgcn import LightGCN
 from model.mcln import MCLN
 from model.mcln_released import ReleasedMCLN
+from model.mgat import MGAT
+from model.mmgcn import MMGCN
+from model.ngcf import NGCF
+from model.popularity import Popularity
+from model.svdpp import SVDPP
+from model.vbpr import VBPR
 
 __all__ = ["MODELS", "Batch", "Interactions", "Recommender", "build"]
 
 
 MODELS: dict[str, Callable[..., Recommender]] = {
+    # Yardsticks, which only count.
+    "popularity": Popularity,
+    "itemknn": ItemKNN,
+    # IDs alone.
     "bprmf": BPRMF,
+    "svdpp": SVDPP,
+    "ngcf": NGCF,
     "lightgcn": LightGCN,
+    "jmpgcf": JMPGCF,
+    # With content.
+    "vbpr": VBPR,
+    "mmgcn": MMGCN,
+    "mgat": MGAT,
+    "invrl": InvRL,
+    "dmrl": DMRL,
     "mcln": MCLN,
     "mcln_released": ReleasedMCLN,
 }

@@ -1,6 +1,6 @@
 """The user-item graph: normalised adjacency, and its product with embeddings.
 
-Shapes: U users, I items, N = U + I nodes (users first), D dimensions.
+Shapes: U users, I items, N = U + I nodes (users first), E entries, D dimensions.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ class Graph(nn.Module):
     """A sparse N x N matrix that multiplies embeddings, with its transpose for gradients.
 
     The transpose is kept because the popularity-aware matrix is not symmetric; CSR because it
-    multiplies several times faster than COO.
+    multiplies several times faster than COO. Not all are square: see `histories`.
     """
 
     matrix: Tensor
     transposed: Tensor
 
-    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, size: int) -> None:
+    def __init__(
+        self, rows: Tensor, columns: Tensor, values: Tensor, size: int | tuple[int, int]
+    ) -> None:
         """Store the matrix.
 
         Args:
             rows: (E,) int64 receiving nodes.
             columns: (E,) int64 neighbours.
             values: (E,) float32.
-            size: N.
+            size: N, or the numbers of receivers and of neighbours.
         """
         super().__init__()
-        self.register_buffer("matrix", _csr(rows, columns, values, size), persistent=False)
-        self.register_buffer("transposed", _csr(columns, rows, values, size), persistent=False)
+        shape = (size, size) if isinstance(size, int) else size
+        matrix = _csr(rows, columns, values, shape)
+        transposed = _csr(columns, rows, values, shape[::-1])
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.register_buffer("transposed", transposed, persistent=False)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Return the product with (N, D) embeddings, (N, D)."""
@@ -59,7 +64,7 @@ def symmetric(interactions: Interactions) -> Graph:
 
     Nodes without a neighbour get a row of zeros.
     """
-    return _normalised(interactions, popularity=0.0, self_loops=False)
+    return _normalised(interactions, receiver=0.5, neighbour=0.5, self_loops=False)
 
 
 def popularity_aware(interactions: Interactions, popularity: float) -> Graph:
@@ -72,7 +77,23 @@ def popularity_aware(interactions: Interactions, popularity: float) -> Graph:
         interactions: the training pairs; repeats count once.
         popularity: alpha >= 0; 0 is the GCN norm with self loops.
     """
-    return _normalised(interactions, popularity=popularity, self_loops=True)
+    return _normalised(interactions, receiver=0.5, neighbour=0.5 - popularity, self_loops=True)
+
+
+def row_mean(interactions: Interactions) -> Graph:
+    """Return D~^-1 (A + 1), a node's mean over itself and its neighbours.
+
+    The default of NGCF's released code (its `norm`).
+    """
+    return _normalised(interactions, receiver=1.0, neighbour=0.0, self_loops=True)
+
+
+def histories(interactions: Interactions) -> Graph:
+    """Return |N(u)|^-1/2 at the distinct items of each user u, U x I (Koren's SVD++)."""
+    users, items = interactions.unique_pairs
+    values = torch.bincount(users).double()[users] ** -0.5
+    size = (interactions.n_users, interactions.n_items)
+    return Graph(users, items, values.float(), size)
 
 
 def layer_mean(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
@@ -115,7 +136,10 @@ def _polynomial(matrix: Tensor, x: Tensor, layers: int) -> Tensor:
     return total.div_(layers + 1)
 
 
-def _normalised(interactions: Interactions, popularity: float, self_loops: bool) -> Graph:
+def _normalised(
+    interactions: Interactions, *, receiver: float, neighbour: float, self_loops: bool
+) -> Graph:
+    """Return D^-receiver A D^-neighbour, rows receiving; A and D with self loops if asked."""
     users, items = interactions.unique_pairs
     size = interactions.n_users + interactions.n_items
     items = items + interactions.n_users
@@ -124,13 +148,13 @@ def _normalised(interactions: Interactions, popularity: float, self_loops: bool)
         nodes = torch.arange(size)
         rows, columns = torch.cat([rows, nodes]), torch.cat([columns, nodes])
     degree = torch.bincount(rows, minlength=size).double()
-    values = degree[rows] ** -0.5 * degree[columns] ** -(0.5 - popularity)
+    values = degree[rows] ** -receiver * degree[columns] ** -neighbour
     return Graph(rows, columns, values.float(), size)
 
 
-def _csr(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
+def _csr(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     coo = torch.sparse_coo_tensor(
-        torch.stack([rows, columns]), values, (size, size), check_invariants=True
+        torch.stack([rows, columns]), values, shape, check_invariants=True
     )
     with warnings.catch_warnings():
         # torch announces on every first use that CSR is in beta.

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from model.base import Recommender
+from model.content import FeatureNorm, scale
 from model.counterfactual import Attention, CounterfactualLayer, Difference, Other
 from model.data import Batch, Interactions
 from model.graph import layer_mean, popularity_aware
@@ -45,8 +46,7 @@ class MCLN(Recommender):
         layers: L of Eq. 4.
         popularity: alpha of Eq. 2-3.
         l2: lambda of Eq. 23-24, on the scale of `model.losses`.
-        feature_norm: `none` (the paper), `unit_mean` (divide by the mean row norm) or
-            `unit_rows`.
+        feature_norm: `none` (the paper) or another of `model.content.scale`.
         intra: e_v + e_t in Eq. 19.
         counterfactual: the counterfactual layers, e_vt in Eq. 19.
         identity: the propagated ID embedding as a modality of X (Eq. 6).
@@ -78,7 +78,7 @@ class MCLN(Recommender):
         layers: int,
         popularity: float,
         l2: float,
-        feature_norm: Literal["none", "unit_mean", "unit_rows"],
+        feature_norm: FeatureNorm,
         intra: bool,
         counterfactual: bool,
         identity: bool,
@@ -102,7 +102,7 @@ class MCLN(Recommender):
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
         self.modalities = list(features)
         for name, feature in features.items():
-            self.register_buffer(f"feature_{name}", _scale(feature, feature_norm), False)
+            self.register_buffer(f"feature_{name}", scale(feature, feature_norm), False)
         self.project = nn.ModuleDict(  # W_v, W_t
             {name: nn.Linear(f.shape[1], dim, bias=False) for name, f in features.items()}
         )
@@ -225,13 +225,3 @@ def _hardest(user_BD: Tensor, items: Tensor, batch: Batch) -> Tensor:
 
 def _sum(parts: list[Tensor]) -> Tensor:
     return torch.stack(parts).sum(0)
-
-
-def _scale(feature: Tensor, norm: str) -> Tensor:
-    """Scale (I, W) features; absent items are zero rows and stay so."""
-    length = feature.norm(dim=1, keepdim=True)
-    if norm == "unit_rows":
-        return feature / length.clamp_min(1e-12)
-    if norm == "unit_mean" and (length > 0).any():
-        return feature / length[length > 0].mean()
-    return feature

@@ -8,6 +8,9 @@ over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected af
 
     python -m pipeline.compare sample data/processed/sample data/images/sample.parquet \
         results/sample
+
+With `--table NAME` the models are those of `tables.NAME`, and the files go to a folder of that
+name below the results.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pipeline import io, params, report
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.errors import SchemaError
+from pipeline.printed import PRINTED, table_of
 
 log = logging.getLogger("compare")
 
@@ -34,25 +38,6 @@ NAMES = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
 COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
 NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
 KEPT = ("architecture", "trained_on", "refit", "settings")
-# As printed: Table 2 of the paper, in the order of NAMES; rows 1 and 8 of its Table 3 (two
-# numbers a model).
-PAPER: dict[str, dict[str, tuple[float, ...]]] = {
-    "amazon-beauty": {
-        "bprmf": (0.4274, 0.3343, 0.5173, 0.3634), "base": (0.5293, 0.4069),
-        "lightgcn": (0.5229, 0.3909, 0.6385, 0.4285), "base_vt": (0.5492, 0.4230),
-        "mcln": (0.5636, 0.4368, 0.6689, 0.4710),
-    },
-    "Art": {
-        "bprmf": (0.6333, 0.5597, 0.7052, 0.5829), "base": (0.7016, 0.5932),
-        "lightgcn": (0.6938, 0.5996, 0.7710, 0.6246), "base_vt": (0.7110, 0.6055),
-        "mcln": (0.7168, 0.6123, 0.7973, 0.6384),
-    },
-    "taobao": {
-        "bprmf": (0.3215, 0.2465, 0.4049, 0.2733), "base": (0.3933, 0.2950),
-        "lightgcn": (0.3886, 0.2896, 0.4961, 0.3243),
-        "mcln": (0.4067, 0.3060, 0.5105, 0.3393),
-    },
-}  # fmt: skip
 
 
 def comparison(
@@ -178,8 +163,8 @@ def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict
         part: {n: _is_best(metrics, model, part, n) for n in NAMES if n in own[part]}
         for part in (SAMPLED, FULL)
     }
-    if printed := PAPER.get(folder, {}).get(model):
-        row["paper"] = {"table": "Table 2" if len(printed) == len(NAMES) else "Table 3"}
+    if printed := PRINTED.get(folder, {}).get(model):
+        row["paper"] = {"table": table_of(model, printed)}
         row["paper"] |= zip(NAMES, printed, strict=False)
     return row
 
@@ -227,8 +212,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("processed", type=Path, help="folder of the split and the items")
     arguments.add_argument("images", type=Path, help="table of pictures")
     arguments.add_argument("results", type=Path, help="folder of the models, and to write to")
+    arguments.add_argument(
+        "--table", help="a name under `tables`: compare its models, and write to results/TABLE"
+    )
     args = arguments.parse_args(argv)
-    settings = params.load()
+    settings, output = params.load(), args.results
+    if args.table:
+        models = settings.table(args.table, args.dataset)
+        settings, output = settings.model_copy(update={"models": models}), output / args.table
 
     source = settings.source(args.dataset)
     folder = source.folder if source.format == "published_split" else ""
@@ -240,9 +231,9 @@ def main(argv: list[str] | None = None) -> None:
     page = report.render(table, material, people, pictures)
     text = markdown(table)
     log.info("%s:\n%s", args.dataset, text)
-    io.write_json(table, args.results / s.COMPARISON_JSON)
-    io.write_text(text, args.results / s.COMPARISON_MD)
-    io.write_text(page, args.results / s.REPORT_FILE)
+    io.write_json(table, output / s.COMPARISON_JSON)
+    io.write_text(text, output / s.COMPARISON_MD)
+    io.write_text(page, output / s.REPORT_FILE)
 
 
 if __name__ == "__main__":

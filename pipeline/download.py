@@ -40,7 +40,7 @@ from pipeline.sources.raw import check
 logger = logging.getLogger(__name__)
 
 WORK = Path(".work/download")  # outside the declared outputs, which engines delete first
-NOT_INPUT = "ground_truth/"  # what the generator knows and no stage may read
+NOT_INPUT = "ground_truth/"  # what the generator knows and no model may see
 
 Known = Mapping[tuple[str, str], Entry]  # by (file, url)
 

@@ -120,9 +120,10 @@ def build(
     interactions: Interactions,
     features: dict[str, Tensor],
     generator: torch.Generator,
+    **other: Any,
 ) -> Recommender:
-    """Return a freshly initialised model with its settings on the dataset."""
-    values = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"})
+    """Return a freshly initialised model with its settings on the dataset, but for `other`."""
+    values = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"}) | other
     return models.build(
         settings.architecture(model), interactions, features, generator=generator, **values
     )
@@ -149,16 +150,29 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restored(
-    settings: params.Params, arguments: Arguments, dataset: Dataset
+    settings: params.Params,
+    arguments: Arguments,
+    dataset: Dataset,
+    features: dict[str, Tensor] | None = None,
+    **other: Any,
 ) -> tuple[Recommender, dict[str, Any]]:
-    """Return the trained model in evaluation mode, and the checkpoint's facts."""
+    """Return the trained model in evaluation mode, and the checkpoint's facts.
+
+    Args:
+        settings: the file params.yaml.
+        arguments: names, folders and device.
+        dataset: the processed tables.
+        features: of the model's modalities; by default those in `arguments.features`.
+        other: takes the place of the model's settings.
+    """
     tensors, facts = read_checkpoint(arguments.results / CHECKPOINT_FILE)
     names = arguments.dataset, arguments.model
-    modalities = settings.model_modalities(arguments.model, arguments.dataset)
-    features = load_features(arguments.features, modalities, dataset.n_items)
+    if features is None:
+        modalities = settings.model_modalities(arguments.model, arguments.dataset)
+        features = load_features(arguments.features, modalities, dataset.n_items)
     pairs = dataset.pairs(validation=facts["trained_on"] == "train and validation")
     generator = torch.Generator().manual_seed(settings.seed)
-    model = build(settings, *names, pairs, features, generator)
+    model = build(settings, *names, pairs, features, generator, **other)
     model.load_state_dict(tensors)
     return model.to(choose_device(arguments.device)).eval(), facts
 

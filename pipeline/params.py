@@ -14,24 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.errors import ParamsError
+from pipeline.model_settings import ARCHITECTURES, ContentModel, Model
+from pipeline.sections import Count, Name, Positive, Section, Share
 
 PARAMS_FILE = Path("params.yaml")
 T = TypeVar("T", bound=BaseModel)
-# Names become folders, stage names and wildcards.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A mapping in params.yaml: no unknown keys, no silent conversion, no later change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 # --- sources: where a dataset comes from -------------------------------------------------
@@ -168,65 +158,10 @@ class Compare(Section):
     k: Count
 
 
-# --- models ------------------------------------------------------------------------------
+class Study(Section):
+    """Size of the study of what moves a score."""
 
-
-class Model(Section):
-    """What every model's section is; a model that only counts has nothing more."""
-
-
-class ContentModel(Model):
-    """A model that reads features."""
-
-    modalities: Literal["all"] | list[Name]  # features that enter; [] for none
-
-
-class BPRMF(Model):
-    """Matrix factorisation under the BPR loss."""
-
-    dim: Count
-    lr: Positive
-    l2: NonNegative
-
-
-class LightGCN(BPRMF):
-    """Linear graph convolution."""
-
-    layers: Annotated[int, Field(ge=0)]
-
-
-class MCLN(LightGCN, ContentModel):
-    """The paper's model; base and base_vt are settings of it."""
-
-    popularity: NonNegative  # alpha of Eq. 2-3
-    feature_norm: Literal["none", "unit_mean", "unit_rows"]
-    intra: bool  # e_v + e_t in Eq. 19
-    counterfactual: bool  # the counterfactual layers, e_vt of Eq. 19
-    identity: bool  # e_base among the modalities of X, Eq. 6
-    counterfactual_layers: Count  # M
-    attention: Literal["modality", "batch", "dimension"]  # axis of the softmax, Eq. 12-13
-    difference: Literal["distributions", "logits", "factual", "none"]  # Eq. 14; 2 controls
-    negatives: Literal["counterfactual", "factual"]  # what j of the loss goes through
-    others: Literal["random", "popular", "hard"]  # how i* is drawn in training
-    inference: Literal["self", "permutation", "mean"]  # what i* is outside training
-    gate: float | None  # first value of a learned factor on e_vt; null adds it as it is
-    modality_weight: NonNegative  # lambda_m of Eq. 22
-
-
-class ReleasedMCLN(LightGCN, ContentModel):
-    """The authors' program, to show how it behaves."""
-
-    popularity: NonNegative
-    counterfactual_layers: Count
-    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for those not named
-
-
-ARCHITECTURES: dict[str, type[Model]] = {
-    "bprmf": BPRMF,
-    "lightgcn": LightGCN,
-    "mcln": MCLN,
-    "mcln_released": ReleasedMCLN,
-}
+    items: Count = 60  # with a copy for each factor
 
 
 class Params(Section):
@@ -247,6 +182,10 @@ class Params(Section):
     evaluate: Evaluate
     recommend: Recommend
     compare: Compare
+    tables: dict[Name, list[Name]] = Field(
+        default_factory=dict
+    )  # models that make a table of their own
+    study: Study = Study()  # an analysis: a file without it is whole
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
 
@@ -256,6 +195,11 @@ class Params(Section):
             self.source(dataset)
             for model in self.models:
                 self.model(model, dataset)
+            for table, models in self.tables.items():
+                if table in self.sections:
+                    raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
+                for model in models:
+                    self._settings(model, dataset)
         return self
 
     def source(self, dataset: str) -> Source:
@@ -307,8 +251,14 @@ class Params(Section):
         default, its dataset.
 
         Raises:
-            ParamsError: no such model, or a value that its architecture does not take.
+            ParamsError: no such model, a value that its architecture does not take, or a
+                modality that the dataset lacks.
         """
+        settings = self._settings(model, dataset)
+        self._check_modalities(settings, model, dataset)
+        return settings
+
+    def _settings(self, model: str, dataset: str) -> Model:
         architecture = self.architecture(model)
         merged: dict[str, Any] = {}
         for name in dict.fromkeys([architecture, model]):
@@ -316,9 +266,29 @@ class Params(Section):
                 merged |= self.sections.get(name, {}).get(layer) or {}
         merged.pop("variant_of", None)
         where = f"{model}.{dataset} (over {architecture}.default)"
-        settings = _validate(ARCHITECTURES[architecture], merged, where)
-        self._check_modalities(settings, model, dataset)
-        return settings
+        return _validate(ARCHITECTURES[architecture], merged, where)
+
+    def table(self, name: str, dataset: str) -> list[str]:
+        """Return the models of a table, without those that need a modality the dataset lacks.
+
+        Raises:
+            ParamsError: no such table.
+        """
+        if name not in self.tables:
+            raise ParamsError(
+                f"params.yaml: tables: no table {name!r}; expected one of "
+                f"{sorted(self.tables)}, or add tables.{name}"
+            )
+        return [
+            model
+            for model in self.tables[name]
+            if not self._absent(self._settings(model, dataset), dataset)
+        ]
+
+    def all_models(self, dataset: str) -> list[str]:
+        """Return `models`, then what the tables add to them on this dataset."""
+        more = [model for table in self.tables for model in self.table(table, dataset)]
+        return list(dict.fromkeys([*self.models, *more]))
 
     def model_modalities(self, model: str, dataset: str) -> list[str]:
         """Return the modalities whose features this model reads on this dataset."""
@@ -328,15 +298,22 @@ class Params(Section):
         wanted = settings.modalities
         return list(self.dataset_features(dataset)) if wanted == "all" else list(wanted)
 
+    def content_models(self, dataset: str) -> list[str]:
+        """Return those of `models` that read features of this dataset."""
+        return [model for model in self.models if self.model_modalities(model, dataset)]
+
     def _check_modalities(self, settings: Model, model: str, dataset: str) -> None:
+        for modality in self._absent(settings, dataset):
+            raise ParamsError(
+                f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
+                f"features.{dataset}, which has {sorted(self.dataset_features(dataset))}"
+            )
+
+    def _absent(self, settings: Model, dataset: str) -> list[str]:
+        """Return the modalities that the settings ask for by name and the dataset lacks."""
         if not isinstance(settings, ContentModel) or settings.modalities == "all":
-            return
-        for modality in settings.modalities:
-            if modality not in self.dataset_features(dataset):
-                raise ParamsError(
-                    f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
-                    f"features.{dataset}, which has {sorted(self.dataset_features(dataset))}"
-                )
+            return []
+        return [m for m in settings.modalities if m not in self.dataset_features(dataset)]
 
 
 def learning_rate(settings: Model) -> float:

@@ -108,3 +108,4 @@ COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
     "comparison.md",
     "report.html",
 )
+STUDY_JSON, STUDY_MD, STUDY_SVG = "study.json", "study.md", "study.svg"

@@ -40,9 +40,16 @@ def slices(settings: params.Params) -> dict[str, Any]:
             f"images/{dataset}": [settings.images, reads_images],
             f"compare/{dataset}": [settings.compare, settings.models, source, features],
         }
+        if source.format == "sample":
+            models = settings.content_models(dataset)
+            own = [settings.study, source, features, models, settings.seed]
+            found[f"study/{dataset}"] = own
         for modality in dict.fromkeys([*settings.modalities, *features]):
             found[f"features/{dataset}/{modality}"] = [features.get(modality), settings.seed]
-        for model in settings.models:
+        for table in settings.tables:
+            models = settings.table(table, dataset)
+            found[f"compare/{dataset}/{table}"] = [settings.compare, models, source, features]
+        for model in settings.all_models(dataset):
             found |= _model_slices(settings, dataset, model)
     return found
 

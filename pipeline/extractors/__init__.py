@@ -48,11 +48,12 @@ class Extractor:
 
     `extract(content, settings, seed, machine)` returns an Extraction. For `image`, content is
     an iterable of the distinct pictures' file bytes, each known to decode; for `text`, a polars
-    Series of strings or of token lists, one per item.
+    Series of strings or of token lists, one per item. It also takes `fit_to`, the
+    texts to learn from where they are not those to encode.
     """
 
     reads: Literal["image", "text"]
-    extract: Callable[[Any, Any, int, Machine], Extraction]
+    extract: Callable[..., Extraction]
 
 
 def n_cpus() -> int:
@@ -98,7 +99,13 @@ def _vgg16(
     return extract(pictures, weights=settings.weights, seed=seed, device=torch_device(machine))
 
 
-def _sif(texts: pl.Series, settings: Sif, seed: int, machine: Machine) -> Extraction:
+def _sif(
+    texts: pl.Series,
+    settings: Sif,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
     from pipeline.extractors.sif import extract
 
     return extract(
@@ -110,6 +117,7 @@ def _sif(texts: pl.Series, settings: Sif, seed: int, machine: Machine) -> Extrac
         epochs=settings.epochs,
         min_count=settings.min_count,
         seed=seed,
+        fit_to=fit_to,
     )
 
 

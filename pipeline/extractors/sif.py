@@ -17,6 +17,7 @@ engine may set, and the features' bytes must not.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def extract(
     epochs: int,
     min_count: int,
     seed: int,
+    fit_to: pl.Series | None = None,
 ) -> Extraction:
     """Embed every text.
 
@@ -57,6 +59,8 @@ def extract(
         epochs: passes of Word2Vec over the text.
         min_count: rarer words get no vector, in training.
         seed: of Word2Vec.
+        fit_to: texts that the word vectors, p(w) and u are of, where they are not `texts`
+            themselves: other texts are then embedded in the same space.
 
     Returns:
         One vector per text; None where no word is known.
@@ -67,14 +71,15 @@ def extract(
         ParamsError: the weights file has vectors of another width.
     """
     tokens = tokenise(texts)
+    own = tokens if fit_to is None else tokenise(fit_to)
     if weights == TRAINED:
         words = train(
-            tokens, dim=dim, window=window, epochs=epochs, min_count=min_count, seed=seed
+            own, dim=dim, window=window, epochs=epochs, min_count=min_count, seed=seed
         )
         sha256 = hashlib.sha256(words.vectors.tobytes()).hexdigest()
     else:
         words, sha256 = load(Path(weights), dim), sha256_of(Path(weights))
-    present, feature = embed(tokens, words, smoothing)
+    present, feature = fit(own, words, smoothing).embed(tokens)
     return Extraction(
         dim=dim,
         weights=weights,
@@ -89,63 +94,76 @@ def extract(
     )
 
 
-def embed(
-    tokens: pl.Series, words: KeyedVectors, smoothing: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the SIF embedding of each token list.
+@dataclass(frozen=True)
+class Fitted:
+    """What Algorithm 1 takes from a collection of texts: V words that have a vector, and u."""
+
+    words: pl.DataFrame  # V rows: word, p (its share of all words), column (0 to V - 1)
+    vectors: np.ndarray  # (V, dim) float64
+    smoothing: float
+    direction: np.ndarray  # u, (dim,); zeros until it is known
+
+    def embed(self, tokens: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Return the SIF embedding of each token list, of the collection or not.
+
+        Args:
+            tokens: (n,) list<string>. Words that are not in the collection do not count.
+
+        Returns:
+            present: (n,) bool, whether a word of the text has a vector.
+            feature: (n, dim) float32, zero where not present.
+        """
+        present, mean = self.weighted_mean(tokens)
+        along = np.einsum("nd,d->n", mean, self.direction)
+        return present, (mean - along[:, None] * self.direction).astype(np.float32)
+
+    def weighted_mean(self, tokens: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Return (n,) presence and (n, dim) v_s before u is removed, float64.
+
+        |s| counts the words that have a vector, as often as they occur.
+        """
+        long = pl.DataFrame({"word": tokens}).with_row_index("row").explode("word")
+        cells = (
+            long.join(self.words, on="word")
+            .group_by("row", "column", "p")
+            .agg(count=pl.len())
+            .with_columns(share=pl.col("count") / pl.col("count").sum().over("row"))
+            .with_columns(
+                weight=pl.col("share") * self.smoothing / (self.smoothing + pl.col("p"))
+            )
+            .sort("row", "column")
+        )
+        place = (cells["row"].to_numpy(), cells["column"].to_numpy())
+        shape = (len(tokens), len(self.vectors))
+        weights = csr_array((cells["weight"].to_numpy(), place), shape=shape)
+        return np.diff(weights.indptr) > 0, weights @ self.vectors
+
+
+def fit(tokens: pl.Series, words: KeyedVectors, smoothing: float) -> Fitted:
+    """Return p(w) and u of a collection of texts.
 
     Args:
         tokens: (n,) list<string>.
         words: the word vectors, dim wide.
         smoothing: a of the formula.
 
-    Returns:
-        present: (n,) bool, whether a word of the text has a vector.
-        feature: (n, dim) float32, zero where not present.
-
     Raises:
         RawDataError: no word of any text has a vector.
     """
-    weighted_mean, vocabulary = _weighted_mean(tokens, words, smoothing)
-    vectors = words.vectors[[words.key_to_index[word] for word in vocabulary]]
-    present = np.diff(weighted_mean.indptr) > 0
-    feature = weighted_mean @ vectors.astype(np.float64)
-    direction = first_direction(feature)
-    along = np.einsum("nd,d->n", feature, direction)
-    return present, (feature - along[:, None] * direction).astype(np.float32)
-
-
-def _weighted_mean(
-    tokens: pl.Series, words: KeyedVectors, smoothing: float
-) -> tuple[csr_array, list[str]]:
-    """Return the (n, words) matrix of a / (a + p(w)) / |s| and the words of its columns.
-
-    |s| counts the words that have a vector, as often as they occur.
-    """
-    long = pl.DataFrame({"word": tokens}).with_row_index("row").explode("word").drop_nulls()
+    every = tokens.explode().drop_nulls().alias("word").to_frame()
     known = pl.DataFrame({"word": words.index_to_key}).with_row_index("position")
-    columns = (
-        long.group_by("word")
-        .agg(p=pl.len() / long.height)
+    found = (
+        every.group_by("word")
+        .agg(p=pl.len() / every.height)
         .join(known, on="word")
         .sort("position")
         .with_row_index("column")
     )
-    if columns.is_empty():
+    if found.is_empty():
         raise RawDataError(f"field {tokens.name!r}: no word of it is among the word vectors")
-    cells = (
-        long.join(columns, on="word")
-        .group_by("row", "column", "p")
-        .agg(count=pl.len())
-        .with_columns(share=pl.col("count") / pl.col("count").sum().over("row"))
-        .with_columns(weight=pl.col("share") * smoothing / (smoothing + pl.col("p")))
-        .sort("row", "column")
-    )
-    place = (cells["row"].to_numpy(), cells["column"].to_numpy())
-    shape = (len(tokens), columns.height)
-    return csr_array((cells["weight"].to_numpy(), place), shape=shape), columns[
-        "word"
-    ].to_list()
+    vectors = words.vectors[found["position"].to_numpy()].astype(np.float64)
+    fitted = Fitted(found.drop("position"), vectors, smoothing, np.zeros(words.vector_size))
+    return replace(fitted, direction=first_direction(fitted.weighted_mean(tokens)[1]))
 
 
 def first_direction(rows: np.ndarray) -> np.ndarray:

@@ -88,6 +88,12 @@ def read_tables(reviews: Path, metadata: Iterator[pl.DataFrame], max_bad_lines: 
     return Tables(rows, _cleaned(complete_items(rows, pl.concat(kept), key=ITEM)))
 
 
+def read_metadata(metadata: Iterator[pl.DataFrame]) -> pl.DataFrame:
+    """Read metadata alone: items as `read_tables` gives them, reviewed or not, by asin."""
+    items = pl.concat([pl.DataFrame(schema=METADATA), *metadata])
+    return _cleaned(items.unique(RAW_ID, keep="first", maintain_order=True).sort(RAW_ID))
+
+
 def _reviews(path: Path, max_bad_lines: int) -> pl.DataFrame:
     required = set(REVIEW_FIELDS)
     tables = records(path, REVIEW_FIELDS, required, json_record, "a JSON object", max_bad_lines)

@@ -15,7 +15,14 @@ import polars as pl
 
 from pipeline import params
 from pipeline.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
-from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name, read_tables
+from pipeline.sources.amazon import (
+    BRAND,
+    CATEGORY,
+    addressed,
+    metadata_name,
+    read_metadata,
+    read_tables,
+)
 from pipeline.sources.raw import RawFile, Tables
 from pipeline.sources.records import TEXT, TEXTS, json_record, records
 
@@ -60,6 +67,11 @@ def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -
     """Read the generated category `Sample`, whose pictures are files below `folder`."""
     sample = params.AmazonSource(format="amazon2018", category="Sample", reviews="full")
     return read(sample, folder, max_bad_lines)
+
+
+def read_items(metadata: Path) -> pl.DataFrame:
+    """Read a metadata file without its reviews; see `read_metadata`."""
+    return read_metadata(_metadata(metadata, max_bad_lines=0))
 
 
 def _reviews_name(source: params.AmazonSource) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import compare, io
 from pipeline import schema as s
-from pipeline.errors import SchemaError
+from pipeline.errors import ParamsError, SchemaError
 
 FULL = {"hr@5": 0.25, "ndcg@5": 0.125, "hr@10": 0.5, "ndcg@10": 0.25, "candidates": 900}
 SAMPLED = {"hr@5": 0.5, "ndcg@5": 0.25, "hr@10": 0.75, "candidates": 100}
@@ -186,3 +186,20 @@ def test_a_missing_input_is_named_and_nothing_is_written(tmp_path, monkeypatch, 
     with pytest.raises(SchemaError, match=f"{Path(missing).name}: no such"):
         compare.main(ARGUMENTS)
     assert not [name for name in WRITTEN if (tmp_path / "results" / name).exists()]
+
+
+def test_a_table_of_its_own_goes_to_its_own_folder(tmp_path, monkeypatch):
+    project(tmp_path)
+    settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    wanted = settings.replace("models: [bprmf]", "models: [lightgcn]")
+    wanted = wanted.replace("tables: ", "tables:\n  own: [bprmf]")
+    (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    compare.main([*ARGUMENTS, "--table", "own"])
+
+    table = io.read_json(tmp_path / "results/own" / s.COMPARISON_JSON)
+    assert table["order"] == ["bprmf"]
+    assert not (tmp_path / "results" / s.COMPARISON_JSON).exists()
+    with pytest.raises(ParamsError, match=r"no table 'table9'.*'own'"):
+        compare.main([*ARGUMENTS, "--table", "table9"])

@@ -93,3 +93,33 @@ def test_a_file_that_is_not_yaml_or_not_there_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(ParamsError, match="expected YAML"):
         params.load(tmp_path / "params.yaml")
+
+
+def test_a_table_leaves_out_what_needs_a_modality_that_the_dataset_lacks():
+    raw = changed("tables", {"both": ["base", "base_v", "base_t", "bprmf"]})
+    raw["datasets"] = ["taobao"]
+    settings = params.parse(raw)
+
+    assert settings.table("both", "taobao") == ["base", "base_v", "bprmf"]
+    assert settings.all_models("taobao") == ["bprmf", "lightgcn", "mcln", "base", "base_v"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"mcln": ["bprmf"]}, r"tables\.mcln: a model has this name"),
+        ({"own": ["gpt"]}, r"no model 'gpt'"),
+        ({"own": "bprmf"}, r"tables\.own: .*list"),
+    ],
+)
+def test_a_table_that_cannot_be_made_is_refused(tables, message):
+    with pytest.raises(ParamsError, match=message):
+        params.parse(changed("tables", tables))
+
+
+@pytest.mark.parametrize("model", params.load().all_models("sample"))
+def test_every_named_model_of_the_file_has_valid_settings(model):
+    settings = params.load()
+
+    assert settings.architecture(model) in params.ARCHITECTURES
+    assert set(settings.model_modalities(model, "sample")) <= {"visual", "textual"}

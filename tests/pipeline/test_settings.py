@@ -8,7 +8,8 @@ from pipeline import params
 from pipeline.errors import ParamsError
 from pipeline.settings import main, slices, write
 
-RAW = yaml.safe_load(Path("params.yaml").read_text())
+# Without the tables, whose models would be named in every answer.
+RAW = yaml.safe_load(Path("params.yaml").read_text()) | {"tables": {}}
 
 
 def touched_by(change):
@@ -21,10 +22,11 @@ def touched_by(change):
     }
 
 
-def test_an_extractor_touches_its_own_feature_and_the_report_that_names_it():
+def test_an_extractor_touches_its_own_feature_the_report_that_names_it_and_the_study():
     assert touched_by(lambda r: r["features"]["sample"]["textual"].update(epochs=7)) == {
         "features/sample/textual",
         "compare/sample",
+        "study/sample",
     }
 
 
@@ -52,6 +54,25 @@ def test_a_modality_that_dvc_would_skip_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "settings").exists()
 
 
+def test_a_table_has_the_slices_of_its_models_and_one_of_its_own(tmp_path):
+    raw = RAW | {"models": ["bprmf"], "tables": {"own": ["base", "bprmf"]}}
+
+    write(params.parse(raw), tmp_path)
+
+    assert (tmp_path / "train/sample/base.json").exists()
+    assert (tmp_path / "compare/sample/own.json").exists()
+    assert not (tmp_path / "train/sample/mcln.json").exists()
+
+
+def test_a_dataset_that_was_not_generated_is_not_studied():
+    raw = copy.deepcopy(RAW)
+    raw["datasets"] = ["sample", "gift_cards"]
+
+    named = [name for name in slices(params.parse(raw)) if name.startswith("study/")]
+
+    assert named == ["study/sample"]
+
+
 def test_k_touches_kcore_only():
     assert touched_by(lambda r: r["kcore"].update(k=4)) == {"kcore/sample"}
 
@@ -70,4 +91,5 @@ def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_
     changed = {
         p.relative_to(tmp_path).as_posix() for p in left if p.stat().st_mtime_ns != stamps[p]
     }
-    assert changed == {"kcore/sample.json", "compare/sample.json"}
+    names = ("kcore", "compare", "study")
+    assert changed == {f"{name}/sample.json" for name in names}

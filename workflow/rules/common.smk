@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from pipeline import params, settings
 from pipeline.errors import PipelineError
-from pipeline.schema import COMPARISON_JSON, COMPARISON_MD, REPORT_FILE
+from pipeline.schema import COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, STUDY_JSON
 
 # Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
 try:
@@ -46,6 +46,39 @@ def last_files():
     )
 
 
+def all_models():
+    """Return every model of `models` and `tables`."""
+    found = [m for dataset in PARAMS.datasets for m in PARAMS.all_models(dataset)]
+    return list(dict.fromkeys(found))
+
+
+def table_files():
+    """Return the comparison of every table on every dataset."""
+    return expand(
+        "results/{dataset}/{table}/{name}",
+        dataset=PARAMS.datasets,
+        table=PARAMS.tables,
+        name=[COMPARISON_JSON, COMPARISON_MD, REPORT_FILE],
+    )
+
+
+def of_table(*patterns):
+    """Return a function that gives these files of every model of a job's table."""
+
+    def files(wildcards):
+        models = PARAMS.table(wildcards.table, wildcards.dataset)
+        return expand(patterns, dataset=wildcards.dataset, model=models)
+
+    return files
+
+
+def studies():
+    """Return the studies of the generated datasets: of others the causes are not known."""
+    datasets = PARAMS.datasets
+    known = [name for name in datasets if PARAMS.source(name).format == "sample"]
+    return expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
+
+
 def modalities():
     """Return every modality of the datasets that run; one that never matches if none."""
     found = [
@@ -60,3 +93,27 @@ def features_read(wildcards):
         f"data/features/{wildcards.dataset}/{modality}.parquet"
         for modality in PARAMS.model_modalities(wildcards.model, wildcards.dataset)
     ]
+
+
+def features_studied(wildcards):
+    """Return the features that any model of the study reads."""
+    dataset = wildcards.dataset
+    read = [
+        modality
+        for model in PARAMS.content_models(dataset)
+        for modality in PARAMS.model_modalities(model, dataset)
+    ]
+    return expand(
+        "data/features/{dataset}/{modality}.parquet",
+        dataset=dataset,
+        modality=dict.fromkeys(read),
+    )
+
+
+def checkpoints_studied(wildcards):
+    """Return the checkpoints of the models that read content."""
+    return expand(
+        "results/{dataset}/{model}/checkpoint.safetensors",
+        dataset=wildcards.dataset,
+        model=PARAMS.content_models(wildcards.dataset),
+    )

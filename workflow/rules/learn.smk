@@ -1,4 +1,4 @@
-"""From features to the tables: train, evaluate, recommend, compare."""
+"""From features to the tables: train, evaluate, recommend, compare; and study."""
 
 LEARNING = TABLES + code("pipeline/learning.py", "pipeline/feature_table.py", "model")
 
@@ -77,7 +77,12 @@ rule recommend:
 
 rule compare:
     input:
-        code=code("pipeline/compare.py", "pipeline/report.py", "pipeline/pictures.py"),
+        code=code(
+            "pipeline/compare.py",
+            "pipeline/printed.py",
+            "pipeline/report.py",
+            "pipeline/pictures.py",
+        ),
         template="pipeline/report.html.j2",
         helpers=TABLES,
         settings="data/settings/compare/{dataset}.json",
@@ -110,4 +115,75 @@ rule compare:
         "logs/compare/{dataset}.log",
     shell:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
+        " {input.images} results/{wildcards.dataset} 2> {log}"
+
+
+# The models of one of the `tables`, whether or not they are among `models`.
+rule compare_table:
+    input:
+        code=code(
+            "pipeline/compare.py",
+            "pipeline/printed.py",
+            "pipeline/report.py",
+            "pipeline/pictures.py",
+        ),
+        template="pipeline/report.html.j2",
+        helpers=TABLES,
+        settings="data/settings/compare/{dataset}/{table}.json",
+        statistics=rules.kcore.output.statistics,
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        test=rules.split.output.test,
+        images=rules.images.output,
+        results=of_table(
+            rules.train.output.history,
+            rules.evaluate_model.output.metrics,
+            rules.evaluate_model.output.ranks,
+            rules.recommend.output[0],
+        ),
+    output:
+        numbers="results/{dataset}/{table}/comparison.json",
+        table="results/{dataset}/{table}/comparison.md",
+        report="results/{dataset}/{table}/report.html",
+    log:
+        "logs/compare/{dataset}/{table}.log",
+    shell:
+        "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
+        " {input.images} results/{wildcards.dataset} --table {wildcards.table} 2> {log}"
+
+
+# Stage `study` for one dataset; the name itself is the target. Snakemake alone has it: it is of
+# generated datasets only, and a DVC matrix cannot leave the others out.
+rule study_dataset:
+    input:
+        code=code(
+            "pipeline/study.py",
+            "pipeline/study_plot.py",
+            "pipeline/study_report.py",
+            "pipeline/copied_features.py",
+            "pipeline/sources",
+        ),
+        helpers=LEARNING
+        + code("pipeline/extractors", "pipeline/features.py", "pipeline/pictures.py"),
+        settings="data/settings/study/{dataset}.json",
+        manifest=rules.download.output,
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        images=rules.images.output,
+        features=features_studied,
+        checkpoints=checkpoints_studied,
+    output:
+        numbers="results/{dataset}/study.json",
+        table="results/{dataset}/study.md",
+        picture="results/{dataset}/study.svg",
+    log:
+        "logs/study/{dataset}.log",
+    threads: ALL_CORES
+    shell:
+        "python -m pipeline.study {wildcards.dataset} data/raw/{wildcards.dataset}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset} 2> {log}"

@@ -47,13 +47,11 @@ def generate(settings: params.SampleSource, seed: int, folder: Path) -> None:
         seed: source of all randomness, at least 0.
         folder: where to write; it is made, and should be empty.
     """
-    n_users, n_items = sizes(settings.scale)
-    draws = np.random.default_rng([seed, 0])
-    catalogue = draw_catalogue(n_items, draws, broken=settings.scale >= BROKEN_FROM_SCALE)
+    n_users, _ = sizes(settings.scale)
+    catalogue = catalogue_of(settings, seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_reviews(n_users, catalogue, seed, folder)
-    with compressed(folder / METADATA_FILE) as file:
-        file.writelines(metadata_lines(catalogue, np.random.default_rng([seed, 1])))
+    write_metadata(catalogue, seed, folder / METADATA_FILE)
     write_pictures(catalogue, folder / PICTURES)
     truth.write_items(catalogue, folder / TRUTH)
     truth.write_roles(folder / TRUTH)
@@ -63,6 +61,19 @@ def sizes(scale: float) -> tuple[int, int]:
     """Return the numbers of users and items."""
     n_items = round(ITEMS_AT_ONE * scale**ITEMS_EXPONENT)
     return max(FEWEST_USERS, round(USERS_AT_ONE * scale)), max(FEWEST_ITEMS, n_items)
+
+
+def catalogue_of(settings: params.SampleSource, seed: int) -> Catalogue:
+    """Return the items of the dump that `generate` writes."""
+    _, n_items = sizes(settings.scale)
+    draws = np.random.default_rng([seed, 0])
+    return draw_catalogue(n_items, draws, broken=settings.scale >= BROKEN_FROM_SCALE)
+
+
+def write_metadata(catalogue: Catalogue, seed: int, path: Path) -> None:
+    """Write the metadata file; the wording depends on the seed, not on the factors."""
+    with compressed(path) as file:
+        file.writelines(metadata_lines(catalogue, np.random.default_rng([seed, 1])))
 
 
 def write_reviews(n_users: int, catalogue: Catalogue, seed: int, folder: Path) -> None:

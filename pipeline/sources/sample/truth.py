@@ -1,6 +1,8 @@
 """The ground truth beside the dump: what every item is and what every user cares about.
 
-No stage reads it. It is for tests, and for who wants to know what a model should have found.
+No model sees it. Of the stages only `study` reads it, which asks what a trained model leans on
+and feeds no other stage. Else it is for tests, and for who wants to know what a model should
+have found.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ USERS_SCHEMA = pa.schema(
 
 
 def write_items(catalogue: Catalogue, folder: Path) -> None:
-    """Write one row per item: asin, weight of being shown, picture status and every factor."""
+    """Write one row per item."""
+    write_parquet(item_rows(catalogue), folder / ITEMS_FILE)
+
+
+def item_rows(catalogue: Catalogue) -> pl.DataFrame:
+    """Return each item's weight of being shown, picture status and factors, by asin."""
     columns: dict[str, object] = {
         "asin": catalogue.asin,
         "popularity": catalogue.popularity,
@@ -36,7 +43,7 @@ def write_items(catalogue: Catalogue, folder: Path) -> None:
     }
     for name, codes in catalogue.codes.items():
         columns[name] = np.array(BY_NAME[name].values)[codes]
-    write_parquet(pl.DataFrame(columns).sort("asin"), folder / ITEMS_FILE)
+    return pl.DataFrame(columns).sort("asin")
 
 
 def user_rows(users: Users, id_offset: int) -> pa.Table:

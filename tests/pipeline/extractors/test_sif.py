@@ -62,7 +62,7 @@ def test_embedding_equals_the_formula_in_a_loop():
     words = KeyedVectors(4)
     words.add_vectors(known, np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32))
 
-    present, feature = sif.embed(tokens, words, smoothing=0.01)
+    present, feature = sif.fit(tokens, words, smoothing=0.01).embed(tokens)
 
     texts = tokens.to_list()
     everything = [word for text in texts for word in text]
@@ -197,3 +197,15 @@ def test_neighbours_share_words_on_real_titles():
     nearest = shared(rows, similarity[rows].argmax(axis=1))
     random = shared(rows, np.random.default_rng(0).permutation(rows))
     assert nearest > 10 * random
+
+
+def test_other_texts_are_embedded_in_the_space_of_those_that_were_fitted():
+    """A word that the fitted texts lack does not count."""
+    expected = list(sif.extract(series(TEXTS), **SETTINGS).vectors)
+
+    others = series(["blue denim jeans", "blue denim jeans unheard", "unheard", TEXTS[0]])
+    found = list(sif.extract(others, **SETTINGS, fit_to=series(TEXTS)).vectors)
+
+    for row, same in ((0, 3), (1, 3), (3, 0)):
+        np.testing.assert_allclose(found[row], expected[same], rtol=1e-6, atol=1e-9)
+    assert found[2] is None

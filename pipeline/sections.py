@@ -1,0 +1,21 @@
+"""What every section of params.yaml is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Names become folders, stage names and wildcards.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A mapping in params.yaml: no unknown keys, no silent conversion, no later change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,0 +1,93 @@
+"""Counterfactual copies: what an item would show if one of its factors were another.
+
+    catalogue -> catalogue with one factor of some items changed -> texts and pictures
+
+All that is drawn for an item (its wording, its cut, its pose) comes from the seed and not from
+its factors. Drawn again from the same seed, a changed item keeps all of it: the copy and the
+original differ in what shows that one factor, and in nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+
+from pipeline import params
+from pipeline.errors import SchemaError
+from pipeline.io import read_parquet
+from pipeline.schema import IMAGE, RAW_ID
+from pipeline.sources import amazon2018
+from pipeline.sources.sample import dump, pictures, truth
+from pipeline.sources.sample.catalogue import Catalogue, Integers
+from pipeline.sources.sample.factors import BY_NAME
+
+
+def redraw(source: params.SampleSource, seed: int, raw: Path) -> Catalogue:
+    """Draw the catalogue of a dump once more.
+
+    Args:
+        source: the settings that the dump was made with.
+        seed: likewise.
+        raw: data/raw/<dataset>, whose ground truth says whether it is the same catalogue.
+
+    Raises:
+        SchemaError: there is no ground truth, or it is of other items.
+    """
+    catalogue = dump.catalogue_of(source, seed)
+    path = raw / dump.TRUTH / truth.ITEMS_FILE
+    expected = truth.item_rows(catalogue)
+    if not read_parquet(path, {"asin": pl.String}).equals(expected):
+        raise SchemaError(
+            f"{path}: expected the {expected.height} items that params.yaml's scale and seed "
+            "give, got others; run the stage download again, and those after it"
+        )
+    return catalogue
+
+
+def changed(
+    catalogue: Catalogue, factor: str, places: Integers, generator: np.random.Generator
+) -> Catalogue:
+    """Return the catalogue with one factor of some items at any of its other values.
+
+    Args:
+        catalogue: M items.
+        factor: a name of `factors.BY_NAME`.
+        places: (n,) which items.
+        generator: draws the new values.
+    """
+    n_values = len(BY_NAME[factor].values)
+    codes = catalogue.codes[factor].copy()
+    step = generator.integers(1, n_values, size=len(places))
+    codes[places] = (codes[places] + step) % n_values
+    return replace(catalogue, codes=catalogue.codes | {factor: codes})
+
+
+def contents(catalogue: Catalogue, seed: int, places: Integers, field: str) -> list[object]:
+    """Return what items show in one field of the table of items, as later stages get it.
+
+    Args:
+        catalogue: M items.
+        seed: of the dump.
+        places: (n,) which items; for `image`, such as have a picture of their own.
+        field: `image`, or a column of text.
+
+    Returns:
+        n JPEG files, or n texts (token lists) with None where there is none.
+    """
+    if field == IMAGE:
+        looks = [dump.look_of(catalogue, place) for place in places.tolist()]
+        return [pictures.jpeg(pictures.draw(look)) for look in looks]
+    by_asin = dict(items_of(catalogue, seed).select(RAW_ID, field).iter_rows())
+    return [by_asin[asin] for asin in catalogue.asin[places].tolist()]
+
+
+def items_of(catalogue: Catalogue, seed: int) -> pl.DataFrame:
+    """Return all items as `ingest` reads them from a dump of the catalogue."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / dump.METADATA_FILE
+        dump.write_metadata(catalogue, seed, path)
+        return amazon2018.read_items(path)

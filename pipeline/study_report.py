@@ -1,0 +1,182 @@
+"""What stage `study` writes: effects of copies summed up, as numbers and as tables.
+
+Shapes: n items that were copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.sources.sample.factors import BY_NAME, NUISANCE, PREFERENCE
+
+Floats: TypeAlias = NDArray[np.float64]
+Effects: TypeAlias = dict[str, Floats]  # factor -> (n, measures), at least 0
+
+SCORE, RANK, FEATURE = "score", "rank", "feature"
+UNITS = {
+    SCORE: "mean absolute change of the copied item's score, in standard deviations of a "
+    "user's scores over the catalogue",
+    RANK: "mean absolute change of the copied item's rank in the catalogue, in places",
+    FEATURE: "mean length of the change of the copied item's feature, in mean lengths of the "
+    "catalogue's features",
+}
+N_RESAMPLES, INTERVAL = 2000, (2.5, 97.5)  # of the bootstrap over items; percentiles
+
+
+def table(
+    features: Mapping[str, Tensor],
+    items: Sequence[int],
+    copied: Mapping[str, Mapping[str, Tensor]],
+    found: Mapping[str, Effects],
+    generator: np.random.Generator,
+) -> dict[str, Any]:
+    """Return the content of study.json, less what the caller knows.
+
+    Args:
+        features: modality -> (I, width), of all items as they are.
+        items: the n items that were copied.
+        copied: factor -> modality -> (n, width).
+        found: model -> effects on score and rank.
+        generator: for the bootstrap.
+    """
+    moved = {m: feature_effects(f, f[items], m, copied) for m, f in features.items()}
+    return {
+        "factors": {
+            f: {"role": BY_NAME[f].role, "shown_in": BY_NAME[f].shown_in} for f in copied
+        },
+        "items": len(items),
+        "catalogue": len(next(iter(features.values()))),
+        "units": UNITS,
+        "features": {m: summary(e, (FEATURE,), generator) for m, e in moved.items()},
+        "models": {m: summary(e, (SCORE, RANK), generator) for m, e in found.items()},
+    }
+
+
+def feature_effects(
+    feature: Tensor, rows: Tensor, modality: str, copied: Mapping[str, Mapping[str, Tensor]]
+) -> Effects:
+    """Return how far the copies' features are from the originals', (n, 1) per factor shown."""
+    length = feature.norm(dim=1)
+    unit = length[length > 0].mean()
+    found = {
+        f: (by[modality] - rows).norm(dim=1, keepdim=True) / unit for f, by in copied.items()
+    }
+    return {f: moved.double().numpy() for f, moved in found.items() if moved.any()}
+
+
+def summary(
+    effects: Effects, measures: Sequence[str], generator: np.random.Generator
+) -> dict[str, Any]:
+    """Return, per measure, means and standard errors per factor, means per role, their ratio.
+
+    A role's mean is that over its factors, a factor's that over the items. The interval of the
+    ratio is from a bootstrap over the items.
+    """
+    found: dict[str, Any] = {}
+    for column, measure in enumerate(measures):
+        values = {factor: table[:, column] for factor, table in effects.items()}
+        roles = {role: _mean_of(values, role) for role in (PREFERENCE, NUISANCE)}
+        found[measure] = {
+            "factors": {
+                f: {"mean": v.mean(), "standard_error": v.std() / len(v) ** 0.5}
+                for f, v in values.items()
+            },
+            "roles": {r: None if v is None else float(v.mean()) for r, v in roles.items()},
+            "ratio": ratio(roles[NUISANCE], roles[PREFERENCE], generator),
+        }
+    return found
+
+
+def _mean_of(values: Mapping[str, Floats], role: str) -> Floats | None:
+    own = [value for factor, value in values.items() if BY_NAME[factor].role == role]
+    return np.mean(own, axis=0) if own else None
+
+
+def ratio(
+    above: Floats | None, below: Floats | None, generator: np.random.Generator
+) -> dict[str, float] | None:
+    """Return the ratio of two means over items with a 95 % interval; None without either."""
+    if above is None or below is None or not below.mean():
+        return None
+    drawn = generator.integers(len(below), size=(N_RESAMPLES, len(below)))
+    resampled = above[drawn].mean(1) / below[drawn].mean(1).clip(min=np.finfo(float).tiny)
+    low, high = np.percentile(resampled, INTERVAL).tolist()
+    return {"value": float(above.mean() / below.mean()), "low": low, "high": high}
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """Return study.md: what was done, then a table per measure."""
+    lines = [f"# {table['dataset']}: what moves a score", "", _method(table), ""]
+    if table["left_out"]:
+        lines += [f"Left out, since they read ids alone: {', '.join(table['left_out'])}.", ""]
+    lines.append(
+        "A ratio of 0 is what the paper is after; a model that weighs all content alike has "
+        "about that of its features, in the last table. Intervals, 95 %, are over the items."
+    )
+    parts = {SCORE: table["models"], RANK: table["models"], FEATURE: table["features"]}
+    for measure, rows in parts.items():
+        lines += ["", f"## The {measure}", "", _sentence(table["units"][measure]), ""]
+        lines += _rows(table, measure, rows)
+    return "\n".join(lines) + "\n"
+
+
+def _method(table: Mapping[str, Any]) -> str:
+    n, n_items = table["items"], table["catalogue"]
+    return (
+        f"{n} of {n_items} items, seed {table['seed']}, one training of each model. An item is "
+        "copied once per factor, with another value of that factor and everything else as it "
+        "was; one copy at a time stands in its item's place. Changes are means over the items "
+        "and all users, ± the standard error over the items. Factors in *italics* are a "
+        "nuisance: they decide what people are shown, not what they choose. A dash is a factor "
+        "that no feature of the model shows. The columns preference and nuisance are means "
+        "over their factors."
+    )
+
+
+def _rows(table: Mapping[str, Any], measure: str, rows: Mapping[str, Any]) -> list[str]:
+    factors = ordered(table)
+    first = "modality" if measure == FEATURE else "model"
+    names = [f"*{f}*" if is_nuisance(table, f) else f for f in factors]
+    head = [first, *names, PREFERENCE, NUISANCE, f"{NUISANCE} / {PREFERENCE}"]
+    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    for name, summed in rows.items():
+        own = summed[measure]
+        cells = [_moved(own["factors"].get(factor)) for factor in factors]
+        roles = [_number(own["roles"][role]) for role in (PREFERENCE, NUISANCE)]
+        lines.append(_line([name, *cells, *roles, _ratio(own["ratio"])]))
+    return lines
+
+
+def ordered(table: Mapping[str, Any]) -> list[str]:
+    """Return the factors, those that people choose by first."""
+    return sorted(table["factors"], key=lambda factor: is_nuisance(table, factor))
+
+
+def is_nuisance(table: Mapping[str, Any], factor: str) -> bool:
+    """Tell a factor that decides what people are shown from one that they choose by."""
+    return bool(table["factors"][factor]["role"] == NUISANCE)
+
+
+def _moved(value: Mapping[str, float] | None) -> str:
+    return "–" if value is None else f"{value['mean']:.3f} ± {value['standard_error']:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _ratio(value: Mapping[str, float] | None) -> str:
+    return "–" if value is None else "{value:.2f} ({low:.2f} to {high:.2f})".format(**value)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
