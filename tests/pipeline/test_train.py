@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
-from pipeline import evaluate, learning, recommend, split, train
+from pipeline import evaluate, learning, params, recommend, split, train
 from pipeline.errors import SchemaError, TrainingDiverged
 from pipeline.feature_table import METADATA, write_features
 from pipeline.io import read_json, write_parquet
@@ -27,6 +27,8 @@ from pipeline.schema import (
 
 ROOT = Path(__file__).parents[2]
 N_USERS, N_ITEMS = 60, 130
+LEARNING = [m for m in params.ARCHITECTURES if m not in ("popularity", "itemknn")]
+LEARNING += ["base", "base_vt", "mcln_printed"]
 METADATA_OF_6 = dict.fromkeys(METADATA, "x") | {"dim": "6"}
 FOLDERS = ["data/processed/sample", "data/features/sample"]
 
@@ -37,6 +39,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["train"] |= {"epochs": 12, "evaluate_every": 3, "patience": 3}
+    raw["invrl"]["default"]["stages"] |= {"pretrain_epochs": 2, "mask_epochs": 1}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
     rows = [
         (u, (u % 2) * 60 + (7 * u + 11 * k) % 60, k) for u in range(N_USERS) for k in range(8)
@@ -63,7 +66,23 @@ def run(stage, model, results=None):
     stage.main(["sample", model, *FOLDERS, results or f"results/{model}", "--threads", "1"])
 
 
-@pytest.mark.parametrize("model", ["bprmf", "lightgcn", "mcln", "base", "base_vt"])
+@pytest.mark.parametrize("model", ["popularity", "itemknn"])
+def test_a_yardstick_goes_through_the_stages_without_an_epoch(workspace, model):
+    for stage in (train, evaluate, recommend):
+        run(stage, model)
+    results = workspace / "results" / model
+
+    history = pl.read_parquet(results / "history.parquet")
+    assert history["epoch"].to_list() == [0, 0]
+    assert history["loss"].to_list() == [None, None]
+    assert history["ndcg@10"][0] is not None
+    metrics = read_json(results / "metrics.json")
+    assert metrics["epoch"] == 0
+    assert metrics["trained_on"] == "train and validation"
+    assert pl.read_parquet(results / "recommendations.parquet").height == N_USERS * 20
+
+
+@pytest.mark.parametrize("model", LEARNING)
 def test_a_model_trains_evaluates_and_recommends(workspace, model):
     for stage in (train, evaluate, recommend):
         run(stage, model)
