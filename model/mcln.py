@@ -100,27 +100,27 @@ class MCLN(Recommender):
         self.graph = popularity_aware(interactions, popularity)
         self.users = nn.Parameter(torch.empty(interactions.n_users, dim))
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
-        self.modalities = list(features)
-        for name, feature in features.items():
-            self.register_buffer(f"feature_{name}", scale(feature, feature_norm), False)
-        self.project = nn.ModuleDict(  # W_v, W_t
-            {name: nn.Linear(f.shape[1], dim, bias=False) for name, f in features.items()}
-        )
+        self._add_content(features, feature_norm, dim)
         tokens = len(features) + identity
-        self.counterfactual = nn.ModuleList(
-            CounterfactualLayer(tokens, dim, attention, difference)
-            for _ in range(counterfactual_layers if counterfactual and tokens else 0)
-        )
-        self.gate = None
-        if self.counterfactual:
-            # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
-            self.output = nn.Linear(tokens * dim, dim, bias=False)
-            self.gate = None if gate is None else nn.Parameter(torch.tensor(gate))
+        depth = counterfactual_layers if counterfactual and tokens else 0
+        stack = (CounterfactualLayer(tokens, dim, attention, difference) for _ in range(depth))
+        self.counterfactual = nn.ModuleList(stack)
+        # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
+        self.output = nn.Linear(tokens * dim, dim, bias=False) if depth else None
+        self.gate = None if gate is None or not depth else nn.Parameter(torch.tensor(gate))
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)
         order = torch.randperm(interactions.n_items, generator=generator)
         self.register_buffer("permutation", order)
+
+    def _add_content(self, features: Mapping[str, Tensor], norm: FeatureNorm, dim: int) -> None:
+        self.modalities = list(features)
+        for name, feature in features.items():
+            self.register_buffer(f"feature_{name}", scale(feature, norm), False)
+        self.project = nn.ModuleDict(  # W_v, W_t
+            {name: nn.Linear(f.shape[1], dim, bias=False) for name, f in features.items()}
+        )
 
     def base(self) -> tuple[Tensor, Tensor]:
         """Return e^base of users (U, D) and items (I, D), Eq. 2-5."""
@@ -152,7 +152,7 @@ class MCLN(Recommender):
         """Return the summands of Eq. 19 for (R,) items, given their i*: (R, D) each."""
         content = self.content(rows)
         parts = content if self.intra else []
-        if not self.counterfactual:
+        if self.output is None:
             return parts
         x_RX = self._joined(items_base, rows, content)  # Eq. 6
         for layer, other in zip(self.counterfactual, others, strict=True):  # Eq. 18

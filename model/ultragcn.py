@@ -38,39 +38,25 @@ class Objective(nn.Module):
 
     of_user: Tensor
     of_item: Tensor
-    constant: Tensor
-    factor: Tensor
 
     def __init__(
-        self,
-        interactions: Interactions,
-        kind: LossName,
-        weights: Sequence[float],
-        negatives: int,
+        self, interactions: Interactions, kind: LossName, weights: Sequence[float]
     ) -> None:
-        """Prepare beta.
+        """Prepare beta, as a product of a user's and an item's factor.
 
         Args:
             interactions: the training pairs; repeats count once in a degree.
             kind: `bce` or `bpr`.
             weights: w1..w4.
-            negatives: n.
         """
         super().__init__()
-        self.kind = kind
+        self.kind, self.weights = kind, weights
         users, items = interactions.unique_pairs
         degree_U = torch.bincount(users, minlength=interactions.n_users).float()
         degree_I = torch.bincount(items, minlength=interactions.n_items).float()
-        mean = torch.tensor([1.0] + [1 / negatives] * negatives)
-        w1, w2, w3, w4 = weights
-        buffers = {
-            "of_user": (degree_U + 1).sqrt() / degree_U.clamp_min(1),
-            "of_item": (degree_I + 1).rsqrt(),
-            "constant": mean * torch.tensor([w1] + [w3] * negatives),
-            "factor": mean * torch.tensor([w2] + [w4] * negatives),
-        }
-        for name, value in buffers.items():
-            self.register_buffer(name, value, persistent=False)
+        of_user = (degree_U + 1).sqrt() / degree_U.clamp_min(1)
+        self.register_buffer("of_user", of_user, persistent=False)
+        self.register_buffer("of_item", (degree_I + 1).rsqrt(), persistent=False)
 
     def forward(self, scores: Tensor, users: Tensor, index: Tensor) -> Tensor:
         """Return (B,) losses.
@@ -92,8 +78,11 @@ class Objective(nn.Module):
         return self._weights(users, index) * _signed(_signed(scores).sigmoid())
 
     def _weights(self, users: Tensor, index: Tensor) -> Tensor:
+        """Return (B, K) w+ and w- / n."""
+        w1, w2, w3, w4 = self.weights
         beta = self.of_user[users][:, None] * self.of_item[index]
-        return self.constant + self.factor * beta
+        negative = (w3 + w4 * beta[:, 1:]) / (index.shape[1] - 1)
+        return torch.cat([w1 + w2 * beta[:, :1], negative], dim=1)
 
 
 def _signed(scores: Tensor) -> Tensor:
@@ -103,7 +92,8 @@ def _signed(scores: Tensor) -> Tensor:
 
 def pair_items(batch: Batch) -> Tensor:
     """Return (B, K) the items that are scored for each pair, the positive first."""
-    return torch.cat([batch.positives[:, None], batch.negatives], dim=1)
+    negatives = batch.negatives.reshape(len(batch.users), -1)  # also a single one
+    return torch.cat([batch.positives[:, None], negatives], dim=1)
 
 
 class UltraGCN(Recommender):
@@ -149,7 +139,7 @@ class UltraGCN(Recommender):
             raise ValueError("expected at least one modality for InvRL, got none")
         self.negatives, self.l2, self.kappa = negatives, l2, kappa
         self.l2_projection = l2_projection
-        self.objective = Objective(interactions, loss, weights, negatives)
+        self.objective = Objective(interactions, loss, weights)
         content = torch.cat([scale(f, "unit_rows") for f in features.values()], dim=1)
         self.register_buffer("content", content, persistent=False)
         self.users = nn.Parameter(torch.empty(interactions.n_users, 2 * dim))

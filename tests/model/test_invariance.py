@@ -95,6 +95,17 @@ def test_the_closed_gradient_is_autograds(kind):
     torch.testing.assert_close(gradient, torch.autograd.grad(expected, projection)[0])
 
 
+def test_the_noise_of_the_gates_is_small_and_drawn_anew():
+    of = search()
+    batches = joint_batches(of)
+    projection, gate = of._draw_projection(), torch.zeros(18)
+    with torch.no_grad():
+        one, other = (of.invariant_loss(projection, gate, batches, 1.0) for _ in range(2))
+
+    assert one != other
+    torch.testing.assert_close(one, other, rtol=0.01, atol=0)
+
+
 def test_environments_that_agree_are_not_penalised():
     gradient = torch.randn(4, 18, generator=toy.generator())
 
@@ -109,15 +120,16 @@ def test_a_closed_gate_pays_for_no_disagreement():
 
 
 def test_pairs_move_to_the_projection_that_scores_them_highest():
-    """Two environments of the two parities: the same pairs are found again from a mix."""
     lines = []
     of = search(report=lines.append, environments=2, environment_rounds=3)
     chosen = [torch.rand(150, generator=toy.generator(seed)) for seed in range(9)]
     asked = iter(chosen)
-    of._explained = lambda start, rows, mask: next(asked)
+    starts = []
+    of._explained = lambda start, rows, mask: starts.append(start) or next(asked)
 
     labels = of.environments(torch.zeros(18))
 
+    assert all(start is starts[0] for start in starts)  # environments differ by pairs alone
     assert labels.tolist() == (chosen[5] > chosen[4]).long().tolist()
     assert len(lines) == 3
 

@@ -58,15 +58,6 @@ def test_masking_multiplies_the_content():
     torch.testing.assert_close(model.scorer()(torch.arange(30)), expected)
 
 
-def test_every_parameter_gets_a_gradient():
-    model = make()
-    model.loss(batch()).backward()
-
-    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-
-    assert silent == []
-
-
 @pytest.mark.parametrize("loss", ["bce", "bpr"])
 def test_the_loss_falls_in_a_few_epochs(loss):
     training = Training(
@@ -87,12 +78,6 @@ def test_the_same_seed_gives_the_same_mask_whatever_the_global_generator():
     assert torch.equal(one.mask, other.mask)
     assert torch.equal(one.loss(batch()), other.loss(batch()))
     assert not torch.equal(one.mask, prepare(make(), seed=9).mask)
-
-
-def test_scores_do_not_depend_on_who_else_is_asked_for():
-    scorer = prepare(make()).eval().scorer()
-    with torch.inference_mode():
-        torch.testing.assert_close(scorer(torch.arange(30))[7], scorer(torch.tensor([7]))[0])
 
 
 def test_preparing_sets_the_mask_and_leaves_the_fresh_parameters():

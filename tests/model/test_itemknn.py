@@ -136,16 +136,3 @@ def test_there_is_nothing_to_learn():
 
     assert not found.learns
     assert found.state_dict() == {}
-
-
-def test_permuting_the_items_permutes_the_scores():
-    order = torch.randperm(toy.N_ITEMS, generator=toy.generator(5))
-    pairs, features = toy.interactions(), toy.features()
-    moved = Interactions(
-        pairs.users, order[pairs.items], n_users=toy.N_USERS, n_items=toy.N_ITEMS
-    )
-    content = {name: feature[order.argsort()] for name, feature in features.items()}
-
-    found = scores(make(moved, content), 30)
-
-    torch.testing.assert_close(found[:, order], scores(make(pairs, features), 30))

@@ -4,7 +4,7 @@ import pytest
 import torch
 import toy
 
-from model import Interactions, build
+from model import build
 from model.fit import Progress, Training
 from model.jmpgcf import JMPGCF
 from model.sampler import user_uniform
@@ -113,16 +113,3 @@ def test_the_stage_is_saved_with_the_parameters_and_resumed():
     fresh = make(stage=2, seed=3)
     fresh.load_state_dict(whole.best)
     assert torch.equal(fresh.scorer()(torch.arange(30)), scores)
-
-
-def test_permuting_the_items_permutes_the_scores():
-    order = torch.randperm(toy.N_ITEMS, generator=toy.generator(5))
-    pairs = toy.interactions()
-    moved = Interactions(
-        pairs.users, order[pairs.items], n_users=toy.N_USERS, n_items=toy.N_ITEMS
-    )
-    model, other = make(pairs), make(moved, seed=2)
-    other.load_state_dict(model.state_dict() | {"items": model.items[order.argsort()]})
-    everyone = torch.arange(toy.N_USERS)
-
-    torch.testing.assert_close(other.scorer()(everyone)[:, order], model.scorer()(everyone))

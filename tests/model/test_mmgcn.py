@@ -134,47 +134,6 @@ def test_every_parameter_gets_a_gradient(concat):
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_the_loss_falls_in_a_few_epochs():
-    training = Training(
-        make(), toy.interactions(), lr=0.02, batch_size=16, generator=toy.generator()
-    )
-
-    losses = [training.run_epoch() for _ in range(8)]
-
-    assert losses[-1] < 0.9 * losses[0]
-
-
-def test_the_same_seed_gives_the_same_loss_whatever_the_global_generator():
-    torch.manual_seed(1)
-    one = make().loss(batch())
-    torch.manual_seed(2)
-
-    assert torch.equal(one, make().loss(batch()))
-    assert not torch.equal(one, make(seed=9).loss(batch()))
-
-
-def test_scores_do_not_depend_on_who_else_is_asked_for():
-    scorer = make().eval().scorer()
-
-    torch.testing.assert_close(scorer(EVERYONE)[7], scorer(torch.tensor([7]))[0])
-
-
-def test_renaming_items_renames_scores():
-    order = torch.randperm(20, generator=toy.generator(5))  # new id of each item
-    pairs = toy.interactions()
-    renamed = Interactions(pairs.users, order[pairs.items], n_users=30, n_items=20)
-    back = order.argsort()
-    model, other = make(), make({n: f[back] for n, f in toy.features().items()}, renamed)
-    state = model.state_dict()
-    identity = state["graphs.identity"]
-    state["graphs.identity"] = torch.cat([identity[:30], identity[30:][back]])
-    other.load_state_dict(state)
-
-    torch.testing.assert_close(
-        other.scorer()(EVERYONE)[:, order], model.scorer()(EVERYONE)
-    )  # fmt: skip
-
-
 def test_absent_features_and_lonely_nodes_give_finite_scores_and_gradients():
     features = {name: feature.clone() for name, feature in toy.features().items()}
     for feature in features.values():

@@ -153,16 +153,3 @@ def test_nodes_without_neighbours_stay_finite(variant):
 
     assert model.eval().scorer()(torch.arange(3)).isfinite().all()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-
-
-def test_permuting_the_items_permutes_the_scores():
-    order = torch.randperm(toy.N_ITEMS, generator=toy.generator(5))
-    pairs = toy.interactions()
-    moved = Interactions(
-        pairs.users, order[pairs.items], n_users=toy.N_USERS, n_items=toy.N_ITEMS
-    )
-    model, other = make(pairs).eval(), make(moved, seed=2).eval()
-    other.load_state_dict(model.state_dict() | {"items": model.items[order.argsort()]})
-    everyone = torch.arange(toy.N_USERS)
-
-    torch.testing.assert_close(other.scorer()(everyone)[:, order], model.scorer()(everyone))

@@ -48,11 +48,3 @@ def test_there_is_nothing_to_learn_and_nothing_to_keep():
     assert not model.learns
     assert records == [Record(epoch=0, loss=None, hr=0.5, ndcg=0.25)]
     assert training.best == {}
-
-
-def test_permuting_the_items_permutes_the_scores():
-    order = torch.tensor([2, 0, 3, 1])
-    moved = Interactions(PAIRS.users, order[PAIRS.items], n_users=3, n_items=4)
-    everyone = torch.arange(3)
-
-    assert torch.equal(make(moved).scorer()(everyone)[:, order], make().scorer()(everyone))

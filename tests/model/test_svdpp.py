@@ -84,19 +84,3 @@ def test_a_target_that_is_left_out_moves_no_implicit_vector():
     model.loss(Batch(*(x[1:] for x in vars(TRIPLES).values()))).backward()
 
     assert not model.implicit.grad.any()
-
-
-def test_permuting_the_items_permutes_the_scores():
-    order = torch.randperm(toy.N_ITEMS, generator=toy.generator(5))
-    pairs = toy.interactions()
-    moved = Interactions(
-        pairs.users, order[pairs.items], n_users=toy.N_USERS, n_items=toy.N_ITEMS
-    )
-    model, other = with_biases(make(pairs)), make(moved, seed=2)
-    with torch.no_grad():
-        other.users.copy_(model.users)
-        for name in ("items", "implicit", "bias"):
-            getattr(other, name)[order] = getattr(model, name)
-    everyone = torch.arange(toy.N_USERS)
-
-    torch.testing.assert_close(other.scorer()(everyone)[:, order], model.scorer()(everyone))

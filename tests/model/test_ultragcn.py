@@ -5,6 +5,7 @@ import torch
 import toy
 
 from model import Interactions
+from model.sampler import user_uniform
 from model.ultragcn import Objective, UltraGCN, pair_items
 
 SETTINGS = {
@@ -68,7 +69,7 @@ def test_bpr_is_the_mean_over_negatives_and_the_sum_over_pairs():
 
 @pytest.mark.parametrize("kind", ["bce", "bpr"])
 def test_slopes_are_the_derivative_of_the_loss(kind):
-    objective = Objective(toy.interactions(), kind, [0.5, 2.0, 0.25, 3.0], 3)
+    objective = Objective(toy.interactions(), kind, [0.5, 2.0, 0.25, 3.0])
     triples = batch()
     scores = torch.randn(8, 4, generator=toy.generator()).requires_grad_()
     loss = objective(scores, triples.users, pair_items(triples)).sum()
@@ -79,6 +80,13 @@ def test_slopes_are_the_derivative_of_the_loss(kind):
     torch.testing.assert_close(slopes, expected)
 
 
+def test_a_batch_with_one_negative_is_taken():
+    one = next(user_uniform(toy.interactions(), 8, toy.generator()))
+
+    assert pair_items(one).shape == (8, 2)
+    assert make().loss(one).isfinite()
+
+
 def test_repeated_pairs_count_once_in_the_degrees():
     known = toy.interactions()
     again = Interactions(
@@ -87,7 +95,7 @@ def test_repeated_pairs_count_once_in_the_degrees():
         n_users=30,
         n_items=20,
     )
-    once, twice = (Objective(k, "bce", [1.0] * 4, 3) for k in (known, again))
+    once, twice = (Objective(k, "bce", [1.0] * 4) for k in (known, again))
 
     assert torch.equal(once.of_user, twice.of_user)
     assert torch.equal(once.of_item, twice.of_item)

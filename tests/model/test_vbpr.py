@@ -4,9 +4,7 @@ import pytest
 import torch
 import toy
 
-from model import Interactions
 from model.bprmf import BPRMF
-from model.fit import Training
 from model.sampler import user_uniform
 from model.vbpr import VBPR
 
@@ -105,52 +103,3 @@ def test_items_without_content_are_scored_by_their_embedding_and_bias_alone():
 def test_it_refuses_to_be_without_content():
     with pytest.raises(ValueError, match="at least one modality"):
         make({})
-
-
-def test_permuted_item_ids_permute_the_scores():
-    order = torch.randperm(toy.N_ITEMS, generator=toy.generator(7))
-    new_id = order.argsort()
-    pairs = toy.interactions()
-    moved = Interactions(
-        pairs.users, new_id[pairs.items], n_users=toy.N_USERS, n_items=toy.N_ITEMS
-    )
-    model = make()
-    other = make({name: feature[order] for name, feature in toy.features().items()}, moved)
-    state = model.state_dict()
-    rows = {"items", "bias"}
-    other.load_state_dict({k: v[order] if k in rows else v for k, v in state.items()})
-
-    torch.testing.assert_close(
-        other.scorer()(EVERYONE), model.scorer()(EVERYONE)[:, order], rtol=1e-4, atol=1e-6
-    )
-
-
-def test_every_parameter_gets_a_gradient():
-    model = make()
-    model.loss(batch()).backward()
-
-    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
-
-
-def test_the_loss_falls_in_a_few_epochs():
-    pairs = toy.interactions()
-    training = Training(make(), pairs, lr=0.02, batch_size=16, generator=toy.generator())
-
-    losses = [training.run_epoch() for _ in range(8)]
-
-    assert losses[-1] < 0.9 * losses[0]
-
-
-def test_the_seed_alone_decides_the_first_loss():
-    torch.manual_seed(1)
-    one = make().loss(batch())
-    torch.manual_seed(2)
-
-    assert torch.equal(one, make().loss(batch()))
-    assert not torch.equal(one, make(seed=9).loss(batch()))
-
-
-def test_scores_do_not_depend_on_who_else_is_asked_for():
-    scorer = make().scorer()
-
-    torch.testing.assert_close(scorer(EVERYONE)[7], scorer(torch.tensor([7]))[0])
