@@ -108,10 +108,13 @@ class MCLN(Recommender):
         # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
         self.output = nn.Linear(tokens * dim, dim, bias=False) if depth else None
         self.gate = None if gate is None or not depth else nn.Parameter(torch.tensor(gate))
+        self._initialise(generator)
+
+    def _initialise(self, generator: torch.Generator) -> None:
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)
-        order = torch.randperm(interactions.n_items, generator=generator)
+        order = torch.randperm(len(self.items), generator=generator)
         self.register_buffer("permutation", order)
 
     def _add_content(self, features: Mapping[str, Tensor], norm: FeatureNorm, dim: int) -> None:
