@@ -20,7 +20,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,36 +80,52 @@ class Run:
             part: what is measured on.
         """
         budget, names = self.settings.train, self.arguments
+        training = self._fresh(pairs)
+        saved = WORK / f"{names.dataset}-{names.model}-{name}-{self._key(pairs)}.safetensors"
+        measure = self.measure(part, pairs) if name == "select" else None
+        title = f"{names.dataset} {names.model} {name}"
+        with _explained(title):
+            if not _resume(training, saved):
+                training.model.prepare(self._preparation(training, measure))
+            steps = fit(
+                training,
+                epochs=epochs,
+                evaluate_every=budget.evaluate_every,
+                patience=budget.patience,
+                measure=measure,
+            )
+            _follow(steps, training, saved, title, epochs)
+        return training
+
+    def _fresh(self, pairs: Interactions) -> Training:
+        names = self.arguments
         generator = torch.Generator().manual_seed(self.settings.seed)
         model = learning.build(
             self.settings, names.dataset, names.model, pairs, self.features, generator
         )
-        lr = params.learning_rate(self.settings.model(names.model, names.dataset))
-        training = Training(
+        return Training(
             model,
             pairs,
-            lr=lr,
-            batch_size=budget.batch_size,
+            lr=self._lr(),
+            batch_size=self.settings.train.batch_size,
             generator=generator,
             device=self.device,
         )
-        saved = WORK / f"{names.dataset}-{names.model}-{name}-{self._key(pairs)}.safetensors"
-        measure = self.measure(part, pairs) if name == "select" else None
-        if not _resume(training, saved):
-            model.prepare(
-                Preparation(
-                    pairs, budget.batch_size, lr, generator, self.device, measure, log.info
-                )
-            )
-        steps = fit(
-            training,
-            epochs=epochs,
-            evaluate_every=budget.evaluate_every,
-            patience=budget.patience,
-            measure=measure,
+
+    def _preparation(self, training: Training, measure: Measure | None) -> Preparation:
+        return Preparation(
+            training.interactions,
+            training.batch_size,
+            self._lr(),
+            training.generator,
+            self.device,
+            measure,
+            log.info,
         )
-        _follow(steps, training, saved, f"{names.dataset} {names.model} {name}", epochs)
-        return training
+
+    def _lr(self) -> float:
+        names = self.arguments
+        return params.learning_rate(self.settings.model(names.model, names.dataset))
 
     def _key(self, pairs: Interactions) -> str:
         """Name what a saved state belongs to: settings, data and features."""
@@ -173,25 +190,29 @@ def _table(records: list[Record], phase: str, part: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=HISTORY)
 
 
-def _follow(
-    steps: Iterable[Record], training: Training, saved: Path, name: str, epochs: int
-) -> None:
-    """Run the epochs behind a progress bar, saving the state at each record."""
+@contextmanager
+def _explained(title: str) -> Iterator[None]:
+    """Turn a loss that left the numbers into an error that names the training."""
     try:
-        with tqdm(
-            total=epochs, initial=training.progress.epoch, desc=name, unit="epoch"
-        ) as bar:
-            for record in steps:
-                bar.update(record.epoch - bar.n)
-                shown = {"loss": record.loss, "ndcg@10": record.ndcg}
-                bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items() if v is not None})
-                state = json.dumps(asdict(training.progress))
-                learning.save_checkpoint(training.tensors(), {"progress": state}, saved)
+        yield
     except LossNotFinite as error:
         raise TrainingDiverged(
-            f"train {name}: {error}; expected a finite number. Lower the model's lr in "
+            f"train {title}: {error}; expected a finite number. Lower the model's lr in "
             "params.yaml, or look for features that are not numbers"
         ) from error
+
+
+def _follow(
+    steps: Iterable[Record], training: Training, saved: Path, title: str, epochs: int
+) -> None:
+    """Run the epochs behind a progress bar, saving the state at each record."""
+    with tqdm(total=epochs, initial=training.progress.epoch, desc=title, unit="epoch") as bar:
+        for record in steps:
+            bar.update(record.epoch - bar.n)
+            shown = {"loss": record.loss, "ndcg@10": record.ndcg}
+            bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items() if v is not None})
+            state = json.dumps(asdict(training.progress))
+            learning.save_checkpoint(training.tensors(), {"progress": state}, saved)
 
 
 def _resume(training: Training, saved: Path) -> bool:
