@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.dropout import drop
+
 Attention = Literal["modality", "batch", "dimension"]
 # `distributions` is Eq. 14; `logits` the released code; the last two are controls: the same
 # network without A*, and without attention.
@@ -83,23 +85,29 @@ def attend_dimensions(
 
 
 def attend_batch(
-    q_RX: Tensor, k_RX: Tensor, v_RX: Tensor, other: Other | None, *, difference: Difference
-) -> Tensor:
+    q_RX: Tensor, k_RX: Tensor, v_RX: Tensor, other: Other | None,
+    *, difference: Difference, context: int | None = None,
+) -> Tensor:  # fmt: skip
     """Return Eq. 12-14 with the softmax over the other rows, as the released code has it.
 
     The R x R matrix is never stored: (softmax(S) - softmax(S*)) V is two attentions, and
-    softmax(S - S*) V is one with queries [Q, -Q*] and keys [K, K*].
+    softmax(S - S*) V is one with queries [Q, -Q*] and keys [K, K*]. About `context` rows attend
+    to each other, every n-th row with the n that comes closest; all rows, where it is None.
 
     Returns:
         (R, X).
     """
     scale = q_RX.shape[1] ** -0.5
+    contexts = 1 if context is None else max(1, round(len(q_RX) / context))
 
     def attention(query: Tensor, key: Tensor) -> Tensor:
-        # A batch and a head of one: the shape that the fast kernels want.
-        return F.scaled_dot_product_attention(
-            query[None, None], key[None, None], v_RX[None, None], scale=scale
-        )[0, 0]
+        result_RX = torch.empty_like(v_RX)
+        for first in range(contexts):
+            # A batch and a head of one: the shape that the fast kernels want.
+            q, k, v = (x[None, None, first::contexts] for x in (query, key, v_RX))
+            part = F.scaled_dot_product_attention(q, k, v, scale=scale)
+            result_RX[first::contexts] = part[0, 0]
+        return result_RX
 
     if other is None or difference == "factual":
         return attention(q_RX, k_RX)
@@ -121,12 +129,20 @@ class CounterfactualLayer(nn.Module):
     """One multimodal counterfactual learning layer, Eq. 10-17."""
 
     def __init__(
-        self, tokens: int, dim: int, attention: Attention, difference: Difference
-    ) -> None:
-        """Make the weights; the inner width of the feed-forward network is 4 X, as released."""
+        self, tokens: int, dim: int, attention: Attention, difference: Difference,
+        *, context: int | None = None, dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:  # fmt: skip
+        """Make the weights; the inner width of the feed-forward network is 4 X, as released.
+
+        `dropout` is on what the attention and the feed-forward network add to the stream, as in
+        Vaswani et al. 2017, 5.4, with draws from `generator`. `context` is that of
+        `attend_batch`.
+        """
         super().__init__()
         width = tokens * dim
         self.tokens, self.attention, self.difference = tokens, attention, difference
+        self.context, self.dropout, self.generator = context, dropout, generator
         if difference != "none":
             self.query, self.key, self.value = (_linear(width) for _ in range(3))
         if difference in ("distributions", "logits"):
@@ -152,16 +168,19 @@ class CounterfactualLayer(nn.Module):
         Returns:
             e_vt, (R, X).
         """
-        ln_RX = self.attention_norm(self._difference(x_RX, other) + x_RX)  # Eq. 15
-        ffn_RX = self.second(F.relu(self.first(ln_RX)))  # Eq. 16
+        ln_RX = self.attention_norm(self._drop(self._difference(x_RX, other)) + x_RX)  # Eq. 15
+        ffn_RX = self._drop(self.second(F.relu(self.first(ln_RX))))  # Eq. 16
         return self.output_norm(ffn_RX + ln_RX)  # Eq. 17
+
+    def _drop(self, x_RX: Tensor) -> Tensor:
+        return drop(x_RX, self.dropout, self.generator) if self.training else x_RX
 
     def _difference(self, x_RX: Tensor, other: Other | None) -> Tensor:
         if self.difference == "none":
             return torch.zeros_like(x_RX)
         inputs = self.query(x_RX), self.key(x_RX), self.value(x_RX), other  # Eq. 10
         if self.attention == "batch":
-            return attend_batch(*inputs, difference=self.difference)
+            return attend_batch(*inputs, difference=self.difference, context=self.context)
         if self.attention == "dimension":
             return attend_dimensions(*inputs, difference=self.difference)
         return attend_modalities(*inputs, tokens=self.tokens, difference=self.difference)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from model.base import Recommender
 from model.content import scale
 from model.data import Batch, Interactions
+from model.dropout import drop
 from model.losses import bpr, squared_norm
 from model.ranking import Scorer
 from model.sampler import pair_uniform
@@ -211,10 +212,8 @@ class Projection(nn.Module):
     def forward(self, x_RW: Tensor) -> Tensor:
         """Return the projection of (R, W) unit rows, (R, D)."""
         hidden_RH = F.leaky_relu(self.first(x_RW), SLOPE)
-        if self.training and self.dropout:
-            # Without the usual 1 / (1 - p): the norm that follows would undo it.
-            draw = torch.rand(hidden_RH.shape, generator=self.generator)
-            hidden_RH = hidden_RH * (draw >= self.dropout).to(hidden_RH.device)
+        if self.training:  # the scale does not matter: the norm that follows undoes it
+            hidden_RH = drop(hidden_RH, self.dropout, self.generator)
         return self.second(F.normalize(hidden_RH, dim=1, eps=EPSILON))
 
 

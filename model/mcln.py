@@ -25,6 +25,7 @@ from model.base import Recommender
 from model.content import FeatureNorm, scale
 from model.counterfactual import Attention, CounterfactualLayer, Difference, Other
 from model.data import Batch, Interactions
+from model.dropout import drop
 from model.graph import layer_mean, popularity_aware
 from model.losses import bpr, squared_norm
 from model.ranking import Scorer, inner_product
@@ -52,6 +53,8 @@ class MCLN(Recommender):
         identity: the propagated ID embedding as a modality of X (Eq. 6).
         counterfactual_layers: M.
         attention: the axis of the softmax of Eq. 12-13.
+        context: with `attention: batch`, about how many items share a softmax; None for all of
+            the batch in training and all of the catalogue outside.
         difference: Eq. 14 (`distributions`), the released code (`logits`), or a control:
             without A* (`factual`), without attention (`none`).
         negatives: whether j of the loss goes through the counterfactual layers like i (the
@@ -60,9 +63,10 @@ class MCLN(Recommender):
             paper), by popularity, or as the best scored of a few.
         inference: what i* is outside training: the item itself (released code), its image
             under a fixed permutation of the catalogue, or the mean over several permutations.
+        dropout: of X and of what each counterfactual layer adds to it, in training.
         gate: first value of a learned factor on e_vt; None adds it as it is (the paper).
         modality_weight: lambda_m of Eq. 22.
-        generator: for the Xavier initialisation, the permutation and the draws of i*.
+        generator: for the Xavier initialisation, the permutation, and dropout in every step.
 
     Without features that enter (neither `intra` nor `counterfactual`) it is the paper's Base.
     """
@@ -84,10 +88,12 @@ class MCLN(Recommender):
         identity: bool,
         counterfactual_layers: int,
         attention: Attention,
+        context: int | None,
         difference: Difference,
         negatives: Literal["counterfactual", "factual"],
         others: Others,
         inference: Inference,
+        dropout: float,
         gate: float | None,
         modality_weight: float,
         generator: torch.Generator,
@@ -103,8 +109,14 @@ class MCLN(Recommender):
         self._add_content(features, feature_norm, dim)
         tokens = len(features) + identity
         depth = counterfactual_layers if counterfactual and tokens else 0
-        stack = (CounterfactualLayer(tokens, dim, attention, difference) for _ in range(depth))
-        self.counterfactual = nn.ModuleList(stack)
+        self.dropout, self.generator = dropout, generator
+        self.counterfactual = nn.ModuleList(
+            CounterfactualLayer(
+                tokens, dim, attention, difference,
+                context=context, dropout=dropout, generator=generator,
+            )
+            for _ in range(depth)
+        )  # fmt: skip
         # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
         self.output = nn.Linear(tokens * dim, dim, bias=False) if depth else None
         self.gate = None if gate is None or not depth else nn.Parameter(torch.tensor(gate))
@@ -158,6 +170,8 @@ class MCLN(Recommender):
         if self.output is None:
             return parts
         x_RX = self._joined(items_base, rows, content)  # Eq. 6
+        if self.training:
+            x_RX = drop(x_RX, self.dropout, self.generator)
         for layer, other in zip(self.counterfactual, others, strict=True):  # Eq. 18
             x_RX = layer(x_RX, other)
         output = self.output(x_RX)
@@ -200,8 +214,8 @@ class MCLN(Recommender):
     def scorer(self) -> Scorer:
         """Return the scores of Eq. 22 for all items, as one matrix product.
 
-        With `attention: batch` the context of an item is the whole catalogue, so that its
-        score does not depend on who else is asked for.
+        With `attention: batch` an item's context is of the whole catalogue, or every n-th of
+        it, so that its score does not depend on who else is asked for.
         """
         users, items = self.base()
         if not self.intra and not self.counterfactual:

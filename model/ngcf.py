@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from model.base import Recommender
 from model.data import Batch, Interactions
+from model.dropout import drop
 from model.graph import row_mean, symmetric
 from model.losses import bpr, squared_norm
 from model.ranking import Scorer, inner_product
@@ -109,9 +110,4 @@ class NGCF(Recommender):
         return F.leaky_relu(w1(near), SLOPE) + F.leaky_relu(w2(near * own), SLOPE)
 
     def _drop(self, rows: Tensor) -> Tensor:
-        if not self.training or not self.dropout:
-            return rows
-        # nn.Dropout draws from the global generator, which a resumed training does not have.
-        kept = torch.empty(rows.shape, dtype=torch.bool)
-        kept.bernoulli_(1 - self.dropout, generator=self.generator)
-        return rows * kept.to(rows.device, rows.dtype).div_(1 - self.dropout)
+        return drop(rows, self.dropout, self.generator) if self.training else rows

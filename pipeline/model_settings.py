@@ -137,10 +137,12 @@ class MCLN(LightGCN, ContentModel):
     identity: bool  # e_base among the modalities of X, Eq. 6
     counterfactual_layers: Count  # M
     attention: Literal["modality", "batch", "dimension"]  # axis of the softmax, Eq. 12-13
+    context: Count | None  # items of one softmax with `batch`; null for all
     difference: Literal["distributions", "logits", "factual", "none"]  # Eq. 14; 2 controls
     negatives: Literal["counterfactual", "factual"]  # what j of the loss goes through
     others: Literal["random", "popular", "hard"]  # how i* is drawn in training
     inference: Literal["self", "permutation", "mean"]  # what i* is outside training
+    dropout: Dropout  # in the counterfactual layers
     gate: float | None  # first value of a learned factor on e_vt; null adds it as it is
     modality_weight: NonNegative  # lambda_m of Eq. 22
 

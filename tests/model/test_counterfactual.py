@@ -107,3 +107,34 @@ def test_a_control_has_no_weights_for_i_star_and_does_not_look_at_it(difference)
     assert not [name for name, _ in made.named_parameters() if "other" in name]
     assert made(torch.ones(5, 12), None).isfinite().all()
     assert ("query.weight" in dict(made.named_parameters())) == (difference == "factual")
+
+
+@DIFFERENCES
+def test_a_context_splits_the_batch_into_attentions_of_their_own(difference):
+    q, k, v, other = rows(n=7)
+
+    found = attend_batch(q, k, v, other, difference=difference, context=2)  # 7 / 2: in 4
+
+    for first in range(4):
+        some = [x[first::4] for x in (q, k, v, *other)]
+        alone = attend_batch(*some[:3], Other(*some[3:]), difference=difference)
+        torch.testing.assert_close(found[first::4], alone)
+
+
+def test_dropout_is_in_training_alone_and_drawn_from_the_generator():
+    def layer(dropout):
+        torch.manual_seed(0)
+        return CounterfactualLayer(
+            3, 4, "modality", "none", dropout=dropout, generator=toy.generator()
+        )
+
+    x = torch.randn(5, 12, generator=toy.generator())
+    plain, one, two = layer(0.0), layer(0.5), layer(0.5)
+    torch.manual_seed(1)
+    first = one(x, None)
+    torch.manual_seed(2)
+
+    assert torch.equal(first, two(x, None))
+    assert not torch.equal(first, one(x, None))
+    assert not torch.equal(first, plain(x, None))
+    assert torch.equal(one.eval()(x, None), plain(x, None))

@@ -158,6 +158,19 @@ def test_the_hardest_draw_is_the_one_that_base_scores_highest():
     torch.testing.assert_close(model.loss(drawn), model.loss(single))
 
 
+def test_dropout_changes_the_loss_and_not_the_ranking():
+    plain, dropped = make(), make(dropout=0.5)
+
+    assert dropped.loss(batch()) != plain.loss(batch())
+    torch.testing.assert_close(dropped.eval().scorer()(EVERYONE), plain.scorer()(EVERYONE))
+
+
+def test_a_context_of_the_batch_attention_reaches_the_loss():
+    whole, small = make(attention="batch"), make(attention="batch", context=2)
+
+    assert whole.loss(batch()) != small.loss(batch())
+
+
 def test_popular_draws_of_i_star_are_what_others_took():
     drawn = next(make(others="popular").batches(toy.interactions(), 16, toy.generator()))
 

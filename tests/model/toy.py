@@ -10,8 +10,8 @@ MCLN = {
     "dim": DIM, "layers": 2, "l2": 0.001, "popularity": 0.1, "feature_norm": "unit_mean",
     "intra": True, "counterfactual": True, "identity": True, "counterfactual_layers": 2,
     "attention": "modality", "difference": "distributions", "negatives": "counterfactual",
-    "others": "random", "inference": "permutation", "gate": None,
-    "modality_weight": 1.0,
+    "others": "random", "inference": "permutation", "gate": None, "context": None,
+    "dropout": 0.0, "modality_weight": 1.0,
 }  # fmt: skip
 STAGES = {
     "pretrain_epochs": 2, "iterations": 1, "environments": 2, "environment_rounds": 1,
