@@ -1,0 +1,132 @@
+"""Time of an epoch of every model, beside plain loops where one is short to write.
+
+    PYTHONPATH=. python benchmarks/epochs.py
+
+Random pairs and features of the Beauty split's size (15,576 users, 8,678 items, 123,742 pairs,
+two modalities of 300 numbers), each model at its settings on beauty_split, one thread. A plain
+loop is what a first program does: a Python loop that draws each user's items and rejects what
+the user took, embeddings by nn.Embedding, layers by torch.sparse.mm on a COO matrix, all of
+them kept and averaged, Adam. Prints seconds, the budget, and the ratio plain / ours of epochs
+that ran in turn.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model import Interactions
+from model.fit import Training
+from pipeline import learning, params
+
+N_USERS, N_ITEMS, N_PAIRS, DIM, WIDTH, BATCH = 15_576, 8_678, 123_742, 64, 300, 2048
+LR, L2, LAYERS = 0.005, 0.01, 4
+DATASET = "beauty_split"
+# Seconds that an epoch may take on two cores.
+BUDGETS = {
+    "bprmf": 2, "svdpp": 4, "lightgcn": 4, "ngcf": 8, "vbpr": 10,
+    "invrl": 40, "mcln": 40, "mmgcn": 40, "mgat": 40, "dmrl": 40,
+}  # fmt: skip
+
+
+def pairs(generator: torch.Generator) -> Interactions:
+    """Return random pairs of the split's size."""
+    users = torch.randint(N_USERS, (N_PAIRS,), generator=generator)
+    items = torch.randint(N_ITEMS, (N_PAIRS,), generator=generator)
+    return Interactions(users, items, n_users=N_USERS, n_items=N_ITEMS)
+
+
+class Plain:
+    """BPR over embeddings, propagated or not, as a first program has it."""
+
+    def __init__(self, interactions: Interactions, layers: int) -> None:
+        """Make lists of what each user took, the tables, and the graph."""
+        self.taken: dict[int, list[int]] = {}
+        for user, item in zip(
+            interactions.users.tolist(), interactions.items.tolist(), strict=True
+        ):
+            self.taken.setdefault(user, []).append(item)
+        self.layers = layers
+        self.nodes = nn.Embedding(N_USERS + N_ITEMS, DIM)
+        nn.init.xavier_uniform_(self.nodes.weight)
+        self.optimiser = torch.optim.Adam(self.nodes.parameters(), lr=LR)
+        users, items = interactions.unique_pairs
+        edges = torch.stack([users, items + N_USERS])
+        edges = torch.cat([edges, edges.flip(0)], dim=1)
+        degree = torch.bincount(edges[0], minlength=N_USERS + N_ITEMS).clamp(min=1)
+        values = (degree[edges[0]] * degree[edges[1]]).float().rsqrt()
+        size = (N_USERS + N_ITEMS, N_USERS + N_ITEMS)
+        self.graph = torch.sparse_coo_tensor(
+            edges, values, size, check_invariants=False
+        ).coalesce()
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return users, items taken and items not taken, drawn one by one."""
+        users = random.sample(list(self.taken), BATCH)
+        positives, negatives = [], []
+        for user in users:
+            positives.append(random.choice(self.taken[user]))  # noqa: S311
+            item = random.randrange(N_ITEMS)  # noqa: S311
+            while item in self.taken[user]:
+                item = random.randrange(N_ITEMS)  # noqa: S311
+            negatives.append(item)
+        return torch.tensor(users), torch.tensor(positives), torch.tensor(negatives)
+
+    def run_epoch(self) -> None:
+        """Take an epoch's steps."""
+        for _ in range(N_PAIRS // BATCH + 1):
+            users, positives, negatives = self.draw()
+            layer = total = self.nodes.weight
+            for _ in range(self.layers):
+                layer = torch.sparse.mm(self.graph, layer)
+                total = total + layer
+            nodes = total / (self.layers + 1)
+            user, i, j = nodes[users], nodes[N_USERS + positives], nodes[N_USERS + negatives]
+            rows = (users, N_USERS + positives, N_USERS + negatives)
+            penalty = sum(self.nodes(row).square().sum() for row in rows) / (2 * BATCH)
+            loss = F.softplus((user * j).sum(1) - (user * i).sum(1)).mean() + L2 * penalty
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+
+
+def seconds(epoch: Callable[[], object]) -> float:
+    """Return how long an epoch takes."""
+    start = time.perf_counter()
+    epoch()
+    return time.perf_counter() - start
+
+
+def training(name: str, interactions: Interactions) -> Training:
+    """Return a model at its settings on beauty_split, with what precedes its first epoch."""
+    settings = params.load()
+    generator = torch.Generator().manual_seed(1)
+    names = settings.model_modalities(name, DATASET)
+    features = {m: torch.randn(N_ITEMS, WIDTH, generator=generator) for m in names}
+    model = learning.build(settings, DATASET, name, interactions, features, generator)
+    lr = settings.model(name, DATASET).lr
+    return Training(model, interactions, lr=lr, batch_size=BATCH, generator=generator)
+
+
+def main() -> None:
+    """Warm each up by an epoch, then time them in turn."""
+    torch.set_num_threads(1)
+    interactions = pairs(torch.Generator().manual_seed(1))
+    plain = {"bprmf": Plain(interactions, 0), "lightgcn": Plain(interactions, LAYERS)}
+    for name, budget in BUDGETS.items():
+        ours = training(name, interactions)
+        loops = [ours.run_epoch] + ([plain[name].run_epoch] if name in plain else [])
+        rounds = [[seconds(loop) for loop in loops] for _ in range(3)][1:]
+        best = [min(column) for column in zip(*rounds, strict=True)]
+        ratio = f", plain loop / ours {best[1] / best[0]:.1f}" if name in plain else ""
+        over = "" if best[0] <= budget else " OVER"
+        print(f"{name:9} {best[0]:5.1f} s an epoch, budget {budget} s{over}{ratio}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
