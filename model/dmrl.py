@@ -61,7 +61,7 @@ class DMRL(Recommender):
         generator: for the Xavier initialisation and dropout. Biases start at 0.
 
     Raises:
-        ValueError: `factors` does not divide `dim`.
+        ValueError: `factors` does not divide `dim`, or `hidden` leaves out a modality.
     """
 
     def __init__(
@@ -84,6 +84,10 @@ class DMRL(Recommender):
         super().__init__()
         if dim % factors:
             raise ValueError(f"expected factors to divide dim, got {factors} and {dim}")
+        if isinstance(hidden, Mapping) and (missing := features.keys() - hidden.keys()):
+            raise ValueError(
+                f"expected hidden to name every modality, got none for {sorted(missing)}"
+            )
         self.factors, self.negatives, self.l2 = factors, negatives, l2
         self.decorrelation, self.pairs = decorrelation, pairs
         self.decorrelation_rows = decorrelation_rows

@@ -245,3 +245,8 @@ def test_the_released_code_learns_the_tables_only():
 def test_factors_that_do_not_divide_the_width_are_refused():
     with pytest.raises(ValueError, match="got 3 and 8"):
         make(factors=3)
+
+
+def test_a_modality_without_a_hidden_width_is_named():
+    with pytest.raises(ValueError, match=r"none for \['textual'\]"):
+        make(hidden={"visual": 16})
