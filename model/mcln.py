@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -100,9 +101,8 @@ class MCLN(Recommender):
     ) -> None:
         super().__init__()
         self.layers, self.l2, self.modality_weight = layers, l2, modality_weight
-        self.intra = intra and bool(features)
-        self.identity, self.others, self.inference = identity, others, inference
-        self.negatives = negatives
+        self.intra, self.identity = intra and bool(features), identity
+        self.others, self.inference, self.negatives = others, inference, negatives
         self.graph = popularity_aware(interactions, popularity)
         self.users = nn.Parameter(torch.empty(interactions.n_users, dim))
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
@@ -110,13 +110,11 @@ class MCLN(Recommender):
         tokens = len(features) + identity
         depth = counterfactual_layers if counterfactual and tokens else 0
         self.dropout, self.generator = dropout, generator
-        self.counterfactual = nn.ModuleList(
-            CounterfactualLayer(
-                tokens, dim, attention, difference,
-                context=context, dropout=dropout, generator=generator,
-            )
-            for _ in range(depth)
+        layer = partial(
+            CounterfactualLayer, tokens, dim, attention, difference,
+            context=context, dropout=dropout, generator=generator,
         )  # fmt: skip
+        self.counterfactual = nn.ModuleList(layer() for _ in range(depth))
         # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
         self.output = nn.Linear(tokens * dim, dim, bias=False) if depth else None
         self.gate = None if gate is None or not depth else nn.Parameter(torch.tensor(gate))
