@@ -84,10 +84,6 @@ class DMRL(Recommender):
         super().__init__()
         if dim % factors:
             raise ValueError(f"expected factors to divide dim, got {factors} and {dim}")
-        if isinstance(hidden, Mapping) and (missing := features.keys() - hidden.keys()):
-            raise ValueError(
-                f"expected hidden to name every modality, got none for {sorted(missing)}"
-            )
         self.factors, self.negatives, self.l2 = factors, negatives, l2
         self.decorrelation, self.pairs = decorrelation, pairs
         self.decorrelation_rows = decorrelation_rows
@@ -97,7 +93,7 @@ class DMRL(Recommender):
         self.project = nn.ModuleDict()
         for name, feature in features.items():
             self.register_buffer(f"feature_{name}", scale(feature, "unit_rows"), False)
-            width = hidden[name] if isinstance(hidden, Mapping) else hidden
+            width = _width(hidden, name)
             self.project[name] = Projection(feature.shape[1], width, dim, dropout, generator)
         tokens = 1 + len(features)
         self.attention_in = nn.Linear((1 + tokens) * dim // factors, tokens)  # W_h, b_h
@@ -201,6 +197,14 @@ class DMRL(Recommender):
         if self.pairs == "adjacent":
             return found_KK.diagonal(1).sum() / (self.factors * (self.factors + 1) / 2)
         return found_KK.triu(1).sum() / (self.factors * (self.factors - 1) / 2)
+
+
+def _width(hidden: int | Mapping[str, int], modality: str) -> int:
+    if not isinstance(hidden, Mapping):
+        return hidden
+    if modality not in hidden:
+        raise ValueError(f"expected a width in hidden for {modality}, got {dict(hidden)}")
+    return hidden[modality]
 
 
 class Projection(nn.Module):

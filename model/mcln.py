@@ -111,14 +111,24 @@ class MCLN(Recommender):
         depth = counterfactual_layers if counterfactual and tokens else 0
         self.dropout, self.generator = dropout, generator
         layer = partial(
-            CounterfactualLayer, tokens, dim, attention, difference,
-            context=context, dropout=dropout, generator=generator,
-        )  # fmt: skip
-        self.counterfactual = nn.ModuleList(layer() for _ in range(depth))
-        # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
-        self.output = nn.Linear(tokens * dim, dim, bias=False) if depth else None
-        self.gate = None if gate is None or not depth else nn.Parameter(torch.tensor(gate))
+            CounterfactualLayer, tokens, dim, attention, difference, context=context
+        )
+        self._add_layers(layer, depth, gate)
         self._initialise(generator)
+
+    def _add_layers(
+        self, layer: partial[CounterfactualLayer], depth: int, gate: float | None
+    ) -> None:
+        self.counterfactual = nn.ModuleList(
+            layer(dropout=self.dropout, generator=self.generator) for _ in range(depth)
+        )
+        self.output = self.gate = None
+        if depth:
+            # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
+            dim = self.items.shape[1]
+            tokens = len(self.modalities) + self.identity
+            self.output = nn.Linear(tokens * dim, dim, bias=False)
+            self.gate = None if gate is None else nn.Parameter(torch.tensor(gate))
 
     def _initialise(self, generator: torch.Generator) -> None:
         for parameter in self.parameters():

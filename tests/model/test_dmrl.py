@@ -248,5 +248,5 @@ def test_factors_that_do_not_divide_the_width_are_refused():
 
 
 def test_a_modality_without_a_hidden_width_is_named():
-    with pytest.raises(ValueError, match=r"none for \['textual'\]"):
+    with pytest.raises(ValueError, match=r"for textual, got \{'visual': 16\}"):
         make(hidden={"visual": 16})
