@@ -22,8 +22,9 @@ from tqdm import tqdm
 from model.content import FeatureNorm, scale
 from pipeline import params
 from pipeline import schema as s
-from pipeline.errors import SchemaError
+from pipeline.errors import ParamsError, SchemaError
 from pipeline.extractors import EXTRACTORS, Machine
+from pipeline.feature_settings import Settings, family
 from pipeline.feature_table import Vector
 from pipeline.features import text_column
 from pipeline.io import read_parquet
@@ -178,16 +179,19 @@ def scaled(
     return ready, rows
 
 
-def _extract(originals: Originals, settings: params.Vgg16 | params.Sif, where: str) -> Extract:
-    extractor = EXTRACTORS[settings.extractor]
+def _extract(originals: Originals, settings: Settings, where: str) -> Extract:
+    extractor = EXTRACTORS[family(settings.extractor)]
     rest = settings, originals.settings.seed, originals.machine
-    if extractor.reads == "image":
-        return lambda pictures: extractor.extract(pictures, *rest).vectors
+    if settings.field == s.IMAGE and extractor.pictures is not None:
+        return extractor.pictures(*rest).encode
+    read = extractor.texts
     texts = text_column(originals.table, settings.field, where)
+    if read is None:
+        raise ParamsError(f"params.yaml: {where}: {settings.extractor} reads no text")
 
     def extract(contents: list[Any]) -> Iterable[Vector | None]:
         changed = pl.Series(texts.name, contents, texts.dtype)
-        return extractor.extract(changed, *rest, fit_to=texts).vectors
+        return read(changed, *rest, fit_to=texts).vectors
 
     return extract
 

@@ -15,67 +15,127 @@ A modality that other datasets have and this one does not gets an empty table (e
 
 from __future__ import annotations
 
-import hashlib
+import argparse
 import json
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipeline import params
 from pipeline.command import parser, run
-from pipeline.errors import ParamsError, RawDataError, SchemaError
-from pipeline.extractors import EXTRACTORS, Extraction, Machine, n_cpus
-from pipeline.feature_table import Vector, write_features, write_no_features
+from pipeline.distinct_pictures import distinct_pictures, picture_digests, spread
+from pipeline.errors import ParamsError
+from pipeline.extractors import EXTRACTORS, Description, Machine, n_cpus
+from pipeline.feature_settings import Settings, family
+from pipeline.feature_shards import Rows, read_shards, shard
+from pipeline.feature_table import write_features, write_no_features
 from pipeline.io import read_parquet
-from pipeline.params import Sif, Vgg16
-from pipeline.schema import IMAGES, ITEM, ITEMS, ITEMS_FILE
+from pipeline.kept_blocks import bounds, encode_kept, forget, key
+from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
-ROWS = 256  # pictures in memory at once
+WORK = Path(".work/features")
 log = logging.getLogger(__name__)
 
 
-def extract_features(
-    settings: Vgg16 | Sif,
-    items: pl.DataFrame,
-    images: Path,
-    *,
-    where: str,
-    seed: int,
-    machine: Machine,
-) -> tuple[Extraction, Iterator[Vector | None]]:
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """One modality of one dataset: what is read, by which extractor, where."""
+
+    where: str  # features.<dataset>.<modality>, for messages
+    settings: Settings
+    seed: int  # of untrained or trained weights
+    machine: Machine
+    items: pl.DataFrame  # schema.ITEMS, ascending
+    images: Path  # the packed pictures; opened only by an extractor that reads pictures
+    work: Path  # folder for what a stopped run leaves
+
+
+def extract_features(modality: Modality, shards: Sequence[Path] = ()) -> Rows:
     """Start the extractor that the settings name on the content of every item.
 
     Args:
-        settings: of one modality.
-        items: schema.ITEMS, ascending.
-        images: the packed pictures; opened only by an extractor that reads pictures.
-        where: the settings' name in params.yaml, for messages.
-        seed: of untrained or trained weights.
-        machine: device and threads.
+        modality: what is to be encoded.
+        shards: files of `extract_shard` that hold the distinct pictures' vectors already.
 
     Returns:
-        What the extractor says of itself, and a vector per item: None where it has no content.
+        The metadata, and a vector per item: None where it has no content.
 
     Raises:
-        ParamsError: the field is no text column of the items.
+        ParamsError: the field is no text column of the items, or the extractor does not read
+            what it holds.
         RawDataError: no item has any content, or the weights cannot be had.
-        SchemaError: the pictures are not those of the items.
+        SchemaError: the pictures are not those of the items, or the shards not of them.
     """
-    extractor = EXTRACTORS[settings.extractor]
-    if extractor.reads == "text":
-        texts = text_column(items, settings.field, where)
-        extraction = extractor.extract(texts, settings, seed, machine)
-        return extraction, iter(extraction.vectors)
-    digests = picture_digests(images, items.height)
-    extraction = extractor.extract(distinct_pictures(images), settings, seed, machine)
-    n_distinct = len(set(digests) - {None})
-    bar = tqdm(extraction.vectors, where, n_distinct, unit="image", mininterval=1)
-    return extraction, spread(bar, digests)
+    settings = modality.settings
+    if settings.field == IMAGE:
+        digests = picture_digests(modality.images, modality.items.height)
+        distinct = list(dict.fromkeys(digest for digest in digests if digest))
+        if shards:
+            rows = read_shards(shards, len(distinct), settings.extractor)
+        else:
+            rows = encode_pictures(modality, distinct)
+        bar = tqdm(rows.vectors, modality.where, len(distinct), unit="image", mininterval=1)
+        return replace(rows, vectors=spread(bar, digests))
+    extract = EXTRACTORS[family(settings.extractor)].texts
+    if extract is None:
+        raise ParamsError(
+            f"params.yaml: {modality.where}.field: expected {IMAGE}, which is what "
+            f"{settings.extractor} reads, got {settings.field!r}"
+        )
+    texts = text_column(modality.items, settings.field, modality.where)
+    extraction = extract(texts, settings, modality.seed, modality.machine)
+    bar = tqdm(extraction.vectors, modality.where, len(texts), unit="item", mininterval=1)
+    return Rows(extraction.dim, metadata(extraction, settings), bar)
+
+
+def extract_shard(modality: Modality, number: int, of: int) -> Rows:
+    """Encode one of several equal parts of the distinct pictures; see `extract_features`.
+
+    Args:
+        modality: what is to be encoded; its field is `image`.
+        number: which part, from 1.
+        of: how many parts there are.
+
+    Returns:
+        The vectors of that part alone, in the order of the pictures.
+    """
+    digests = picture_digests(modality.images, modality.items.height)
+    distinct = list(dict.fromkeys(digest for digest in digests if digest))
+    first, end = bounds(len(distinct), number, of)
+    rows = encode_pictures(modality, distinct, first, end)
+    name = f"{modality.where} {number} of {of}"
+    bar = tqdm(rows.vectors, name, end - first, unit="image", mininterval=1)
+    return replace(rows, vectors=bar)
+
+
+def encode_pictures(
+    modality: Modality, distinct: list[bytes], first: int = 0, end: int | None = None
+) -> Rows:
+    """Encode the distinct pictures from `first` to `end`, going on where a run was stopped.
+
+    Args:
+        modality: what is to be encoded.
+        distinct: the sha256 of every different picture, in the order of its first item.
+        first: a multiple of `kept_blocks.BLOCK`.
+        end: behind the last one.
+    """
+    settings = modality.settings
+    make = EXTRACTORS[family(settings.extractor)].pictures
+    if make is None:
+        raise ParamsError(
+            f"params.yaml: {modality.where}.field: expected a column of text, which is what "
+            f"{settings.extractor} reads, got {IMAGE!r}"
+        )
+    encoder = make(settings, modality.seed, modality.machine)
+    said = metadata(encoder, settings)
+    pictures = islice(distinct_pictures(modality.images), first, end)
+    folder = modality.work / key(said, modality.machine.device, distinct[first:end])
+    return Rows(encoder.dim, said, encode_kept(encoder, pictures, folder))
 
 
 def text_column(items: pl.DataFrame, field: str, where: str) -> pl.Series:
@@ -91,90 +151,16 @@ def text_column(items: pl.DataFrame, field: str, where: str) -> pl.Series:
     return items[field]
 
 
-def picture_digests(images: Path, n_items: int) -> list[bytes | None]:
-    """Return the sha256 of each item's picture; None where it has none.
-
-    Raises:
-        SchemaError: the table is absent, or its items are not 0 to n_items - 1.
-        RawDataError: no item has a picture.
-    """
-    digests = [_digest(picture) for picture in _pictures(images)]
-    if len(digests) != n_items:
-        raise SchemaError(
-            f"{images}: expected one row for each of {n_items} items, got {len(digests)}; run "
-            "the stage `images` again"
-        )
-    if not any(digests):
-        raise RawDataError(
-            f"{images}: expected pictures, got none for {n_items} items; its column `source` "
-            "says why. Mend that, or leave this modality out of `features`"
-        )
-    return digests
-
-
-def distinct_pictures(images: Path) -> Iterator[bytes]:
-    """Yield each different picture once, in the order of its first item."""
-    seen: set[bytes] = set()
-    for picture in _pictures(images):
-        digest = _digest(picture)
-        if picture is not None and digest is not None and digest not in seen:
-            seen.add(digest)
-            yield picture
-
-
-def spread(
-    vectors: Iterable[Vector | None], digests: list[bytes | None]
-) -> Iterator[Vector | None]:
-    """Yield the vector of each item's picture, from those of the distinct pictures.
-
-    Only vectors that are needed again are kept, so that memory does not grow with the items.
-    """
-    left, source = Counter(digests), iter(vectors)
-    kept: dict[bytes, Vector | None] = {}
-    for digest in digests:
-        left[digest] -= 1
-        if digest is None:
-            yield None
-            continue
-        vector = kept.pop(digest) if digest in kept else next(source)
-        if left[digest]:
-            kept[digest] = vector
-        yield vector
-
-
-def _pictures(images: Path) -> Iterator[bytes | None]:
-    """Yield each item's picture, ascending by item."""
-    if not images.exists():
-        raise SchemaError(f"{images}: no such table; run the stage `images` first")
-    with pq.ParquetFile(images) as file:
-        absent = sorted(set(IMAGES) - set(file.schema_arrow.names))
-        if absent:
-            raise SchemaError(
-                f"{images}: expected columns {list(IMAGES)}, got none for {absent}"
-            )
-        n_rows = 0
-        for batch in file.iter_batches(batch_size=ROWS, columns=[ITEM, "status", "bytes"]):
-            items = batch.column(ITEM).to_pylist()
-            if items != list(range(n_rows, n_rows + len(items))):
-                raise SchemaError(f"{images}: expected items ascending from 0, got {items[:5]}")
-            n_rows += len(items)
-            for status, picture in zip(batch["status"], batch["bytes"], strict=True):
-                yield picture.as_py() if status.as_py() == "ok" else None
-
-
-def _digest(picture: bytes | None) -> bytes | None:
-    return None if picture is None else hashlib.sha256(picture).digest()
-
-
-def _metadata(extraction: Extraction, settings: Vgg16 | Sif) -> dict[str, str]:
+def metadata(said: Description, settings: Settings) -> dict[str, str]:
+    """Return what the schema says of the numbers; see `feature_table.METADATA`."""
     return {
         "extractor": settings.extractor,
-        "weights": extraction.weights,
-        "weights_sha256": extraction.weights_sha256,
+        "weights": said.weights,
+        "weights_sha256": said.weights_sha256,
         "field": settings.field,
-        "dim": str(extraction.dim),
-        "preprocessing": json.dumps(extraction.preprocessing, ensure_ascii=False),
-        "versions": json.dumps(extraction.versions, sort_keys=True),
+        "dim": str(said.dim),
+        "preprocessing": json.dumps(said.preprocessing, ensure_ascii=False),
+        "versions": json.dumps(said.versions, sort_keys=True),
     }
 
 
@@ -187,8 +173,7 @@ def _has_modality(settings: params.Params, dataset: str, modality: str) -> bool:
     return True
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Read the content, run the extractor, write the features."""
+def _arguments() -> argparse.ArgumentParser:
     arguments = parser("features", __doc__)
     arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
     arguments.add_argument("modality", help="a name under `features.<dataset>`")
@@ -201,26 +186,42 @@ def main(argv: list[str] | None = None) -> None:
         "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="default: auto"
     )
     arguments.add_argument("--threads", type=int, default=n_cpus(), help="default: every CPU")
-    args = arguments.parse_args(argv)
+    parts = arguments.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--shard", type=shard, metavar="N-of-M", help="encode only this part of the pictures"
+    )
+    parts.add_argument(
+        "--shards", type=Path, nargs="+", default=[], help="files that --shard has written"
+    )
+    return arguments
 
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the content, run the extractor, write the features."""
+    args = _arguments().parse_args(argv)
     settings = params.load()
     if not _has_modality(settings, args.dataset, args.modality):
         write_no_features(args.output)
         log.info("%s has no modality %s: wrote an empty table", args.dataset, args.modality)
         return
-    feature = settings.feature(args.dataset, args.modality)
-    items = read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM)
-    extraction, vectors = extract_features(
-        feature,
-        items,
-        args.images,
+    part = "whole" if args.shard is None else "{}-of-{}".format(*args.shard)
+    modality = Modality(
         where=f"features.{args.dataset}.{args.modality}",
+        settings=settings.feature(args.dataset, args.modality),
         seed=settings.seed,
         machine=Machine(device=args.device, threads=args.threads),
+        items=read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM),
+        images=args.images,
+        work=WORK / args.dataset / args.modality / part,
     )
-    metadata = _metadata(extraction, feature)
-    n_present = write_features(vectors, args.output, dim=extraction.dim, metadata=metadata)
-    log.info("%s: %d of %d items present", args.output, n_present, items.height)
+    if args.shard is None:
+        rows = extract_features(modality, args.shards)
+    else:
+        rows = extract_shard(modality, *args.shard)
+    n_present = write_features(rows.vectors, args.output, dim=rows.dim, metadata=rows.metadata)
+    forget(modality.work)
+    of = f" of {modality.items.height} items present" if args.shard is None else " pictures"
+    log.info("%s: %d%s", args.output, n_present, of)
 
 
 if __name__ == "__main__":

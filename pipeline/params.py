@@ -17,6 +17,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.errors import ParamsError
+from pipeline.feature_settings import Feature
+from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.model_settings import ARCHITECTURES, ContentModel, Model
 from pipeline.sections import Count, Name, Positive, Section, Share
 
@@ -60,33 +62,6 @@ Source = Annotated[
     SampleSource | AmazonSource | TianchiSource | PublishedSplitSource,
     Field(discriminator="format"),
 ]
-
-
-# --- features: which extractor reads which field -----------------------------------------
-
-
-class Vgg16(Section):
-    """4096-d activations of VGG16's second fully connected layer."""
-
-    extractor: Literal["vgg16"]
-    field: Literal["image"] = "image"
-    weights: str = "imagenet"  # imagenet, seeded (untrained) or the path of a state dict
-
-
-class Sif(Section):
-    """Smooth inverse frequency sentence embedding over Word2Vec vectors."""
-
-    extractor: Literal["sif"]
-    field: str = "title"  # a text or token-list column of items.parquet
-    weights: str = "trained"  # trained on the dataset's own text, or a KeyedVectors file
-    dim: Count = 300
-    smoothing: Positive = 0.001  # a in a / (a + p(w))
-    window: Count = 5  # words on each side of the centre word
-    epochs: Count = 20  # passes of Word2Vec over the text
-    min_count: Count = 1  # rarer words are left out
-
-
-Feature = Annotated[Vgg16 | Sif, Field(discriminator="extractor")]
 
 
 # --- stages ------------------------------------------------------------------------------
@@ -211,11 +186,11 @@ class Params(Section):
             )
         return self.sources[dataset]
 
-    def dataset_features(self, dataset: str) -> dict[str, Vgg16 | Sif]:
+    def dataset_features(self, dataset: str) -> dict[str, FeatureSettings]:
         """Return `{modality: settings}` of a dataset, in the file's order; may be empty."""
         return dict(self.features.get(dataset, {}))
 
-    def feature(self, dataset: str, modality: str) -> Vgg16 | Sif:
+    def feature(self, dataset: str, modality: str) -> FeatureSettings:
         """Return one modality's extractor settings, or raise ParamsError."""
         features = self.dataset_features(dataset)
         if modality not in features:

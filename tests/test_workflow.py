@@ -35,7 +35,14 @@ DVC_ONLY = {"settings", "inputs", "results"}
 # The slice in data/settings speaks for params; the others have no bearing on content.
 NOT_LISTED = {
     f"pipeline/{name}.py"
-    for name in ("params", "sections", "model_settings", "command", "errors")
+    for name in (
+        "params",
+        "sections",
+        "model_settings",
+        "feature_settings",
+        "command",
+        "errors",
+    )
 }
 READ_BY_COMPARE = [
     "metrics.json",

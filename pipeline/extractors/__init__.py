@@ -1,22 +1,22 @@
 """The extractors by name, and what each hands to the stage `features`.
 
-A new one is a module with a function that returns an `Extraction`, a line in `EXTRACTORS` with
-the function that unpacks its settings, and those settings as a section in pipeline/params.py.
-torch, gensim and the like are imported by the modules, and those only when they are asked for:
-`--help`, and an extractor that needs neither, must not wait for them.
+A new one is a module, a line in `EXTRACTORS` with the function that unpacks its settings, and
+those settings as a section in pipeline/feature_settings.py. torch, gensim and the like are
+imported by the modules, and those only when they are asked for: `--help`, and an extractor that
+needs neither, must not wait for them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipeline import feature_settings as s
 from pipeline.feature_table import Vector
-from pipeline.params import Sif, Vgg16
 
 if TYPE_CHECKING:
     import torch
@@ -31,29 +31,47 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extraction:
-    """What an extractor hands over; `vectors` may be computed as they are asked for."""
+class Description:
+    """What an extractor says of itself; it goes into the metadata of the features."""
 
     dim: int
-    weights: str  # for the metadata: which weights these are
+    weights: str  # which weights these are
     weights_sha256: str
     preprocessing: dict[str, Any]  # in words, stored as JSON
     versions: dict[str, str]  # library -> version
-    vectors: Iterable[Vector | None]  # one (dim,) per piece of content; None: nothing in it
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureEncoder(Description):
+    """A network that is ready. What it makes of a picture does not depend on the others."""
+
+    # Files, each known to decode, to a (dim,) vector each, computed as they are asked for.
+    # Two streams that begin a multiple of `BATCH` apart agree to the last digit.
+    encode: Callable[[Iterable[bytes]], Iterator[Vector]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction(Description):
+    """The vectors of texts or ids; they may be computed as they are asked for."""
+
+    vectors: Iterable[Vector | None]  # one (dim,) per row; None: nothing in it
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """An encoder and the kind of content it reads.
+    """What a name stands for; one of the two, or both.
 
-    `extract(content, settings, seed, machine)` returns an Extraction. For `image`, content is
-    an iterable of the distinct pictures' file bytes, each known to decode; for `text`, a polars
-    Series of strings or of token lists, one per item. It also takes `fit_to`, the
-    texts to learn from where they are not those to encode.
+    `pictures(settings, seed, machine)` returns a PictureEncoder, used where the field is
+    `image`. `texts(column, settings, seed, machine)` returns an Extraction of a polars Series
+    of strings or token lists, one per item; it also takes `fit_to`, the texts to learn from
+    where they are not those to encode.
     """
 
-    reads: Literal["image", "text"]
-    extract: Callable[..., Extraction]
+    pictures: Callable[..., PictureEncoder] | None = None
+    texts: Callable[..., Extraction] | None = None
+
+
+BATCH = 16  # pictures; fixed, since the last digits of a feature may depend on it
 
 
 def n_cpus() -> int:
@@ -91,17 +109,46 @@ def torch_device(machine: Machine) -> torch.device:
     return torch.device(name)
 
 
-def _vgg16(
-    pictures: Iterable[bytes], settings: Vgg16, seed: int, machine: Machine
-) -> Extraction:
-    from pipeline.extractors.vgg16 import extract
+def _network(settings: s.ImageNetwork, seed: int, machine: Machine) -> PictureEncoder:
+    from pipeline.extractors.encode import picture_encoder
+    from pipeline.extractors.networks import load
 
-    return extract(pictures, weights=settings.weights, seed=seed, device=torch_device(machine))
+    device = torch_device(machine)
+    network = load(settings.extractor, settings.weights, seed)
+    return picture_encoder(network, device, settings.precision)
+
+
+def _openclip_pictures(settings: s.OpenClip, seed: int, machine: Machine) -> PictureEncoder:
+    from pipeline.extractors.encode import picture_encoder
+    from pipeline.extractors.openclip import load_pictures
+
+    device = torch_device(machine)
+    network = load_pictures(settings.extractor.partition(":")[2], settings.weights, seed)
+    return picture_encoder(network, device, settings.precision)
+
+
+def _openclip_texts(
+    texts: pl.Series,
+    settings: s.OpenClip,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.openclip import extract_texts
+
+    return extract_texts(
+        texts,
+        name=settings.extractor.partition(":")[2],
+        weights=settings.weights,
+        seed=seed,
+        device=torch_device(machine),
+        precision=settings.precision,
+    )
 
 
 def _sif(
     texts: pl.Series,
-    settings: Sif,
+    settings: s.Sif,
     seed: int,
     machine: Machine,
     fit_to: pl.Series | None = None,
@@ -121,7 +168,7 @@ def _sif(
     )
 
 
-EXTRACTORS = {
-    "vgg16": Extractor("image", _vgg16),
-    "sif": Extractor("text", _sif),
+EXTRACTORS = {name: Extractor(pictures=_network) for name in (*s.NETWORKS, "timm")} | {
+    "openclip": Extractor(pictures=_openclip_pictures, texts=_openclip_texts),
+    "sif": Extractor(texts=_sif),
 }

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +14,26 @@ import yaml
 from PIL import Image
 
 from pipeline import features
+from pipeline.distinct_pictures import spread
 from pipeline.errors import ParamsError, RawDataError, SchemaError
-from pipeline.extractors import EXTRACTORS, Extraction, Extractor, Machine, torch_device
+from pipeline.extractors import (
+    EXTRACTORS,
+    Extractor,
+    Machine,
+    PictureEncoder,
+    torch_device,
+)
+from pipeline.feature_settings import family
 from pipeline.feature_table import METADATA, read_features
 from pipeline.io import write_parquet
+from pipeline.kept_blocks import BLOCK
 from pipeline.params import load
 from pipeline.schema import IMAGES, ITEMS
 
 PROJECT = Path(__file__).parents[2]
 SIF = {"extractor": "sif", "field": "title", "dim": 6, "epochs": 2}
 VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
+ONE_THREAD = ["--device", "cpu", "--threads", "1"]
 TITLES = ["red shirt", None, "blue shirt", "blue jeans"]
 
 
@@ -72,40 +85,34 @@ def run_stage(modality: str):
     return read_features(Path("out.parquet"))
 
 
-def brightness(pictures, settings, seed, machine) -> Extraction:
+def brightness(settings, seed, machine) -> PictureEncoder:
     """An extractor of two numbers, which also counts the pictures that it was given."""
 
-    def vectors():
+    def encode(pictures):
         for data in pictures:
             brightness.seen.append(data)
             colour = Image.open(io.BytesIO(data)).getpixel((0, 0))
             yield np.array([colour[0], seed], np.float32)
 
-    return Extraction(
-        dim=2,
-        weights="none",
-        weights_sha256="",
-        preprocessing={},
-        versions={},
-        vectors=vectors(),
+    return PictureEncoder(
+        dim=2, weights="none", weights_sha256="", preprocessing={}, versions={}, encode=encode
     )
 
 
 @pytest.fixture
 def fake_vgg16(monkeypatch):
     brightness.seen = []
-    monkeypatch.setitem(EXTRACTORS, "vgg16", Extractor("image", brightness))
+    monkeypatch.setitem(EXTRACTORS, "vgg16", Extractor(pictures=brightness))
 
 
-def test_every_registered_extractor_has_settings_and_the_reverse():
-    settings = {
-        one.extractor
-        for f in load(PROJECT / "params.yaml").features.values()
-        for one in f.values()
+def test_every_extractor_of_params_is_registered():
+    used = {
+        family(one.extractor)
+        for dataset in load(PROJECT / "params.yaml").features.values()
+        for one in dataset.values()
     }
 
-    assert settings <= set(EXTRACTORS)
-    assert {extractor.reads for extractor in EXTRACTORS.values()} == {"image", "text"}
+    assert used <= set(EXTRACTORS)
 
 
 def test_text_features_with_their_metadata(workspace):
@@ -168,9 +175,71 @@ def test_equal_pictures_are_encoded_once(workspace, fake_vgg16):
 def test_spread_keeps_only_what_comes_again():
     a, b, c = (np.full(1, n, np.float32) for n in range(3))
 
-    spread = list(features.spread([a, b, c], [b"a", b"b", None, b"a", b"c", b"a"]))
+    found = list(spread([a, b, c], [b"a", b"b", None, b"a", b"c", b"a"]))
 
-    assert spread == [a, b, None, a, c, a]
+    assert found == [a, b, None, a, c, a]
+
+
+def test_shards_gather_to_the_same_bytes(workspace, fake_vgg16):
+    """A block is more pictures than there are, so that all but one shard are empty."""
+    colours = [png(f"#{number:06x}") for number in range(3 * BLOCK)]
+    titles = pl.DataFrame({"item": range(len(colours))}, schema={"item": pl.Int32})
+    items = titles.with_columns(pl.lit("a").alias(name) for name in ITEMS if name != "item")
+    write_parquet(items.cast(dict(ITEMS)), Path("processed/items.parquet"))
+    write_images(colours)
+    run_stage("visual")
+    whole = Path("out.parquet").read_bytes()
+    shards = [f"shards/{number}-of-4.parquet" for number in (1, 2, 3, 4)]
+    brightness.seen.clear()
+
+    for path in shards:
+        arguments = ["sample", "visual", "processed", "images.parquet", path]
+        features.main([*arguments, "--shard", Path(path).stem])
+    arguments = ["sample", "visual", "processed", "images.parquet", "out.parquet"]
+    features.main([*arguments, "--shards", *shards])
+
+    assert Path("out.parquet").read_bytes() == whole
+    assert brightness.seen == colours
+
+
+def test_an_extractor_that_does_not_read_the_field(workspace):
+    write_params({"textual": SIF | {"field": "image"}})
+    with pytest.raises(ParamsError, match=r"textual.field: expected a column of text, .* sif"):
+        run_stage("textual")
+
+
+def test_nothing_is_left_when_the_features_are_written(workspace, fake_vgg16):
+    run_stage("visual")
+
+    assert not list(Path(".work").rglob("*.npy"))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(workspace):
+    """kill -9, ten times, at moments drawn from a seed, then once to the end."""
+    colours = [png(f"#{number * 4001:06x}") for number in range(4 * BLOCK + 5)]
+    rows = pl.DataFrame({"item": range(len(colours))}, schema={"item": pl.Int32})
+    items = rows.with_columns(pl.lit("a").alias(name) for name in ITEMS if name != "item")
+    write_parquet(items.cast(dict(ITEMS)), Path("processed/items.parquet"))
+    write_images(colours)
+    write_params({"visual": VGG16 | {"extractor": "resnet50"}})
+    command = [sys.executable, "-m", "pipeline.features", "sample", "visual", "processed"]
+    subprocess.run([*command, "images.parquet", "whole.parquet", *ONE_THREAD], check=True)
+    draw = np.random.default_rng(7)
+    survived = 0
+
+    for _ in range(10):
+        process = subprocess.Popen([*command, "images.parquet", "out.parquet", *ONE_THREAD])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(2, 9))
+            survived += 1
+        process.kill()
+        process.wait()
+        assert not Path("out.parquet").exists() or survived
+    subprocess.run([*command, "images.parquet", "out.parquet", *ONE_THREAD], check=True)
+
+    assert survived < 10
+    assert Path("out.parquet").read_bytes() == Path("whole.parquet").read_bytes()
 
 
 def test_swapping_the_extractor_is_an_edit_of_params(workspace, fake_vgg16):

@@ -41,7 +41,7 @@ def test_the_file_in_the_repository_is_valid():
         (
             "features.sample.visual.extractor",
             "vgg99",
-            r"features\.sample\.visual.*vgg99.*'sif'",
+            r"features\.sample\.visual.*sif.*vgg99",
         ),
         ("features.sample.textual.dim", 0, r"features\.sample\.textual\.dim: "),
         ("sources.sample.scael", 2.0, r"sources\.sample\.scael: unknown key"),

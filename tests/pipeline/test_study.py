@@ -32,7 +32,7 @@ from pipeline import (
 )
 from pipeline import schema as s
 from pipeline.errors import ParamsError, SchemaError
-from pipeline.extractors import Extraction, Extractor, Machine
+from pipeline.extractors import Extractor, Machine, PictureEncoder
 from pipeline.io import read_json, read_parquet
 from pipeline.pictures import open_rgb
 from pipeline.sources.sample import copies
@@ -45,12 +45,16 @@ ARGUMENTS = ["data/raw", "data/processed", "data/features", "data/images.parquet
 N_COPIED = 4
 
 
-def pixels(pictures, settings, seed, machine):
+def pixels(settings, seed, machine):
     """Stand for VGG16, which takes half a second a picture: 8 x 8 pixels."""
-    small = (open_rgb(data).resize((8, 8), Image.Resampling.BOX) for data in pictures)
-    vectors = (np.asarray(picture, np.float32).ravel() / 255 for picture in small)
-    return Extraction(
-        dim=192, weights="", weights_sha256="", preprocessing={}, versions={}, vectors=vectors
+
+    def encode(pictures):
+        for data in pictures:
+            small = open_rgb(data).resize((8, 8), Image.Resampling.BOX)
+            yield np.asarray(small, np.float32).ravel() / 255
+
+    return PictureEncoder(
+        dim=192, weights="", weights_sha256="", preprocessing={}, versions={}, encode=encode
     )
 
 
@@ -68,7 +72,7 @@ def made(tmp_path_factory):
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setitem(extractors.EXTRACTORS, "vgg16", Extractor("image", pixels))
+        patch.setitem(extractors.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
         download.main(["sample", "data/raw"])
         ingest.main(["sample", "data/raw", "data/interim"])
         kcore.main(["sample", "data/interim", "data/processed"])
@@ -88,7 +92,7 @@ def workspace(made, tmp_path, monkeypatch):
     """A copy of `made`, to be changed."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(extractors.EXTRACTORS, "vgg16", Extractor("image", pixels))
+    monkeypatch.setitem(extractors.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
     return tmp_path
 
 
@@ -265,7 +269,7 @@ def test_an_unchanged_title_has_the_stored_embedding(workspace):
     rows = [3, 8, 21]
     new = "Quillmere Slim Hat in Navy Wool"
 
-    again = extractors.EXTRACTORS["sif"].extract(
+    again = extractors.EXTRACTORS["sif"].texts(
         pl.Series(s.TITLE, [*items[s.TITLE][rows], new]),
         settings.feature("sample", "textual"),
         settings.seed,

@@ -117,3 +117,22 @@ def checkpoints_studied(wildcards):
         dataset=wildcards.dataset,
         model=PARAMS.content_models(wildcards.dataset),
     )
+
+
+def feature_shards(wildcards):
+    """Return the parts of a modality that reads pictures, if it is to be made in parts."""
+    parts = gather.features("{scatteritem}")
+    pictures = PARAMS.feature(wildcards.dataset, wildcards.modality).field == "image"
+    if len(parts) == 1 or not pictures:
+        return []
+    return expand(
+        "data/shards/{dataset}/{modality}/{part}.parquet",
+        dataset=wildcards.dataset,
+        modality=wildcards.modality,
+        part=parts,
+    )
+
+
+def put_together(wildcards, input):
+    """Return the option that names the parts; nothing where there are none."""
+    return f" --shards {input.shards}" if input.shards else ""

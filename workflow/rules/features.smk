@@ -1,18 +1,56 @@
-"""From pictures and texts to one vector per item: features."""
+"""From pictures and texts to one vector per item: features.
+
+`snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, which may
+run on as many machines, and puts their vectors together.
+"""
+
+FEATURE_HELPERS = TABLES + code(
+    "pipeline/distinct_pictures.py",
+    "pipeline/feature_shards.py",
+    "pipeline/feature_table.py",
+    "pipeline/kept_blocks.py",
+    "pipeline/pictures.py",
+)
+
+
+scattergather:
+    features=1,
 
 
 rule features:
     input:
         code=code("pipeline/features.py", "pipeline/extractors"),
-        helpers=TABLES + code("pipeline/feature_table.py", "pipeline/pictures.py"),
+        helpers=FEATURE_HELPERS,
         settings="data/settings/features/{dataset}/{modality}.json",
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
+        shards=feature_shards,
     output:
         "data/features/{dataset}/{modality}.parquet",
     log:
         "logs/features/{dataset}/{modality}.log",
     threads: ALL_CORES
+    params:
+        shards=put_together,
     shell:
         "python -m pipeline.features {wildcards.dataset} {wildcards.modality}"
-        " data/processed/{wildcards.dataset} {input.images} {output} 2> {log}"
+        " data/processed/{wildcards.dataset} {input.images} {output}"
+        "{params.shards} 2> {log}"
+
+
+rule features_shard:
+    input:
+        code=code("pipeline/features.py", "pipeline/extractors"),
+        helpers=FEATURE_HELPERS,
+        settings="data/settings/features/{dataset}/{modality}.json",
+        item_table=rules.kcore.output.item_table,
+        images=rules.images.output,
+    output:
+        temp("data/shards/{dataset}/{modality}/{scatteritem}.parquet"),
+    log:
+        "logs/features/{dataset}/{modality}/{scatteritem}.log",
+    threads: ALL_CORES
+    shell:
+        "python -m pipeline.features {wildcards.dataset} {wildcards.modality}"
+        " data/processed/{wildcards.dataset} {input.images} {output}"
+        " --shard {wildcards.scatteritem} 2> {log}"

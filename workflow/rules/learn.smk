@@ -166,7 +166,8 @@ rule study_dataset:
             "pipeline/sources",
         ),
         helpers=LEARNING
-        + code("pipeline/extractors", "pipeline/features.py", "pipeline/pictures.py"),
+        + FEATURE_HELPERS
+        + code("pipeline/extractors", "pipeline/features.py"),
         settings="data/settings/study/{dataset}.json",
         manifest=rules.download.output,
         users=rules.kcore.output.users,

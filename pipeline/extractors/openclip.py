@@ -1,0 +1,167 @@
+"""Both towers of a CLIP model, by open_clip's name: pictures and texts in one space.
+
+Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML
+2021, https://arxiv.org/abs/2103.00020; https://github.com/mlfoundations/open_clip. A vector is
+the projected embedding, not normalised.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
+
+from pipeline.errors import ParamsError, RawDataError
+from pipeline.extractors import BATCH, Extraction
+from pipeline.extractors import weights as w
+from pipeline.extractors.extra import need, version
+from pipeline.extractors.networks import Input, Network
+from pipeline.extractors.timm_networks import width
+from pipeline.feature_settings import Precision
+from pipeline.feature_table import Vector
+
+
+class _Pictures(nn.Module):
+    """The tower that reads pictures, as a network."""
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.visual = clip.visual
+
+    def forward(self, images: Tensor) -> Tensor:
+        embedded: Tensor = self.visual(images)  # type: ignore[operator]
+        return embedded
+
+
+def load_pictures(name: str, weights: str, seed: int) -> Network:
+    """Return the tower that reads pictures; see `load`."""
+    clip, sha256 = load(name, weights, seed)
+    config = need("open_clip", "openclip").get_model_preprocess_cfg(clip)
+    size = config["size"]
+    side = int(size if isinstance(size, int) else size[0])
+    expected = Input(
+        resize=side,
+        crop=side,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=InterpolationMode(config["interpolation"]),
+    )
+    module = _Pictures(clip)
+    return Network(
+        module=module,
+        dim=width(module, expected),
+        layer="projected embedding of the picture, not normalised",
+        input=expected,
+        weights=w.in_words(weights),
+        weights_sha256=sha256,
+        versions={"open_clip": version("open_clip_torch")},
+    )
+
+
+def extract_texts(
+    texts: pl.Series,
+    *,
+    name: str,
+    weights: str,
+    seed: int,
+    device: torch.device,
+    precision: Precision,
+) -> Extraction:
+    """Embed texts with the tower that reads them.
+
+    Args:
+        texts: (n,) strings; null or blank where there is none.
+        name: of the model, without `openclip:`.
+        weights: see `load`.
+        seed: of the seeded weights.
+        device: where the model runs.
+        precision: `float32`, or `bfloat16` for what torch's autocast lowers.
+
+    Raises:
+        ParamsError: the column holds token lists.
+    """
+    if texts.dtype != pl.String:
+        raise ParamsError(f"field {texts.name!r}: openclip reads strings, got {texts.dtype}")
+    clip, sha256 = load(name, weights, seed)
+    clip = clip.to(device).eval()
+    tokenizer = need("open_clip", "openclip").get_tokenizer(name)
+
+    def embed(batch: list[str]) -> np.ndarray:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+        ):
+            rows: Tensor = clip.encode_text(tokenizer(batch).to(device))  # type: ignore[operator]
+        return rows.float().cpu().numpy()
+
+    return Extraction(
+        dim=embed([""]).shape[1],
+        weights=w.in_words(weights),
+        weights_sha256=sha256,
+        preprocessing={
+            "tokens": f"open_clip's tokenizer of {name}; longer texts are cut",
+            "layer": "projected embedding of the text, not normalised",
+            "precision": precision,
+        },
+        versions={"torch": torch.__version__, "open_clip": version("open_clip_torch")},
+        vectors=_in_batches(texts, embed),
+    )
+
+
+def load(name: str, weights: str, seed: int) -> tuple[nn.Module, str]:
+    """Return a whole CLIP model and the sha256 of its weights.
+
+    Args:
+        name: open_clip's, such as `ViT-B-32`.
+        weights: a published tag such as `laion2b_s34b_b79k`, `seeded`, or the path of a state
+            dict.
+        seed: of the seeded weights.
+
+    Raises:
+        ParamsError: the package is not installed, or has no such model.
+        RawDataError: the weights cannot be had, or are not this model's.
+    """
+    open_clip = need("open_clip", "openclip")
+    if name not in open_clip.list_models():
+        raise ParamsError(
+            f"extractor openclip:{name}: expected a model of open_clip, such as ViT-B-32; "
+            "open_clip.list_models() has all of them"
+        )
+
+    def build() -> nn.Module:
+        # It warns of random weights, which here are asked for, or replaced.
+        logging.getLogger().addFilter(_no_warning)
+        try:
+            module: nn.Module = open_clip.create_model(name, load_weights=False)
+        finally:
+            logging.getLogger().removeFilter(_no_warning)
+        return module
+
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if weights not in tags:
+        return w.ready(build, f"openclip:{name}", weights, seed, None)
+    try:
+        module = open_clip.create_model(name, pretrained=weights, weights_only=True)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise RawDataError(
+            f"weights {weights} of openclip:{name}: not to be had ({error}). Set `weights` to "
+            "the path of a state dict, or to `seeded` (untrained)"
+        ) from error
+    return module, w.sha256_of_state(module)
+
+
+def _no_warning(record: logging.LogRecord) -> bool:
+    return "No pretrained weights loaded" not in record.getMessage()
+
+
+def _in_batches(texts: pl.Series, embed: Any) -> Iterator[Vector | None]:
+    for first in range(0, len(texts), BATCH):
+        batch = texts[first : first + BATCH].fill_null("").to_list()
+        rows = iter(embed([text for text in batch if text.strip()] or [""]))
+        yield from (next(rows) if text.strip() else None for text in batch)
