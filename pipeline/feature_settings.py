@@ -6,9 +6,11 @@ here and in `Feature`, a line in `EXTRACTORS`.
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.sections import Count, Positive, Section
 
@@ -65,6 +67,19 @@ class Precomputed(Section):
     id_column: str = "raw_id"  # of a .parquet file
     column: str = "feature"  # of a .parquet file: a list of numbers
     ids: str | None = None  # of an .npy file: a text file, the raw id of each row on a line
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Precomputed:
+        suffix = PurePath(self.path).suffix
+        if suffix not in (".parquet", ".npy"):
+            raise PydanticCustomError("path", "expected `path` to end in .parquet or .npy")
+        if suffix == ".npy" and self.ids is None:
+            raise PydanticCustomError(
+                "ids", "expected `ids`: what the rows of an .npy file are"
+            )
+        if suffix == ".parquet" and self.ids is not None:
+            raise PydanticCustomError("ids", "expected no `ids`: .parquet has an `id_column`")
+        return self
 
 
 class OwnWords(Section):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -168,7 +169,39 @@ def _sif(
     )
 
 
+def _mcauley(
+    asins: pl.Series,
+    settings: s.Mcauley,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.mcauley import extract
+
+    return extract(asins, Path(settings.path))
+
+
+def _precomputed(
+    items: pl.Series,
+    settings: s.Precomputed,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.precomputed import extract
+
+    return extract(
+        items,
+        Path(settings.path),
+        id_column=settings.id_column,
+        column=settings.column,
+        ids=None if settings.ids is None else Path(settings.ids),
+    )
+
+
 EXTRACTORS = {name: Extractor(pictures=_network) for name in (*s.NETWORKS, "timm")} | {
     "openclip": Extractor(pictures=_openclip_pictures, texts=_openclip_texts),
     "sif": Extractor(texts=_sif),
+    "mcauley": Extractor(texts=_mcauley),
+    "precomputed": Extractor(texts=_precomputed),
 }
