@@ -1,10 +1,14 @@
 """Stage `settings`: what each job takes from params.yaml, in a file of its own.
 
     params.yaml -> data/settings/STAGE/D.json, STAGE/D/F.json, STAGE/D/M.json
+    files that features name -> their sha256 in features/D/F.json, a link files/D/F/SETTING
 
 A file is rewritten only when its content changed. Both engines use them as inputs, so that an
 edit of params.yaml re-runs the jobs it concerns and no others, even where an engine kept no
 record of earlier params. Model settings are resolved (default, dataset, variant).
+
+The links are for DVC, whose dependencies are a fixed list: it looks through them at the content
+of this stage's own output, and runs the stage when that is no longer what it was.
 
     python -m pipeline.settings data/settings
 """
@@ -18,15 +22,26 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline import params
+from pipeline.checksums import remembered_sha256
 from pipeline.command import parser, run
 from pipeline.errors import ParamsError
-from pipeline.io import write_text
+from pipeline.feature_settings import Settings as FeatureSettings
+from pipeline.io import replacing, write_text
 
 SETTINGS_FOLDER = Path("data/settings")
+LINKS = "files"  # below it; no stage has this name
+MAY_NAME_A_FILE = ("weights", "path", "ids")  # settings of an extractor
 
 
 def slices(settings: params.Params) -> dict[str, Any]:
-    """Return `{"stage/dataset[/modality or model]": what the job depends on}`."""
+    """Return `{"stage/dataset[/modality or model]": what the job depends on}`.
+
+    A feature depends on the content of the files that its settings name. What is made of a
+    feature does not need them: it depends on the feature.
+
+    Raises:
+        RawDataError: such a file is there and cannot be read.
+    """
     found: dict[str, Any] = {}
     for dataset in settings.datasets:
         source = settings.source(dataset)
@@ -45,7 +60,8 @@ def slices(settings: params.Params) -> dict[str, Any]:
             own = [settings.study, source, features, models, settings.seed]
             found[f"study/{dataset}"] = own
         for modality in dict.fromkeys([*settings.modalities, *features]):
-            found[f"features/{dataset}/{modality}"] = [features.get(modality), settings.seed]
+            own = [features.get(modality), settings.seed, _contents(features.get(modality))]
+            found[f"features/{dataset}/{modality}"] = own
         for table in settings.tables:
             models = settings.table(table, dataset)
             found[f"compare/{dataset}/{table}"] = [settings.compare, models, source, features]
@@ -68,20 +84,59 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> dict[str
     }
 
 
+def _contents(feature: FeatureSettings | None) -> dict[str, str | None]:
+    """Return `{setting: sha256}`; None for a name such as `imagenet`, or a file that is absent.
+
+    The stage `features` says what to do about the latter.
+    """
+    named = {name: getattr(feature, name, None) for name in MAY_NAME_A_FILE}
+    return {
+        name: remembered_sha256(Path(value))
+        for name, value in named.items()
+        if value is not None
+    }
+
+
+def links(settings: params.Params) -> dict[str, Path]:
+    """Return `{"files/dataset/modality/setting": file}` of the files that features name."""
+    return {
+        f"{LINKS}/{dataset}/{modality}/{name}": Path(getattr(feature, name)).absolute()
+        for dataset in settings.datasets
+        for modality, feature in settings.dataset_features(dataset).items()
+        for name, sha256 in _contents(feature).items()
+        if sha256 is not None
+    }
+
+
 def write(settings: params.Params, folder: Path) -> None:
-    """Bring the files below `folder` up to date: touch what changed, remove what is not named.
+    """Bring what is below `folder` up to date: touch what changed, remove what is not named.
 
     Args:
         settings: the validated parameters.
-        folder: where the files lie.
+        folder: where the slices and the links lie.
+
+    Raises:
+        RawDataError: a file that a feature names is there and cannot be read.
     """
     wanted = {folder / f"{name}.json": _text(value) for name, value in slices(settings).items()}
     for path, text in wanted.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_text(text, path)
-    for path in folder.rglob("*.json"):
+    for path in sorted(folder.rglob("*.json")):
         if path not in wanted:
             path.unlink()
+    _link({folder / name: file for name, file in links(settings).items()}, folder / LINKS)
+
+
+def _link(wanted: dict[Path, Path], folder: Path) -> None:
+    """Make the links that are wanted below `folder`, and remove all others."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and (path not in wanted or path.readlink() != wanted[path]):
+            path.unlink()
+    for path, file in wanted.items():
+        if not path.is_symlink():
+            with replacing(path) as partial:
+                partial.symlink_to(file)
 
 
 def check_modalities(settings: params.Params) -> None:

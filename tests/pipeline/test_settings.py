@@ -1,4 +1,5 @@
 import copy
+import os
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import yaml
 
 from pipeline import params
 from pipeline.errors import ParamsError
+from pipeline.io import sha256_of
 from pipeline.settings import main, slices, write
 
 # Without the tables, whose models would be named in every answer.
@@ -93,3 +95,81 @@ def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_
     }
     names = ("kcore", "compare", "study")
     assert changed == {f"{name}/sample.json" for name in names}
+
+
+# --- files that features name ---------------------------------------------------------------
+
+
+@pytest.fixture
+def own_features(tmp_path, monkeypatch):
+    """Parameters whose visual features name two files, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    Path("own.npy").write_bytes(b"first")
+    Path("ids.txt").write_bytes(b"a\n")
+    raw = copy.deepcopy(RAW)
+    feature = {"extractor": "precomputed", "path": "own.npy", "ids": "ids.txt"}
+    raw["features"]["sample"]["visual"] = feature
+    return params.parse(raw)
+
+
+@pytest.mark.parametrize("name", ["own.npy", "ids.txt"])
+def test_another_content_is_another_slice_of_that_feature_and_no_other(own_features, name):
+    before = slices(own_features)
+    Path(name).write_bytes(b"other")
+    after = slices(own_features)
+
+    assert {key for key in before if before[key] != after[key]} == {"features/sample/visual"}
+    assert after["features/sample/visual"][-1] == {
+        "path": sha256_of(Path("own.npy")),
+        "ids": sha256_of(Path("ids.txt")),
+    }
+
+
+def test_the_same_content_under_a_new_time_is_the_same_slice(own_features):
+    before = slices(own_features)
+    os.utime("own.npy", ns=(0, 0))
+
+    assert slices(own_features) == before
+
+
+def test_a_file_that_is_absent_and_weights_with_a_name_have_no_checksum(own_features):
+    Path("own.npy").unlink()
+    raw = copy.deepcopy(RAW)
+
+    assert slices(own_features)["features/sample/visual"][-1]["path"] is None
+    assert slices(params.parse(raw))["features/sample/visual"][-1] == {"weights": None}
+
+
+def test_weights_in_a_file_count(own_features):
+    Path("net.pth").write_bytes(b"weights")
+    raw = copy.deepcopy(RAW)
+    raw["features"]["sample"]["visual"]["weights"] = "net.pth"
+
+    checksum = slices(params.parse(raw))["features/sample/visual"][-1]
+
+    assert checksum == {"weights": sha256_of(Path("net.pth"))}
+
+
+def test_dvc_sees_the_files_through_links_that_follow_the_parameters(own_features, tmp_path):
+    folder = Path("data/settings")
+    link = folder / "files/sample/visual/path"
+    write(own_features, folder)
+
+    assert link.read_bytes() == b"first"
+    assert link.readlink() == tmp_path / "own.npy"
+
+    made = link.lstat().st_mtime_ns
+    write(own_features, folder)
+    assert link.lstat().st_mtime_ns == made
+
+    Path("own.npy").rename("moved.npy")
+    write(own_features, folder)
+    assert not link.is_symlink()  # DVC stops at a link to nothing
+
+    raw = own_features.model_dump()
+    raw["features"]["sample"]["visual"]["path"] = "moved.npy"
+    write(params.parse(raw | raw.pop("sections")), folder)
+    assert link.readlink() == tmp_path / "moved.npy"
+
+    write(params.parse(RAW), folder)
+    assert [path for path in folder.rglob("*") if path.is_symlink()] == []
