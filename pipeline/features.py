@@ -30,7 +30,7 @@ from pipeline import params
 from pipeline.command import parser, run
 from pipeline.distinct_pictures import distinct_pictures, picture_digests, spread
 from pipeline.errors import ParamsError
-from pipeline.extractors import EXTRACTORS, Description, Machine, n_cpus
+from pipeline.extractors import EXTRACTORS, Description, Machine, n_cpus, torch_device
 from pipeline.feature_settings import Settings, family
 from pipeline.feature_shards import Rows, read_shards, shard
 from pipeline.feature_table import write_features, write_no_features
@@ -121,7 +121,7 @@ def encode_pictures(
     Args:
         modality: what is to be encoded.
         distinct: the sha256 of every different picture, in the order of its first item.
-        first: a multiple of `kept_blocks.BLOCK`.
+        first: a multiple of `extractors.BLOCK`.
         end: behind the last one.
     """
     settings = modality.settings
@@ -134,7 +134,8 @@ def encode_pictures(
     encoder = make(settings, modality.seed, modality.machine)
     said = metadata(encoder, settings)
     pictures = islice(distinct_pictures(modality.images), first, end)
-    folder = modality.work / key(said, modality.machine.device, distinct[first:end])
+    device = torch_device(modality.machine).type
+    folder = modality.work / key(said, device, distinct[first:end])
     return Rows(encoder.dim, said, encode_kept(encoder, pictures, folder))
 
 

@@ -20,11 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.extractors import BATCH, PictureEncoder
+from pipeline.extractors import BLOCK, PictureEncoder
 from pipeline.feature_table import Vector
 from pipeline.io import replacing
 
-BLOCK = 4 * BATCH  # pictures; what a killed run may lose
 log = logging.getLogger(__name__)
 
 
@@ -33,7 +32,7 @@ def key(metadata: Mapping[str, str], device: str, digests: list[bytes]) -> str:
 
     Args:
         metadata: of the features.
-        device: as asked for; another kind computes other last digits.
+        device: cpu, cuda or mps; another kind computes other last digits.
         digests: the sha256 of the pictures, in order.
     """
     said = json.dumps([dict(metadata), device], sort_keys=True).encode()

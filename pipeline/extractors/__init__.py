@@ -47,7 +47,7 @@ class PictureEncoder(Description):
     """A network that is ready. What it makes of a picture does not depend on the others."""
 
     # Files, each known to decode, to a (dim,) vector each, computed as they are asked for.
-    # Two streams that begin a multiple of `BATCH` apart agree to the last digit.
+    # Two streams that begin a multiple of `BLOCK` apart agree to the last digit.
     encode: Callable[[Iterable[bytes]], Iterator[Vector]]
 
 
@@ -72,7 +72,7 @@ class Extractor:
     texts: Callable[..., Extraction] | None = None
 
 
-BATCH = 16  # pictures; fixed, since the last digits of a feature may depend on it
+BLOCK = 64  # pictures; batches lie within one, and what is kept of a stopped run is whole ones
 
 
 def n_cpus() -> int:

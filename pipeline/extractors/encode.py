@@ -1,4 +1,4 @@
-"""From picture files to vectors: decoded ahead in threads, encoded in batches.
+"""From picture files to vectors: decoded in threads, encoded in batches.
 
 Shapes: B pictures of a batch, 3 channels, a square of `crop` pixels.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
-from pipeline.extractors import BATCH, PictureEncoder, n_cpus
+from pipeline.extractors import BLOCK, PictureEncoder, n_cpus
 from pipeline.extractors.networks import Input, Network
 from pipeline.feature_settings import Precision
 from pipeline.feature_table import Vector
@@ -29,7 +29,10 @@ from pipeline.pictures import IN_WORDS, open_rgb
 
 # Longer pictures are cut to this first: a 1 x 50000 strip would be resized to gigabytes.
 MAX_ASPECT = 20
-AHEAD = 8 * BATCH  # pictures decoded ahead of the network
+# Fixed, since the last digits of a feature may depend on it. On a CPU more fall out of its cache:
+# benchmarks/extraction.py.
+CPU_BATCH, GPU_BATCH = 8, BLOCK
+AHEAD = 2 * GPU_BATCH  # pictures decoded while a GPU computes
 
 
 def picture_encoder(
@@ -75,16 +78,27 @@ def encode(
     device: torch.device,
     pictures: Iterable[bytes],
 ) -> Iterator[Vector]:
-    """Yield a vector per picture; threads decode ahead while the network computes."""
+    """Yield a vector per picture, in order.
+
+    Threads decode: for a GPU ahead of the network, on a CPU in turn with it, since there both
+    want the same cores, and a network whose threads wait for each other slows down by more.
+    """
     mean, std = (
         torch.tensor(values, device=device).view(3, 1, 1)
         for values in (expected.mean, expected.std)
     )
+    size, ahead = (CPU_BATCH, 0) if device.type == "cpu" else (GPU_BATCH, AHEAD)
+    source, waiting = iter(pictures), deque[Future[Tensor]]()
     with ThreadPoolExecutor(n_cpus()) as pool:
-        pixels = _decoded_ahead(pool, expected, iter(pictures))
-        while batch := list(islice(pixels, BATCH)):
+        while True:
+            more = islice(source, size + ahead - len(waiting))
+            waiting.extend(pool.submit(preprocess, one, expected) for one in more)
+            batch = [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
+            if not batch:
+                return
             images = torch.stack(batch).to(device, memory_format=torch.channels_last)
-            yield from forward((images / 255 - mean) / std).float().cpu().numpy()
+            images = images.float().div_(255).sub_(mean).div_(std)
+            yield from forward(images).float().cpu().numpy()
 
 
 def preprocess(data: bytes, expected: Input) -> Tensor:
@@ -111,15 +125,6 @@ def _central_part(image: Image.Image) -> Image.Image:
     size = [min(image.height, longest), min(image.width, longest)]
     part: Image.Image = functional.center_crop(image, size)
     return part
-
-
-def _decoded_ahead(
-    pool: ThreadPoolExecutor, expected: Input, pictures: Iterator[bytes]
-) -> Iterator[Tensor]:
-    waiting = deque(pool.submit(preprocess, one, expected) for one in islice(pictures, AHEAD))
-    while waiting:
-        yield waiting.popleft().result()
-        waiting.extend(pool.submit(preprocess, one, expected) for one in islice(pictures, 1))
 
 
 def _preprocessing(network: Network, precision: Precision) -> dict[str, Any]:

@@ -18,13 +18,15 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 
 from pipeline.errors import ParamsError, RawDataError
-from pipeline.extractors import BATCH, Extraction
+from pipeline.extractors import Extraction
 from pipeline.extractors import weights as w
 from pipeline.extractors.extra import need, version
 from pipeline.extractors.networks import Input, Network
 from pipeline.extractors.timm_networks import width
 from pipeline.feature_settings import Precision
 from pipeline.feature_table import Vector
+
+TEXTS = 16  # in a batch
 
 
 class _Pictures(nn.Module):
@@ -161,7 +163,7 @@ def _no_warning(record: logging.LogRecord) -> bool:
 
 
 def _in_batches(texts: pl.Series, embed: Any) -> Iterator[Vector | None]:
-    for first in range(0, len(texts), BATCH):
-        batch = texts[first : first + BATCH].fill_null("").to_list()
+    for first in range(0, len(texts), TEXTS):
+        batch = texts[first : first + TEXTS].fill_null("").to_list()
         rows = iter(embed([text for text in batch if text.strip()] or [""]))
         yield from (next(rows) if text.strip() else None for text in batch)

@@ -17,6 +17,7 @@ from pipeline import features
 from pipeline.distinct_pictures import spread
 from pipeline.errors import ParamsError, RawDataError, SchemaError
 from pipeline.extractors import (
+    BLOCK,
     EXTRACTORS,
     Extractor,
     Machine,
@@ -26,7 +27,6 @@ from pipeline.extractors import (
 from pipeline.feature_settings import family
 from pipeline.feature_table import METADATA, read_features
 from pipeline.io import write_parquet
-from pipeline.kept_blocks import BLOCK
 from pipeline.params import load
 from pipeline.schema import IMAGES, ITEMS
 

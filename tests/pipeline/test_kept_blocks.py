@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.extractors import BATCH, PictureEncoder
-from pipeline.kept_blocks import BLOCK, bounds, encode_kept, forget, key
+from pipeline.extractors import BLOCK, PictureEncoder
+from pipeline.kept_blocks import bounds, encode_kept, forget, key
 
 PICTURES = [f"picture {number}".encode() for number in range(2 * BLOCK + 10)]
 
@@ -89,7 +89,3 @@ def test_parts_are_whole_blocks_that_cover_everything(n, of):
     assert all(first % BLOCK == 0 or first == n for first, _ in parts)
     sizes = [end - first for first, end in parts]
     assert max(sizes) - min(sizes) <= 2 * BLOCK
-
-
-def test_blocks_are_whole_batches():
-    assert BLOCK % BATCH == 0

@@ -13,8 +13,8 @@ from torch import nn
 from torchvision.models import VGG16_Weights, get_model_weights
 from torchvision.transforms import InterpolationMode
 
-from pipeline.extractors import BATCH, networks
-from pipeline.extractors.encode import picture_encoder, preprocess
+from pipeline.extractors import BLOCK, networks
+from pipeline.extractors.encode import CPU_BATCH, GPU_BATCH, picture_encoder, preprocess
 from pipeline.extractors.networks import LAYERS, Input, Network
 from tests.pipeline.extractors.pictures import REAL, jpeg, real_pictures
 
@@ -125,12 +125,13 @@ def test_other_networks_equal_torchvision_up_to_their_last_layer(name):
 
 
 def test_a_picture_does_not_depend_on_those_beside_it():
-    pictures = [jpeg(seed) for seed in range(BATCH + 3)]
+    pictures = [jpeg(seed) for seed in range(BLOCK + 3)]
     encode = picture_encoder(means(), CPU, "float32").encode
 
-    assert [row.tolist() for row in encode(pictures)][BATCH:] == [
-        row.tolist() for row in encode(pictures[BATCH:])
+    assert [row.tolist() for row in encode(pictures)][BLOCK:] == [
+        row.tolist() for row in encode(pictures[BLOCK:])
     ]
+    assert BLOCK % CPU_BATCH == BLOCK % GPU_BATCH == 0
 
 
 def test_half_precision_is_said_and_close():
