@@ -8,7 +8,8 @@ edit of params.yaml re-runs the jobs it concerns and no others, even where an en
 record of earlier params. Model settings are resolved (default, dataset, variant).
 
 The links are for DVC, whose dependencies are a fixed list: it looks through them at the content
-of this stage's own output, and runs the stage when that is no longer what it was.
+of this stage's own output, and runs the stage when that is no longer what it was. What is not
+there cannot be linked, so the stage refuses it; Snakemake leaves that to the stage `features`.
 
     python -m pipeline.settings data/settings
 """
@@ -24,7 +25,7 @@ from pydantic import BaseModel
 from pipeline import params
 from pipeline.checksums import remembered_sha256
 from pipeline.command import parser, run
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, RawDataError
 from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.io import replacing, write_text
 
@@ -85,10 +86,7 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> dict[str
 
 
 def _contents(feature: FeatureSettings | None) -> dict[str, str | None]:
-    """Return `{setting: sha256}`; None for a name such as `imagenet`, or a file that is absent.
-
-    The stage `features` says what to do about the latter.
-    """
+    """Return `{setting: sha256}`; None for a name such as `imagenet`, or an absent file."""
     named = {name: getattr(feature, name, None) for name in MAY_NAME_A_FILE}
     return {
         name: remembered_sha256(Path(value))
@@ -158,6 +156,25 @@ def check_modalities(settings: params.Params) -> None:
                 )
 
 
+def check_files(settings: params.Params) -> None:
+    """Refuse a file that is not there: DVC would not see when it comes, nor when it changes.
+
+    A name among `weights`, such as `imagenet`, has neither a dot nor a slash.
+
+    Raises:
+        RawDataError: a feature of a dataset to be built names such a file.
+    """
+    for dataset in settings.datasets:
+        for modality, feature in settings.dataset_features(dataset).items():
+            for name, sha256 in _contents(feature).items():
+                value = getattr(feature, name)
+                if sha256 is None and (name != "weights" or set("./") & set(value)):
+                    raise RawDataError(
+                        f"params.yaml: features.{dataset}.{modality}.{name}: no such file "
+                        f"{value}; put it there, or leave this modality out until it is"
+                    )
+
+
 def _text(value: Any) -> str:
     return json.dumps(value, default=_plain, indent=1, sort_keys=True) + "\n"
 
@@ -175,6 +192,7 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     settings = params.load()
     check_modalities(settings)
+    check_files(settings)
     write(settings, args.folder)
 
 

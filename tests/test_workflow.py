@@ -336,6 +336,31 @@ def planned(tree: Path) -> set[str]:
     }
 
 
+def test_dvc_sees_another_content_of_a_file_that_a_feature_names(tree, tmp_path):
+    """Its dependencies are a fixed list, in which the file is not."""
+    own = tmp_path / "own.parquet"
+    edit(tree, features__sample__visual={"extractor": "precomputed", "path": str(own)})
+    visual = tree / "data/settings/features/sample/visual.json"
+    assert "sample.visual.path: no such file" in run(
+        tree, "dvc", "repro", "settings", fails=True
+    )
+
+    own.write_bytes(b"first")
+    run(tree, "dvc", "repro", "settings")
+    assert hashlib.sha256(b"first").hexdigest() in visual.read_text()
+    assert "up to date" in run(tree, "dvc", "repro", "settings")
+    assert "up to date" in run(tree, "dvc", "status", "settings")
+
+    own.write_bytes(b"other")
+    run(tree, "dvc", "repro", "settings")
+    assert hashlib.sha256(b"other").hexdigest() in visual.read_text()
+
+    own.rename(tmp_path / "moved.parquet")
+    edit(tree, features__sample__visual__path=str(tmp_path / "moved.parquet"))
+    run(tree, "dvc", "repro", "settings")
+    assert "up to date" in run(tree, "dvc", "repro", "settings")
+
+
 SIF = {"extractor": "sif", "field": "description", "epochs": 2}
 VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline import params
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, RawDataError
 from pipeline.io import sha256_of
 from pipeline.settings import main, slices, write
 
@@ -99,6 +99,8 @@ def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_
 
 # --- files that features name ---------------------------------------------------------------
 
+OWN = {"extractor": "precomputed", "path": "own.npy", "ids": "ids.txt"}
+
 
 @pytest.fixture
 def own_features(tmp_path, monkeypatch):
@@ -107,8 +109,7 @@ def own_features(tmp_path, monkeypatch):
     Path("own.npy").write_bytes(b"first")
     Path("ids.txt").write_bytes(b"a\n")
     raw = copy.deepcopy(RAW)
-    feature = {"extractor": "precomputed", "path": "own.npy", "ids": "ids.txt"}
-    raw["features"]["sample"]["visual"] = feature
+    raw["features"]["sample"]["visual"] = OWN
     return params.parse(raw)
 
 
@@ -148,6 +149,22 @@ def test_weights_in_a_file_count(own_features):
     checksum = slices(params.parse(raw))["features/sample/visual"][-1]
 
     assert checksum == {"weights": sha256_of(Path("net.pth"))}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("path", "nowhere.npy"), ("ids", "nowhere"), ("weights", "net.pth"), ("weights", "a/net")],
+)
+def test_dvc_refuses_a_file_that_is_not_there(own_features, setting, value):
+    """It would not notice when the file comes; the features would then be of no known file."""
+    raw = copy.deepcopy(RAW)
+    if setting != "weights":
+        raw["features"]["sample"]["visual"] = OWN
+    raw["features"]["sample"]["visual"] = raw["features"]["sample"]["visual"] | {setting: value}
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
+
+    with pytest.raises(RawDataError, match=rf"sample\.visual\.{setting}: no such file {value}"):
+        main(["data/settings"])
 
 
 def test_dvc_sees_the_files_through_links_that_follow_the_parameters(own_features, tmp_path):
