@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline import params, report
@@ -149,3 +150,23 @@ def test_only_whole_pictures_of_the_items_are_read(tmp_path):
     assert report.read_pictures(tmp_path / "images.parquet", {1, 2}) == {1: b"b"}
     with pytest.raises(SchemaError, match=r"none.parquet: no such table"):
         report.read_pictures(Path("none.parquet"), {1})
+
+
+@pytest.mark.parametrize(
+    ("feature", "cell"),
+    [
+        (
+            {"extractor": "mcauley", "path": "image_features_Beauty.b"},
+            "image_features_Beauty.b",
+        ),
+        ({"extractor": "tfidf_svd"}, "–"),
+    ],
+)
+def test_features_without_weights_show_their_file(material, feature, cell):
+    raw = yaml.safe_load(Path("params.yaml").read_text())
+    raw["features"]["sample"] = {"visual": feature}
+
+    html = page(replace(material, settings=params.parse(raw)))
+
+    assert f'<td class="left">{cell}</td>' in html
+    assert "untrained weights" not in html
