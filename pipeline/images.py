@@ -6,9 +6,11 @@
 One row per item, ascending. `status` is `ok` (the bytes are a whole picture in JPEG, PNG, GIF,
 WEBP, BMP or TIFF), `missing` (the item names none, or it cannot be had) or `broken` (it came,
 and is no picture); `source` says where the bytes came from or why there are none. One bad
-picture never stops the stage; more than `images.max_failed` of them do.
+picture never stops the stage; more than `images.max_failed` of them do. Those that failed are
+listed in .work/images/<dataset>/ledger.csv, each with its reason.
 
-The column `image` of the items is an http(s) address, or a path below data/raw/<dataset>.
+The column `image` of the items is an http(s) address, or a path below data/raw/<dataset>, which
+may lead into an archive: pictures.zip/a/b.jpg, likewise in .tar, .tar.gz and .tgz.
 Fetched files are kept in .work/images/<dataset>/, so that a stage that was stopped goes on
 where it was; the folder may be deleted at any time. A dataset none of whose features reads an
 image gets a table without pictures, and nothing is fetched.
@@ -18,99 +20,53 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipeline import params
 from pipeline.command import parser, run
 from pipeline.errors import RawDataError
-from pipeline.io import read_parquet, replacing
+from pipeline.io import read_parquet
 from pipeline.params import Images
-from pipeline.picture_fetch import (
+from pipeline.picture_archives import Archives
+from pipeline.picture_fetch import fetch, is_address, kept_file
+from pipeline.picture_places import Places
+from pipeline.picture_table import (
+    BROKEN,
+    MISSING,
+    OK,
     NotHad,
-    fetch,
-    is_address,
-    kept_file,
-    too_large,
+    Picture,
     too_many_failed,
+    write_ledger,
+    write_pictures,
+    writing,
 )
 from pipeline.pictures import open_rgb
-from pipeline.schema import IMAGE, IMAGES, ITEM, ITEMS, ITEMS_FILE
+from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/images")
-OK, MISSING, BROKEN = "ok", "missing", "broken"
+LEDGER_FILE = "ledger.csv"  # in the dataset's folder below WORK
 NOT_READ = "not read by any feature of this dataset"
 NO_PICTURE = "the item names no picture"
-ROWS, GROUP_BYTES = 256, 64_000_000  # a row group ends at whichever comes first
 CHECKED_AT_ONCE = 32  # pictures; bounds the memory of decoding
-# Of the columns of schema.IMAGES, in order.
-TYPES = (pa.int32(), pa.string(), pa.binary(), pa.int32(), pa.int32(), pa.string())
-SCHEMA = pa.schema(list(zip(IMAGES, TYPES, strict=True)))
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A row of the table but its item; `reason` is empty if ok."""
-
-    status: str
-    place: str | None = None  # address or path, as the items say it
-    reason: str = ""
-    data: bytes | None = None
-    size: tuple[int | None, int | None] = (None, None)
-
-    @property
-    def source(self) -> str:
-        """Return where the bytes came from, or why there are none."""
-        return ": ".join(part for part in (self.reason, self.place) if part)
-
-
-def read_local(place: str, raw: Path, max_megabytes: float) -> bytes:
-    """Return the bytes of a picture below the raw folder.
-
-    Raises:
-        NotHad: it is not there, is too large, or the path leads out of the folder.
-    """
-    try:
-        file = (raw / place).resolve()
-        if Path(place).is_absolute() or not file.is_relative_to(raw.resolve()):
-            raise NotHad("refused, not below the dataset's raw folder")
-        if not file.is_file():
-            raise NotHad("no such file")
-        if file.stat().st_size > max_megabytes * 1e6:
-            raise NotHad(too_large(max_megabytes))
-        return file.read_bytes()
-    except (OSError, ValueError) as error:  # a name too long, a null byte, no permission
-        raise NotHad(f"not to be read ({type(error).__name__})") from error
-
-
-def look_at(
-    place: str | None, raw: Path, kept: Path, failures: Mapping[str, str], max_megabytes: float
-) -> Picture:
+def look_at(place: str | None, places: Places) -> Picture:
     """Return one item's picture, checked to decode.
 
     Args:
         place: the item's column `image`.
-        raw: data/raw/<dataset>.
-        kept: the folder of fetched files.
-        failures: address -> reason of those that could not be fetched.
-        max_megabytes: a larger local file is not read.
+        places: where it may be.
     """
     if not place:
         return Picture(MISSING, reason=NO_PICTURE)
-    if place in failures:
-        return Picture(MISSING, place, failures[place])
     try:
-        if is_address(place):
-            data = kept_file(kept, place).read_bytes()
-        else:
-            data = read_local(place, raw, max_megabytes)
+        data = places.read(place)
         return Picture(OK, place, data=data, size=open_rgb(data).size)
     except NotHad as error:
         return Picture(MISSING, place, str(error))
@@ -118,74 +74,26 @@ def look_at(
         return Picture(BROKEN, place, str(error))
 
 
-def look_at_all(
-    places: Sequence[str | None],
-    raw: Path,
-    kept: Path,
-    failures: Mapping[str, str],
-    max_megabytes: float,
-) -> Iterator[Picture]:
+def look_at_all(column: Sequence[str | None], places: Places) -> Iterator[Picture]:
     """Yield `look_at` of every place, in order; Pillow decodes in threads, a few at a time."""
-    with ThreadPoolExecutor() as pool:
-        for first in tqdm(range(0, len(places), CHECKED_AT_ONCE), desc="check", mininterval=1):
-            chunk = places[first : first + CHECKED_AT_ONCE]
-            yield from pool.map(
-                lambda place: look_at(place, raw, kept, failures, max_megabytes), chunk
-            )
-
-
-def write_pictures(pictures: Iterable[Picture], path: Path) -> list[Picture]:
-    """Write the pictures of items 0, 1, 2, ... holding one row group at a time.
-
-    Returns:
-        All of them without their bytes.
-    """
-    written: list[Picture] = []
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
-        for group in _groups(pictures):
-            writer.write_batch(_batch(group, first=len(written)))
-            written += [replace(picture, data=None) for picture in group]
-    return written
-
-
-def _groups(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    """Cut into runs of ROWS pictures, or fewer where they are large."""
-    group: list[Picture] = []
-    size = 0
-    for picture in pictures:
-        group.append(picture)
-        size += len(picture.data or b"")
-        if len(group) == ROWS or size > GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _batch(group: list[Picture], first: int) -> pa.RecordBatch:
-    columns = [
-        list(range(first, first + len(group))),
-        [picture.status for picture in group],
-        [picture.data for picture in group],
-        [picture.size[0] for picture in group],
-        [picture.size[1] for picture in group],
-        [picture.source for picture in group],
-    ]
-    arrays = [
-        pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)
-    ]
-    return pa.record_batch(arrays, schema=SCHEMA)
+    bar = tqdm(total=len(column), unit="image", desc="check", mininterval=1)
+    with bar, ThreadPoolExecutor() as pool:
+        for first in range(0, len(column), CHECKED_AT_ONCE):
+            chunk = column[first : first + CHECKED_AT_ONCE]
+            for picture in pool.map(lambda place: look_at(place, places), chunk):
+                bar.update()
+                yield picture
 
 
 def pack(
-    places: Sequence[str | None], raw: Path, kept: Path, output: Path, settings: Images
+    column: Sequence[str | None], raw: Path, kept: Path, output: Path, settings: Images
 ) -> Counter[str]:
     """Fetch, check and write the pictures of all items.
 
     Args:
-        places: the column `image`, items ascending.
+        column: `image`, items ascending.
         raw: data/raw/<dataset>.
-        kept: the folder for fetched files.
+        kept: the folder for fetched files and the ledger.
         output: data/images/<dataset>.parquet.
         settings: the section `images` of params.yaml.
 
@@ -193,26 +101,47 @@ def pack(
         The number of items per status.
 
     Raises:
-        RawDataError: more than `max_failed` of the pictures are missing or broken.
+        RawDataError: more than `max_failed` of the pictures are missing or broken, or a file
+            cannot be written.
     """
-    n_named = sum(bool(place) for place in places)
-    addresses = dict.fromkeys(place for place in places if place and is_address(place))
-    failures = fetch(addresses, kept, settings, n_named)
-    looked_at = look_at_all(places, raw, kept, failures, settings.max_megabytes)
-    with replacing(output) as partial:
-        pictures = write_pictures(looked_at, partial)
+    n_named = sum(bool(place) for place in column)
+    addresses = dict.fromkeys(place for place in column if place and is_address(place))
+    failures, stopped = fetch(addresses, kept, settings, n_named)
+    if stopped:
+        rows = [Picture(MISSING, place, failures.get(place or "", "")) for place in column]
+        raise _too_many(rows, kept, settings, n_named)
+    with (
+        Archives(column, raw, kept, settings.max_megabytes) as archives,
+        writing(output) as partial,
+    ):
+        places = Places(raw, kept, failures, archives, settings.max_megabytes)
+        pictures = write_pictures(look_at_all(column, places), partial)
         _forget_broken(pictures, kept)
-        reasons = [picture.reason for picture in pictures if picture.place and picture.reason]
-        if len(reasons) > settings.max_failed * n_named:
-            raise too_many_failed(reasons, settings.max_failed, n_named)
+        if len(_failed(pictures)) > settings.max_failed * n_named:
+            raise _too_many(pictures, kept, settings, n_named)
+    write_ledger(_failed(pictures), kept / LEDGER_FILE)
     return Counter(picture.status for picture in pictures)
 
 
 def pack_nothing(n_items: int, output: Path) -> Counter[str]:
     """Write the table of a dataset whose pictures nobody reads; see `pack`."""
-    with replacing(output) as partial:
+    with writing(output) as partial:
         write_pictures((Picture(MISSING, reason=NOT_READ) for _ in range(n_items)), partial)
     return Counter({MISSING: n_items})
+
+
+def _failed(pictures: Iterable[Picture]) -> dict[int, Picture]:
+    """Return item -> row of those that name a picture and have none."""
+    return {item: one for item, one in enumerate(pictures) if one.place and one.reason}
+
+
+def _too_many(
+    pictures: Iterable[Picture], kept: Path, settings: Images, n_named: int
+) -> RawDataError:
+    """Write the ledger; return the error that names it."""
+    failed = _failed(pictures)
+    write_ledger(failed, kept / LEDGER_FILE)
+    return too_many_failed(failed.values(), settings.max_failed, n_named, kept / LEDGER_FILE)
 
 
 def _forget_broken(pictures: Iterable[Picture], kept: Path) -> None:
@@ -235,8 +164,8 @@ def main(argv: list[str] | None = None) -> None:
     settings.source(args.dataset)
     items = read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM)
     if any(one.field == IMAGE for one in settings.dataset_features(args.dataset).values()):
-        places = items[IMAGE].to_list()
-        counts = pack(places, args.raw, WORK / args.dataset, args.output, settings.images)
+        column = items[IMAGE].to_list()
+        counts = pack(column, args.raw, WORK / args.dataset, args.output, settings.images)
     else:
         counts = pack_nothing(items.height, args.output)
     log.info("%s: %s", args.output, ", ".join(f"{n} {status}" for status, n in counts.items()))

@@ -96,7 +96,8 @@ class Split(Section):
 class Images(Section):
     """How pictures are fetched."""
 
-    connections: Count
+    connections: Count  # at once, to all hosts together
+    connections_per_host: Count  # at once
     retries: Annotated[int, Field(ge=0)]
     timeout: Positive  # seconds
     max_megabytes: Positive  # per picture

@@ -1,38 +1,53 @@
 """Fetch many pictures at once, each into a file of its own, patiently and within limits.
 
 Not a stage: what `images` does before it packs. A file has its final name only when it is
-whole, so a run that was stopped goes on where it was.
+whole, so a run that was stopped goes on where it was. How a single host is spared is in
+`picture_hosts`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import time
-from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 from tqdm import tqdm
 
-from pipeline.errors import RawDataError
-from pipeline.io import replacing
 from pipeline.params import Images
+from pipeline.picture_hosts import Host, Hosts, retry_after
+from pipeline.picture_table import NotHad, not_written, too_large, writing
 
+USER_AGENT = f"mcln-pipeline (pictures of a catalogue) python-httpx/{httpx.__version__}"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a retry; doubled each time
 TIMEOUTS_PER_PICTURE = 10  # a server that sends a byte now and then is given up after these
+REDIRECTS = 5  # in a row
+BUSY = {429, 503}  # too many requests, unavailable: said of the host, not of one picture
 # Answers that may be another the next time: request timeout, too early, too many requests.
 TRY_AGAIN = {408, 425, 429}
 UNREACHABLE = 50  # pictures without an answer, and none with: there is no network
+GZIP = 16 + zlib.MAX_WBITS  # zlib's name for the format
 
 
-class NotHad(Exception):  # noqa: N818 (a reason, caught at once)
-    """Why one picture could not be had; `answered` unless no server did."""
+class Fetched(NamedTuple):
+    """What `fetch` could not have."""
 
-    def __init__(self, reason: str, *, answered: bool = True) -> None:
-        super().__init__(reason)
-        self.answered = answered
+    failures: dict[str, str]  # address -> reason
+    stopped: bool  # so many failed, or no server answers at all, that the rest was not tried
+
+
+class _Later(NotHad):
+    """This picture may be had at another try."""
+
+
+class _Enough(Exception):  # noqa: N818 (a finding, caught at once)
+    """The rest need not be tried."""
 
 
 def is_address(place: str) -> bool:
@@ -45,9 +60,7 @@ def kept_file(folder: Path, address: str) -> Path:
     return folder / hashlib.sha256(address.encode()).hexdigest()
 
 
-def fetch(
-    addresses: Iterable[str], folder: Path, settings: Images, n_named: int
-) -> dict[str, str]:
+def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int) -> Fetched:
     """Fetch every address that is not in the folder yet.
 
     Args:
@@ -60,96 +73,178 @@ def fetch(
         The reason for each address that could not be had.
 
     Raises:
-        RawDataError: so many failed already that the rest need not be tried, or no server
-            answers at all.
+        RawDataError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(folder, error) from error
     wanted = [address for address in addresses if not kept_file(folder, address).exists()]
-    limits = httpx.Limits(max_connections=settings.connections)
-    with (
-        httpx.Client(follow_redirects=True, timeout=settings.timeout, limits=limits) as client,
-        ThreadPoolExecutor(settings.connections) as pool,
-    ):
-        jobs = {
-            pool.submit(_fetch_one, client, address, folder, settings): address
-            for address in wanted
-        }
+    return asyncio.run(_Fetching(folder, settings, n_named).run(wanted))
+
+
+class _Fetching:
+    """One run: the hosts, and what failed so far."""
+
+    def __init__(self, folder: Path, settings: Images, n_named: int) -> None:
+        self.folder, self.settings, self.n_named = folder, settings, n_named
+        self.hosts = Hosts(settings.connections, settings.connections_per_host)
+        self.failures: dict[str, str] = {}
+        self.answered = False  # by any server
+
+    async def run(self, addresses: Sequence[str]) -> Fetched:
+        # Names are looked up in these threads.
+        threads = ThreadPoolExecutor(self.settings.connections)
+        asyncio.get_running_loop().set_default_executor(threads)
+        bar = tqdm(total=len(addresses), unit="image", desc="fetch", mininterval=1)
+        async with _client(self.settings) as client:
+            with bar:
+                lanes = [
+                    asyncio.create_task(self._lane(client, queue, bar))
+                    for queue in self._queues(addresses)
+                ]
+                return Fetched(self.failures, await _end(lanes))
+
+    def _queues(self, addresses: Iterable[str]) -> Iterator[Iterator[str]]:
+        """Yield each host's addresses, the same iterator once for each of its connections."""
+        by_host: dict[str, list[str]] = {}
+        for address in addresses:
+            by_host.setdefault(_host_name(address), []).append(address)
+        for queue in by_host.values():
+            shared = iter(queue)
+            for _ in range(min(len(queue), self.settings.connections_per_host)):
+                yield shared
+
+    async def _lane(
+        self, client: httpx.AsyncClient, queue: Iterator[str], bar: tqdm[Any]
+    ) -> None:
+        for address in queue:
+            try:
+                await self._patiently(client, address)
+            except NotHad as error:
+                self.failures[address] = str(error)
+                if self._has_enough():
+                    raise _Enough from None
+            bar.update()
+
+    def _has_enough(self) -> bool:
+        most, failed = self.settings.max_failed, len(self.failures)
+        no_network = most < 1 and not self.answered and failed >= UNREACHABLE
+        return no_network or failed > most * self.n_named
+
+    async def _patiently(self, client: httpx.AsyncClient, address: str) -> None:
+        """Fetch one address into the folder, or raise NotHad."""
+        for attempt in range(self.settings.retries):
+            try:
+                return await self._try(client, address)
+            except _Later:
+                await asyncio.sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
+        return await self._try(client, address)
+
+    async def _try(self, client: httpx.AsyncClient, address: str) -> None:
+        target = kept_file(self.folder, address)
         try:
-            return _failures(jobs, settings.max_failed, n_named)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            request = client.build_request("GET", address)
+            for _ in range(REDIRECTS + 1):
+                redirected = await self._hop(client, request, target)
+                if redirected is None:
+                    return
+                request = redirected
+        except (httpx.RequestError, httpx.InvalidURL, ValueError) as error:
+            raise NotHad(f"not to be fetched ({type(error).__name__})") from error
+        raise NotHad(f"more than {REDIRECTS} redirects")
+
+    async def _hop(
+        self, client: httpx.AsyncClient, request: httpx.Request, target: Path
+    ) -> httpx.Request | None:
+        """Send one request; keep the answer, or return the request it is redirected to."""
+        if request.url.scheme not in ("http", "https") or not request.url.host:
+            raise NotHad("not to be fetched (redirected to what is no http address)")
+        host = self.hosts[request.url.host]
+        async with self.hosts.turn(host) as started:
+            try:
+                async with asyncio.timeout(TIMEOUTS_PER_PICTURE * self.settings.timeout):
+                    response = await client.send(request, stream=True)
+                    try:
+                        self.answered = True
+                        return await self._keep(response, target, host, started)
+                    finally:
+                        await response.aclose()
+            except (httpx.TransportError, TimeoutError) as error:
+                reason = f"no answer ({type(error).__name__})"
+                host.silent(reason)
+                raise _Later(reason) from error
+
+    async def _keep(
+        self, response: httpx.Response, target: Path, host: Host, started: float
+    ) -> httpx.Request | None:
+        code = response.status_code
+        if code in BUSY:
+            asked = retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
+            host.busy(f"HTTP {code}", asked, started)
+        elif not response.is_success:
+            host.answers()
+        if response.next_request is None:
+            _check_status(code)
+            await _save(response, target, self.settings.max_megabytes)
+            host.answers()
+        return response.next_request
 
 
-def _failures(jobs: dict[Future[None], str], max_failed: float, n_named: int) -> dict[str, str]:
-    """Wait for the jobs; return address -> reason of those that failed, or stop early."""
-    failures: dict[str, str] = {}
-    answered = False
-    done = as_completed(jobs)
-    for job in tqdm(done, total=len(jobs), unit="image", desc="fetch", mininterval=1):
-        error = job.exception()
-        if error is not None and not isinstance(error, NotHad):
-            raise error
-        answered = answered or error is None or error.answered
-        if error is not None:
-            failures[jobs[job]] = str(error)
-        no_network = max_failed < 1 and not answered and len(failures) >= UNREACHABLE
-        if no_network or len(failures) > max_failed * n_named:
-            raise too_many_failed(failures.values(), max_failed, n_named)
-    return failures
+async def _end(lanes: list[asyncio.Task[None]]) -> bool:
+    """Wait for all lanes, or until one has had enough; tell which."""
+    try:
+        await asyncio.gather(*lanes)
+    except _Enough:
+        return True
+    finally:
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+    return False
 
 
-def too_many_failed(reasons: Iterable[str], max_failed: float, n_named: int) -> RawDataError:
-    """Return the error that stops the stage, with counts and the commonest reasons."""
-    counts = Counter(reasons)
-    commonest = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
-    return RawDataError(
-        f"images: expected at most images.max_failed = {max_failed:g} of {n_named} pictures to "
-        f"fail, got {counts.total()} failures so far: {commonest}. Mend the cause and run the "
-        "stage again (what was fetched is kept), or raise images.max_failed"
+def _client(settings: Images) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        # Identity: a picture is packed already. No cookies: nobody is logged in.
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=settings.timeout,
+        limits=httpx.Limits(max_connections=settings.connections),
     )
 
 
-def _fetch_one(client: httpx.Client, address: str, folder: Path, settings: Images) -> None:
-    """Fetch one address into the folder, or raise NotHad."""
-    target = kept_file(folder, address)
-    for attempt in range(settings.retries + 1):
-        try:
-            data = _get(client, address, settings)
-        except httpx.TransportError as error:
-            reason = NotHad(f"no answer ({type(error).__name__})", answered=False)
-        except httpx.HTTPStatusError as error:
-            code = error.response.status_code
-            reason = NotHad(f"HTTP {code}")
-            if code < 500 and code not in TRY_AGAIN:
-                break
-        except (httpx.RequestError, httpx.InvalidURL, ValueError) as error:
-            reason = NotHad(f"not to be fetched ({type(error).__name__})", answered=False)
-            break
-        else:
-            with replacing(target) as partial:
-                partial.write_bytes(data)
-            return
-        if attempt < settings.retries:
-            time.sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
-    raise reason
+def _host_name(address: str) -> str:
+    try:
+        return httpx.URL(address).host
+    except (httpx.InvalidURL, ValueError):
+        return ""  # the request says what is wrong with it
 
 
-def _get(client: httpx.Client, address: str, settings: Images) -> bytes:
-    """Return the body of an answer, reading no more and no longer than is allowed."""
-    chunks, size = [], 0
-    until = time.monotonic() + TIMEOUTS_PER_PICTURE * settings.timeout
-    with client.stream("GET", address) as response:
-        response.raise_for_status()
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > settings.max_megabytes * 1e6:
-                raise NotHad(too_large(settings.max_megabytes))
-            if time.monotonic() > until:
-                raise httpx.ReadTimeout("the bytes trickle in")
-            chunks.append(chunk)
-    return b"".join(chunks)
+def _check_status(code: int) -> None:
+    if code >= httpx.codes.INTERNAL_SERVER_ERROR or code in TRY_AGAIN:
+        raise _Later(f"HTTP {code}")
+    if not httpx.codes.is_success(code):
+        raise NotHad(f"HTTP {code}")
 
 
-def too_large(max_megabytes: float) -> str:
-    """Return the reason for a picture beyond the limit."""
-    return f"more than images.max_megabytes = {max_megabytes:g}"
+async def _save(response: httpx.Response, target: Path, max_megabytes: float) -> None:
+    """Write an answer's body, reading no more than is allowed."""
+    most, size = int(max_megabytes * 1e6), 0
+    unpack = _unpacker(response.headers.get("Content-Encoding", "identity").lower())
+    with writing(target) as partial, partial.open("wb") as file:
+        async for chunk in response.aiter_raw():
+            data = unpack(chunk, most + 1 - size)
+            size += len(data)
+            if size > most:
+                raise NotHad(too_large(max_megabytes))
+            file.write(data)
+
+
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Return what takes a chunk and gives at most so many bytes of it, unpacked."""
+    if encoding in ("", "identity"):
+        return lambda chunk, _: chunk
+    if encoding in ("gzip", "x-gzip"):
+        return zlib.decompressobj(GZIP).decompress
+    raise NotHad(f"sent as {encoding}, though unpacked was asked for")

@@ -75,7 +75,16 @@ rule split:
 rule images:
     input:
         code=code("pipeline/images.py"),
-        helpers=TABLES + code("pipeline/picture_fetch.py", "pipeline/pictures.py"),
+        helpers=TABLES
+        + code(
+            "pipeline/picture_archives.py",
+            "pipeline/picture_fetch.py",
+            "pipeline/picture_hosts.py",
+            "pipeline/picture_places.py",
+            "pipeline/picture_table.py",
+            "pipeline/picture_tars.py",
+            "pipeline/pictures.py",
+        ),
         settings="data/settings/images/{dataset}.json",
         manifest=rules.download.output,
         item_table=rules.kcore.output.item_table,

@@ -1,0 +1,155 @@
+"""The rows of the table of pictures, the list of those that failed, and how both are written.
+
+Not a stage: what `images` writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import RawDataError
+from pipeline.io import replacing
+from pipeline.schema import IMAGES, ITEM
+
+OK, MISSING, BROKEN = "ok", "missing", "broken"
+ROWS, GROUP_BYTES = 256, 64_000_000  # a row group ends at whichever comes first
+# Of the columns of schema.IMAGES, in order.
+TYPES = (pa.int32(), pa.string(), pa.binary(), pa.int32(), pa.int32(), pa.string())
+SCHEMA = pa.schema(list(zip(IMAGES, TYPES, strict=True)))
+# One row per item whose picture failed; `place` is the address or path as the items say it.
+LEDGER = {ITEM: pl.Int32, "place": pl.String, "status": pl.String, "reason": pl.String}
+log = logging.getLogger(__name__)
+
+
+class NotHad(Exception):  # noqa: N818 (a reason, caught at once)
+    """Why one picture could not be had."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A row of the table but its item; `reason` is empty if ok."""
+
+    status: str
+    place: str | None = None  # address or path, as the items say it
+    reason: str = ""
+    data: bytes | None = None
+    size: tuple[int | None, int | None] = (None, None)
+
+    @property
+    def source(self) -> str:
+        """Return where the bytes came from, or why there are none."""
+        return ": ".join(part for part in (self.reason, self.place) if part)
+
+
+def too_large(max_megabytes: float) -> str:
+    """Return the reason for a picture beyond the limit."""
+    return f"more than images.max_megabytes = {max_megabytes:g}"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """`io.replacing`, with an error that says what to do where the disk is full.
+
+    Nothing else in the block may raise OSError.
+
+    Raises:
+        RawDataError: the file cannot be written.
+    """
+    try:
+        with replacing(path) as partial:
+            yield partial
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> RawDataError:
+    """Return the error that stops the stage when the disk does not take a file."""
+    return RawDataError(
+        f"{path}: cannot be written: {error}. Make room and run the stage again (what was "
+        "fetched is kept)"
+    )
+
+
+def write_pictures(pictures: Iterable[Picture], path: Path) -> list[Picture]:
+    """Write the pictures of items 0, 1, 2, ... holding one row group at a time.
+
+    Returns:
+        All of them without their bytes.
+    """
+    written: list[Picture] = []
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
+        for group in _groups(pictures):
+            writer.write_batch(_batch(group, first=len(written)))
+            written += [replace(picture, data=None) for picture in group]
+    return written
+
+
+def _groups(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    """Cut into runs of ROWS pictures, or fewer where they are large."""
+    group: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        group.append(picture)
+        size += len(picture.data or b"")
+        if len(group) == ROWS or size > GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _batch(group: list[Picture], first: int) -> pa.RecordBatch:
+    columns = [
+        list(range(first, first + len(group))),
+        [picture.status for picture in group],
+        [picture.data for picture in group],
+        [picture.size[0] for picture in group],
+        [picture.size[1] for picture in group],
+        [picture.source for picture in group],
+    ]
+    arrays = [
+        pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)
+    ]
+    return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def write_ledger(failed: Mapping[int, Picture], path: Path) -> None:
+    """Write which items' pictures failed and why, or remove the list of an earlier run.
+
+    Args:
+        failed: item -> its row, items ascending.
+        path: .work/images/<dataset>/ledger.csv, with the columns of `LEDGER`.
+
+    Raises:
+        RawDataError: the file cannot be written.
+    """
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    rows = [(item, one.place, one.status, one.reason) for item, one in failed.items()]
+    with writing(path) as partial:
+        pl.DataFrame(rows, schema=LEDGER, orient="row").write_csv(partial)
+    log.warning("%d pictures failed, each with its reason in %s", len(failed), path)
+
+
+def too_many_failed(
+    failed: Iterable[Picture], max_failed: float, n_named: int, ledger: Path
+) -> RawDataError:
+    """Return the error that stops the stage, with counts and the commonest reasons."""
+    counts = Counter(picture.reason for picture in failed)
+    commonest = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
+    return RawDataError(
+        f"images: expected at most images.max_failed = {max_failed:g} of {n_named} pictures to "
+        f"fail, got {counts.total()} failures so far: {commonest}. Each is listed in {ledger}. "
+        "Mend the cause and run the stage again (what was fetched is kept), or raise "
+        "images.max_failed"
+    )
