@@ -67,17 +67,16 @@ class Archives:
     def __init__(
         self, places: Iterable[str | None], raw: Path, scratch: Path, max_megabytes: float
     ) -> None:
-        self._members: dict[str, tuple[Path, str]] = {}
-        self._open: dict[Path, Archive | str] = {}  # or why it is not
-        self._files = ExitStack()
-        wanted: dict[Path, set[str]] = {}
+        self._members: dict[str, tuple[str, str]] = {}  # place -> archive, member
+        self._open: dict[str, Archive | str] = {}  # or why it is not
+        wanted: dict[str, set[str]] = {}
         for place in places:
             if place and (found := _split(place, raw)):
                 self._members[place] = found
                 wanted.setdefault(found[0], set()).add(found[1])
         with ExitStack() as files:
-            for path, members in sorted(wanted.items()):
-                self._open[path] = one = _opened(path, raw, members, scratch, max_megabytes)
+            for name, members in sorted(wanted.items()):
+                self._open[name] = one = _opened(name, raw, members, scratch, max_megabytes)
                 if not isinstance(one, str):
                     files.callback(one.close)
             self._files = files.pop_all()
@@ -93,8 +92,8 @@ class Archives:
             NotHad: it is not there, is a link, is too large or is packed in a way we refuse.
             RawDataError: it is damaged.
         """
-        path, member = self._members[place]
-        archive = self._open[path]
+        name, member = self._members[place]
+        archive = self._open[name]
         if isinstance(archive, str):
             raise NotHad(archive)
         if ".." in member.split("/") or member.startswith("/"):
@@ -115,13 +114,13 @@ class Archives:
         self._files.close()
 
 
-def _split(place: str, raw: Path) -> tuple[Path, str] | None:
+def _split(place: str, raw: Path) -> tuple[str, str] | None:
     """Return the archive and the member that a place names; None if it names none."""
     for end in SUFFIX.finditer(place):
-        archive = raw / place[: end.end() - 1]
+        name = place[: end.end() - 1]
         try:
-            if archive.is_file():
-                return archive, place[end.end() :]
+            if (raw / name).is_file():
+                return name, place[end.end() :]
         except OSError:  # a name too long: read as a path, it gets its reason
             return None
     return None
@@ -133,16 +132,18 @@ def _plain(member: str) -> str:
 
 
 def _opened(
-    path: Path, raw: Path, members: Iterable[str], scratch: Path, max_megabytes: float
+    name: str, raw: Path, members: Iterable[str], scratch: Path, max_megabytes: float
 ) -> Archive | str:
     """Open an archive, or say why it cannot be."""
     wanted = {_plain(member) for member in members}
     try:
-        below(raw, str(path.relative_to(raw)))
+        path = below(raw, name)
         if path.suffix.lower() == ".zip":
             return _Zip(path, wanted, max_megabytes)
         return Tar(path, wanted, scratch, max_megabytes)
-    except (NotHad, RawDataError):
+    except NotHad as error:
+        return str(error)
+    except RawDataError:
         raise
     # What is no archive, or a damaged one, makes the libraries raise nearly anything.
     except Exception as error:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -21,18 +20,16 @@ import httpx
 from tqdm import tqdm
 
 from pipeline.params import Images
+from pipeline.picture_answers import Later, check_status, save
 from pipeline.picture_hosts import Host, Hosts, retry_after
-from pipeline.picture_table import NotHad, not_written, too_large, writing
+from pipeline.picture_table import NotHad, not_written
 
 USER_AGENT = f"mcln-pipeline (pictures of a catalogue) python-httpx/{httpx.__version__}"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a retry; doubled each time
 TIMEOUTS_PER_PICTURE = 10  # a server that sends a byte now and then is given up after these
 REDIRECTS = 5  # in a row
 BUSY = {429, 503}  # too many requests, unavailable: said of the host, not of one picture
-# Answers that may be another the next time: request timeout, too early, too many requests.
-TRY_AGAIN = {408, 425, 429}
 UNREACHABLE = 50  # pictures without an answer, and none with: there is no network
-GZIP = 16 + zlib.MAX_WBITS  # zlib's name for the format
 
 
 class Fetched(NamedTuple):
@@ -40,10 +37,6 @@ class Fetched(NamedTuple):
 
     failures: dict[str, str]  # address -> reason
     stopped: bool  # so many failed, or no server answers at all, that the rest was not tried
-
-
-class _Later(NotHad):
-    """This picture may be had at another try."""
 
 
 class _Enough(Exception):  # noqa: N818 (a finding, caught at once)
@@ -137,7 +130,7 @@ class _Fetching:
         for attempt in range(self.settings.retries):
             try:
                 return await self._try(client, address)
-            except _Later:
+            except Later:
                 await asyncio.sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
         return await self._try(client, address)
 
@@ -159,7 +152,7 @@ class _Fetching:
     ) -> httpx.Request | None:
         """Send one request; keep the answer, or return the request it is redirected to."""
         if request.url.scheme not in ("http", "https") or not request.url.host:
-            raise NotHad("not to be fetched (redirected to what is no http address)")
+            raise NotHad("not to be fetched (no http address)")
         host = self.hosts[request.url.host]
         async with self.hosts.turn(host) as started:
             try:
@@ -173,7 +166,7 @@ class _Fetching:
             except (httpx.TransportError, TimeoutError) as error:
                 reason = f"no answer ({type(error).__name__})"
                 host.silent(reason)
-                raise _Later(reason) from error
+                raise Later(reason) from error
 
     async def _keep(
         self, response: httpx.Response, target: Path, host: Host, started: float
@@ -185,8 +178,8 @@ class _Fetching:
         elif not response.is_success:
             host.answers()
         if response.next_request is None:
-            _check_status(code)
-            await _save(response, target, self.settings.max_megabytes)
+            check_status(code)
+            await save(response, target, self.settings.max_megabytes)
             host.answers()
         return response.next_request
 
@@ -219,32 +212,3 @@ def _host_name(address: str) -> str:
         return httpx.URL(address).host
     except (httpx.InvalidURL, ValueError):
         return ""  # the request says what is wrong with it
-
-
-def _check_status(code: int) -> None:
-    if code >= httpx.codes.INTERNAL_SERVER_ERROR or code in TRY_AGAIN:
-        raise _Later(f"HTTP {code}")
-    if not httpx.codes.is_success(code):
-        raise NotHad(f"HTTP {code}")
-
-
-async def _save(response: httpx.Response, target: Path, max_megabytes: float) -> None:
-    """Write an answer's body, reading no more than is allowed."""
-    most, size = int(max_megabytes * 1e6), 0
-    unpack = _unpacker(response.headers.get("Content-Encoding", "identity").lower())
-    with writing(target) as partial, partial.open("wb") as file:
-        async for chunk in response.aiter_raw():
-            data = unpack(chunk, most + 1 - size)
-            size += len(data)
-            if size > most:
-                raise NotHad(too_large(max_megabytes))
-            file.write(data)
-
-
-def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
-    """Return what takes a chunk and gives at most so many bytes of it, unpacked."""
-    if encoding in ("", "identity"):
-        return lambda chunk, _: chunk
-    if encoding in ("gzip", "x-gzip"):
-        return zlib.decompressobj(GZIP).decompress
-    raise NotHad(f"sent as {encoding}, though unpacked was asked for")

@@ -77,11 +77,11 @@ class Tar:
 
     def _find(self, path: Path, wanted: set[str], packed: bool) -> None:
         most = max(UNPACKED_TIMES * path.stat().st_size, UNPACKED_FLOOR) if packed else None
-        n_seen = 0
-        with _unpacked(path, packed) as file:
+        bar = tqdm(unit="file", desc=path.name, mininterval=1)
+        with bar, _unpacked(path, packed) as file:
             try:
-                bar = tqdm(_members(file, most), unit="file", desc=path.name, mininterval=1)
-                for n_seen, member in enumerate(bar, start=1):  # noqa: B007
+                for member in _members(file, most):
+                    bar.update()
                     name = str(PurePosixPath(member.name))
                     if name in wanted:
                         self._note(name, member, file if packed else None)
@@ -91,7 +91,7 @@ class Tar:
                 self._damage = f", which {error}"
             # Of tarfile, gzip and zlib, of nearly any kind. What came before is fine.
             except Exception as error:
-                if not n_seen:
+                if not bar.n:
                     raise
                 self._damage = f", which is damaged ({type(error).__name__})"
 

@@ -33,7 +33,7 @@ IN_WORDS = (
     "stretched to its own range; RGB"
 )
 # A small file may hold MAX_PIXELS, which take a gigabyte while they are turned to RGB. Such
-# come one by one, in one thread: the C library keeps what each thread has freed for that thread.
+# come one by one, in one thread: the C library keeps what a thread has freed for that thread.
 _for_large = ThreadPoolExecutor(1)
 
 

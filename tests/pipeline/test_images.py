@@ -1,143 +1,60 @@
-"""What becomes of pictures that are fine, absent, odd, damaged or hostile."""
+"""What becomes of pictures that are fine, absent, damaged or hostile, and of a full disk."""
 
 from __future__ import annotations
 
-import io
-import struct
-import threading
-import time
-import zlib
+import os
+import resource
+import subprocess
+import sys
+import zipfile
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-import yaml
+from picture_cases import (
+    ARGUMENTS,
+    LEDGER,
+    PAGE,
+    PROJECT,
+    RED,
+    TABLE,
+    bomb,
+    delayed,
+    encoded,
+    numbered,
+    prepare,
+    run_stage,
+)
 from PIL import Image
 
 from pipeline import images, picture_fetch, pictures
 from pipeline.errors import ParamsError, RawDataError
-from pipeline.io import read_parquet
-from pipeline.schema import IMAGES, ITEMS
+from pipeline.schema import IMAGES
 
-PROJECT = Path(__file__).parents[2]
 REAL = PROJECT.parent / "shared/data/product_images/images"
-SETTINGS = {
-    "connections": 4,
-    "connections_per_host": 4,
-    "retries": 1,
-    "timeout": 0.5,
-    "max_megabytes": 0.1,
-    "max_failed": 1.0,
-}
+NOISE = encoded(Image.effect_noise((64, 64), 50), "JPEG")
+NO_PICTURE = f"not a picture in {', '.join(pictures.FORMATS)}"
 
 
-def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-RED = encoded(Image.new("RGB", (8, 6), "red"))
-
-
-def bomb() -> bytes:
-    """A PNG of a few bytes that says it has 30000 x 30000 pixels."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        crc = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + crc
-
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
-    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    return start + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-
-
-PAGES = {
-    "/red.png": (200, RED),
-    "/page.png": (200, b"<html>Please log in</html>"),
-    "/empty.png": (200, b""),
-    "/large.png": (200, b"\0" * 200_000),
-    "/gone.png": (404, b""),
-    "/down.png": (503, b""),
-}
-
-
-class Pages(BaseHTTPRequestHandler):
-    """A server of one picture and of everything that goes wrong."""
-
-    def do_GET(self):
-        self.server.asked[self.path] += 1
-        if self.path == "/slow.png":
-            time.sleep(1)
-        if self.path == "/moved.png":
-            self.send_response(302)
-            self.send_header("Location", "/red.png")
-            self.end_headers()
-            return
-        status, body = self.server.pages.get(self.path, (200, RED))
-        if self.path == "/once.png" and self.server.asked[self.path] == 1:
-            status, body = 503, b""
-        self.send_response(status)
-        declared = 2 * len(body) if self.path == "/short.png" else len(body)
-        self.send_header("Content-Length", str(declared))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-
-class QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        """A client that gave up is what some tests are about."""
-
-
-@pytest.fixture
-def server(monkeypatch):
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(picture_fetch, "FIRST_PAUSE", 0.01)
-    with QuietServer(("127.0.0.1", 0), Pages) as running:
-        running.asked, running.pages = Counter(), dict(PAGES)
-        threading.Thread(target=running.serve_forever, args=[0.01], daemon=True).start()
-        yield running
-        running.shutdown()
-
-
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run_stage(
-    places: list[str | None], *, feature: dict | None = None, **settings
-) -> pl.DataFrame:
-    """Write params.yaml and items.parquet to the working directory, run, read the table."""
-    raw = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    raw["features"]["sample"] = {
-        "visual": feature or {"extractor": "vgg16", "field": "image", "weights": "seeded"}
-    }
-    raw["images"] = SETTINGS | settings
-    raw["models"] = ["lightgcn"]
-    Path("params.yaml").write_text(yaml.safe_dump(raw))
-    columns = {name: [None] * len(places) for name in ITEMS}
-    columns |= {"item": list(range(len(places))), "image": places}
-    Path("processed").mkdir(exist_ok=True)
+def local(**files: bytes) -> list[str]:
+    """Write files below raw/; `a_png` becomes a.png."""
     Path("raw").mkdir(exist_ok=True)
-    pl.DataFrame(columns, schema=ITEMS).write_parquet("processed/items.parquet")
-    images.main(["sample", "raw", "processed", "images/sample.parquet"])
-    return read_parquet(Path("images/sample.parquet"), IMAGES)
+    names = [name.replace("_", ".") for name in files]
+    for name, data in zip(names, files.values(), strict=True):
+        (Path("raw") / name).write_bytes(data)
+    return names
 
 
-def test_one_row_per_item_with_the_bytes_as_they_came(workspace):
-    (workspace / "raw").mkdir()
-    (workspace / "raw/red.png").write_bytes(RED)
+def ledger() -> list[tuple]:
+    return pl.read_csv(LEDGER).rows()
+
+
+# --- one row per item --------------------------------------------------------------------
+
+
+def test_one_row_per_item_with_the_bytes_as_they_came(folder):
+    local(red_png=RED)
 
     table = run_stage(["red.png", None, ""])
 
@@ -147,72 +64,41 @@ def test_one_row_per_item_with_the_bytes_as_they_came(workspace):
         (1, "missing", None, None, None, images.NO_PICTURE),
         (2, "missing", None, None, None, images.NO_PICTURE),
     ]
+    assert not LEDGER.exists()
+
+
+def test_a_wrong_extension_does_not_matter(folder):
+    places = local(a_png=encoded(Image.new("RGB", (8, 6), "red"), "JPEG"), b_jpg=RED, c_txt=RED)
+
+    assert run_stage(places)["status"].to_list() == ["ok"] * 3
 
 
 @pytest.mark.parametrize(
-    ("page", "status", "reason"),
-    [
-        ("red.png", "ok", ""),
-        ("moved.png", "ok", ""),
-        ("once.png", "ok", ""),
-        ("gone.png", "missing", "HTTP 404: "),
-        ("down.png", "missing", "HTTP 503: "),
-        ("slow.png", "missing", "no answer (ReadTimeout): "),
-        ("short.png", "missing", "no answer (RemoteProtocolError): "),
-        ("large.png", "missing", "more than images.max_megabytes = 0.1: "),
-        ("page.png", "broken", f"not a picture in {', '.join(pictures.FORMATS)}: "),
-        ("empty.png", "broken", "zero bytes: "),
-    ],
+    "place", ["http://[bad", "https://", "ftp://x/y.png", "a\0b", "x" * 300, "x.zip/" * 90]
 )
-def test_what_the_web_answers(workspace, server, page, status, reason):
-    place = f"http://127.0.0.1:{server.server_port}/{page}"
-
-    table = run_stage([place])
-
-    assert table["status"].item() == status
-    assert table["source"].item() == reason + place
-    assert table["bytes"].item() == (RED if status == "ok" else None)
-
-
-def test_only_what_may_change_is_asked_for_again(workspace, server):
-    address = f"http://127.0.0.1:{server.server_port}"
-
-    run_stage([f"{address}/gone.png", f"{address}/down.png"])
-
-    assert server.asked == {"/gone.png": 1, "/down.png": 2}
-
-
-def test_no_server_at_all_is_a_reason_and_stops_early(workspace, monkeypatch):
-    monkeypatch.setattr(picture_fetch, "UNREACHABLE", 3)
-    places = [f"http://127.0.0.1:1/{n}.png" for n in range(40)]
-
-    with pytest.raises(RawDataError, match=r"got 3 failures so far: 3 x no answer \(Connect"):
-        run_stage(places, retries=0, max_failed=0.99, connections=1)
-    assert not Path("images/sample.parquet").exists()
-
-
-@pytest.mark.parametrize(
-    "place", ["http://[bad", "https://", "ftp://x/y.png", "a\0b", "x" * 300]
-)
-def test_a_name_that_makes_no_sense_is_missing(workspace, place):
+def test_a_name_that_makes_no_sense_is_missing(folder, place):
     assert run_stage([place], retries=0)["status"].to_list() == ["missing"]
 
 
-def test_paths_that_leave_the_raw_folder_are_refused(workspace):
-    (workspace / "raw").mkdir()
-    (workspace / "secret.png").write_bytes(RED)
-    (workspace / "raw/link.png").symlink_to(workspace / "secret.png")
+def test_paths_that_leave_the_raw_folder_are_refused(folder):
+    local()
+    (folder / "secret.png").write_bytes(RED)
+    with zipfile.ZipFile(folder / "secret.zip", "w") as archive:
+        archive.writestr("a.png", RED)
+    (folder / "raw/link.png").symlink_to(folder / "secret.png")
+    (folder / "raw/link.zip").symlink_to(folder / "secret.zip")
+    outside = ["../secret.png", str(folder / "secret.png"), "link.png"]
+    outside += ["../secret.zip/a.png", str(folder / "secret.zip/a.png"), "link.zip/a.png"]
 
-    table = run_stage(["../secret.png", str(workspace / "secret.png"), "link.png"])
+    table = run_stage(outside)
 
-    assert table["status"].to_list() == ["missing"] * 3
+    assert table["status"].to_list() == ["missing"] * 6
     assert table["source"].str.starts_with("refused").all()
     assert table["bytes"].is_null().all()
 
 
-def test_a_local_file_that_is_absent_or_too_large_is_missing(workspace):
-    (workspace / "raw").mkdir()
-    (workspace / "raw/large.png").write_bytes(b"\0" * 200_000)
+def test_a_local_file_that_is_absent_or_too_large_is_missing(folder):
+    local(large_png=b"\0" * 200_000)
 
     table = run_stage(["nowhere.png", "large.png", "."])
 
@@ -226,30 +112,65 @@ def test_a_local_file_that_is_absent_or_too_large_is_missing(workspace):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
+        (b"", "zero bytes"),
         (RED[:-30], "damaged"),
-        (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:-200], "damaged"),
+        (NOISE[:-200], "damaged"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture"),
         (bomb(), "more than 50000000 pixels"),
     ],
 )
-def test_damaged_and_hostile_files_are_broken(workspace, data, reason):
-    (workspace / "raw").mkdir()
-    (workspace / "raw/a.png").write_bytes(data)
-
-    table = run_stage(["a.png"])
+def test_damaged_and_hostile_files_are_broken(folder, data, reason):
+    table = run_stage(local(a_png=data))
 
     assert table["status"].item() == "broken"
     assert table["source"].item().startswith(reason)
     assert table["bytes"].item() is None
 
 
-def test_a_stage_that_was_stopped_goes_on_where_it_was(workspace, server):
-    address = f"http://127.0.0.1:{server.server_port}"
-    places = [f"{address}/red.png", f"{address}/late.png"]
-    server.pages["/late.png"] = (500, b"")
+def test_an_unreadable_kept_file_is_missing(folder, server):
+    place = f"{server.address}/red.png"
+    picture_fetch.kept_file(LEDGER.parent, place).mkdir(parents=True)
+
+    assert run_stage([place])["source"].item() == f"not to be read (IsADirectoryError): {place}"
+
+
+def test_an_unknown_dataset_is_a_params_error(folder):
+    run_stage([None])
+    with pytest.raises(ParamsError, match="no dataset 'nowhere'"):
+        images.main(["nowhere", "raw", "processed", "out.parquet"])
+
+
+def test_nothing_is_fetched_for_a_dataset_that_reads_no_image(folder, server):
+    place = f"{server.address}/red.png"
+
+    table = run_stage([place], feature={"extractor": "sif", "field": "title"})
+
+    assert table.rows() == [(0, "missing", None, None, None, images.NOT_READ)]
+    assert not server.asked
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real product pictures are not here")
+def test_real_pictures(folder):
+    (folder / "raw").mkdir()
+    names = sorted(path.name for path in REAL.glob("*.jpg"))
+    for name in names:
+        (folder / "raw" / name).write_bytes((REAL / name).read_bytes())
+
+    table = run_stage(names)
+
+    assert table["status"].to_list() == ["ok"] * len(names)
+    assert set(zip(table["width"], table["height"], strict=True)) == {(60, 80)}
+
+
+# --- going on, and the same bytes --------------------------------------------------------
+
+
+def test_a_stage_that_was_stopped_goes_on_where_it_was(folder, server):
+    places = [f"{server.address}/red.png", f"{server.address}/late.png"]
+    server.pages["/late.png"] = (500, {}, b"")
     with pytest.raises(RawDataError, match="1 x HTTP 500"):
         run_stage(places, max_failed=0.4)
-    assert not Path("images/sample.parquet").exists()
+    assert not TABLE.exists()
 
     del server.pages["/late.png"]
     table = run_stage(places, max_failed=0.4)
@@ -258,9 +179,9 @@ def test_a_stage_that_was_stopped_goes_on_where_it_was(workspace, server):
     assert server.asked["/red.png"] == 1
 
 
-def test_a_log_in_page_is_not_kept_for_the_next_run(workspace, server):
-    place = f"http://127.0.0.1:{server.server_port}/portal.png"
-    server.pages["/portal.png"] = (200, b"<html>")
+def test_a_log_in_page_is_not_kept_for_the_next_run(folder, server):
+    place = f"{server.address}/portal.png"
+    server.pages["/portal.png"] = PAGE
     with pytest.raises(RawDataError, match="1 x not a picture"):
         run_stage([place], max_failed=0.0)
 
@@ -269,48 +190,198 @@ def test_a_log_in_page_is_not_kept_for_the_next_run(workspace, server):
     assert run_stage([place], max_failed=0.0)["status"].to_list() == ["ok"]
 
 
-def test_items_without_a_picture_do_not_count_as_failures(workspace):
-    (workspace / "raw").mkdir()
-    (workspace / "raw/a.png").write_bytes(RED)
+def test_the_same_bytes_when_run_again(folder, server):
+    place = f"{server.address}/red.png"
+    run_stage([place, None, place] * 200)
+    first = TABLE.read_bytes()
+    run_stage([place, None, place] * 200)
+
+    assert TABLE.read_bytes() == first
+    assert server.asked["/red.png"] == 1
+
+
+def test_the_order_of_arrival_does_not_show(folder, server):
+    """The first picture comes last of all; over one connection it comes first."""
+    for number in range(8):
+        server.pages[f"/{number}.png"] = numbered(number)
+    server.pages["/0.png"] = delayed(numbered(0))
+    places = [f"{server.address}/{number}.png" for number in range(8)]
+    run_stage(places, timeout=5)
+    late = TABLE.read_bytes()
+    for kept in LEDGER.parent.iterdir():
+        kept.unlink()
+    server.pages["/0.png"] = numbered(0)
+
+    run_stage(places, timeout=5, connections=1)
+
+    assert server.asked["/0.png"] == 2
+    assert TABLE.read_bytes() == late
+
+
+# --- failures: the share, the ledger -----------------------------------------------------
+
+
+def a_third_broken(server, n: int) -> list[str]:
+    """Addresses of `n` pictures; of each ten two are cut short and one is a log-in page."""
+    for number in range(n):
+        data = numbered(number)
+        page = {3: data[:-30], 6: PAGE, 9: data[:-30]}.get(number % 10, data)
+        server.pages[f"/{number}.png"] = page
+    return [f"{server.address}/{number}.png" for number in range(n)]
+
+
+def test_thirty_percent_of_broken_pictures_do_not_stop_the_stage(folder, server):
+    places = a_third_broken(server, 100)
+
+    table = run_stage(places, max_failed=0.5, connections=8)
+
+    assert Counter(table["status"]) == {"ok": 70, "broken": 30}
+    good = table.filter(pl.col("status") == "ok")
+    assert good["bytes"].to_list() == [numbered(item) for item in good["item"]]
+    expected = [item for item in range(100) if item % 10 in (3, 6, 9)]
+    assert [row[:3] for row in ledger()] == [(i, places[i], "broken") for i in expected]
+    assert Counter(row[3] for row in ledger())[NO_PICTURE] == 10
+
+
+def test_too_many_broken_pictures_stop_the_stage_with_the_ledgers_path(folder, server):
+    places = a_third_broken(server, 20)
+
+    message = rf"max_failed = 0.2 of 20 .*got 6 failures.*listed in {LEDGER}\. "
+    with pytest.raises(RawDataError, match=message):
+        run_stage(places, max_failed=0.2)
+
+    assert [row[0] for row in ledger()] == [3, 6, 9, 13, 16, 19]
+    assert not TABLE.exists()
+
+
+def test_a_stage_that_stops_while_fetching_lists_what_failed_until_then(folder, server):
+    server.pages = {f"/{number}.png": (404, {}, b"") for number in range(50)}
+    places = [None, *[f"{server.address}/{number}.png" for number in range(50)]]
+
+    with pytest.raises(RawDataError, match=rf"6 x HTTP 404\. Each is listed in {LEDGER}"):
+        run_stage(places, max_failed=0.1, connections=1)
+
+    assert ledger() == [(item, places[item], "missing", "HTTP 404") for item in range(1, 7)]
+    assert sum(server.asked.values()) < 10
+
+
+def test_a_good_run_removes_the_ledger_of_a_bad_one(folder):
+    run_stage(["a.png"])
+    assert ledger() == [(0, "a.png", "missing", "no such file")]
+
+    local(a_png=RED)
+    run_stage(["a.png"])
+
+    assert not LEDGER.exists()
+
+
+def test_the_log_names_the_ledger(folder, caplog):
+    run_stage(["a.png"])
+
+    assert f"1 pictures failed, each with its reason in {LEDGER}" in caplog.text
+
+
+def test_items_without_a_picture_do_not_count_as_failures(folder):
+    local(a_png=RED)
 
     assert run_stage([None, None, "a.png"], max_failed=0.0).height == 3
     with pytest.raises(RawDataError, match=r"max_failed = 0.4 of 2 pictures.*1 x no such file"):
         run_stage([None, "a.png", "b.png"], max_failed=0.4)
 
 
-def test_the_same_bytes_when_run_again(workspace, server):
-    place = f"http://127.0.0.1:{server.server_port}/red.png"
-    run_stage([place, None, place] * 200)
-    first = Path("images/sample.parquet").read_bytes()
-    run_stage([place, None, place] * 200)
-
-    assert Path("images/sample.parquet").read_bytes() == first
-    assert server.asked["/red.png"] == 1
+# --- a full disk -------------------------------------------------------------------------
 
 
-def test_nothing_is_fetched_for_a_dataset_that_reads_no_image(workspace, server):
-    place = f"http://127.0.0.1:{server.server_port}/red.png"
-
-    table = run_stage([place], feature={"extractor": "sif", "field": "title"})
-
-    assert table.rows() == [(0, "missing", None, None, None, images.NOT_READ)]
-    assert not server.asked
-
-
-def test_an_unknown_dataset_is_a_params_error(workspace):
-    run_stage([None])
-    with pytest.raises(ParamsError, match="no dataset 'nowhere'"):
-        images.main(["nowhere", "raw", "processed", "out.parquet"])
+def stage(*before: str, **options) -> subprocess.CompletedProcess:
+    """Run the stage in a process of its own."""
+    return subprocess.run(
+        [*before, sys.executable, "-m", "pipeline.images", *ARGUMENTS],
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real product pictures are not here")
-def test_real_pictures(workspace):
-    (workspace / "raw").mkdir()
-    names = sorted(path.name for path in REAL.glob("*.jpg"))
-    for name in names:
-        (workspace / "raw" / name).write_bytes((REAL / name).read_bytes())
+def no_file_beyond(size: int):
+    """The kernel refuses to make a file larger, as it does on a full disk (EFBIG)."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    table = run_stage(names)
 
-    assert table["status"].to_list() == ["ok"] * len(names)
-    assert set(zip(table["width"], table["height"], strict=True)) == {(60, 80)}
+def noisy(n: int, side: int) -> dict[str, bytes]:
+    noise = Image.effect_noise((side, side), 90)
+    return {f"{n}_png": encoded(noise.rotate(n)) for n in range(n)}
+
+
+def test_no_room_for_a_fetched_file(folder, server):
+    for name, data in noisy(2, 200).items():
+        server.pages[f"/{name}"] = data
+    prepare([f"{server.address}/red.png", f"{server.address}/0_png"], connections=1)
+
+    done = stage(preexec_fn=no_file_beyond(20_000))
+
+    kept = [picture_fetch.kept_file(LEDGER.parent, f"{server.address}/red.png")]
+    large = picture_fetch.kept_file(LEDGER.parent, f"{server.address}/0_png")
+    assert done.returncode == 1
+    assert f"error: {large}: cannot be written: " in done.stderr.replace(str(folder) + "/", "")
+    assert "Make room and run the stage again (what was fetched is kept)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(LEDGER.parent.iterdir()) == kept
+
+
+def test_no_room_for_the_table(folder):
+    prepare(local(**noisy(8, 100)))
+
+    done = stage(preexec_fn=no_file_beyond(20_000))
+
+    assert done.returncode == 1
+    assert f"error: {TABLE}: cannot be written: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(TABLE.parent.iterdir()) == []
+
+
+def may_mount() -> bool:
+    try:
+        return subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not may_mount(), reason="this system lets us mount no disk of our own")
+@pytest.mark.parametrize("full", ["images", ".work"])
+def test_a_disk_that_is_full(folder, server, full):
+    """A disk of 64 KiB, mounted where no other process sees it."""
+    for name, data in noisy(8, 100).items():
+        server.pages[f"/{name}"] = data
+    prepare([f"{server.address}/{n}_png" for n in range(8)], connections=1)
+    Path(full).mkdir()
+
+    script = f'mount -t tmpfs -o size=64k none {full} && "$@"; code=$?; find {full}; exit $code'
+    done = stage("unshare", "-rm", "sh", "-c", script, "sh")
+
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Make room and run the stage again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ".partial" not in done.stdout
+    assert "sample.parquet" not in done.stdout
+
+
+# --- archives ----------------------------------------------------------------------------
+
+
+def test_a_folder_an_archive_and_the_web_side_by_side(folder, server):
+    local(a_png=numbered(1))
+    with zipfile.ZipFile("raw/b.zip", "w") as archive:
+        archive.writestr("in/b.png", numbered(2))
+        archive.writestr("in/cut.png", numbered(3)[:-30])
+
+    places = ["b.zip/in/b.png", "a.png", f"{server.address}/red.png", "b.zip/in/cut.png"]
+    table = run_stage([*places, "b.zip/none.png"])
+
+    assert table["bytes"].to_list() == [numbered(2), numbered(1), RED, None, None]
+    assert [row[1:] for row in ledger()] == [
+        ("b.zip/in/cut.png", "broken", "damaged (OSError)"),
+        ("b.zip/none.png", "missing", "no such member of the archive"),
+    ]

@@ -77,6 +77,7 @@ rule images:
         code=code("pipeline/images.py"),
         helpers=TABLES
         + code(
+            "pipeline/picture_answers.py",
             "pipeline/picture_archives.py",
             "pipeline/picture_fetch.py",
             "pipeline/picture_hosts.py",

@@ -1,0 +1,28 @@
+"""Fixtures of the tests about pictures."""
+
+import pytest
+from picture_cases import serving
+
+from pipeline import picture_fetch, picture_hosts
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Make pauses short, and ask no proxy."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(picture_fetch, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(picture_hosts, "FIRST_GAP", 0.02)
+
+
+@pytest.fixture
+def server(impatient):
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
