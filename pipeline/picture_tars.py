@@ -77,11 +77,12 @@ class Tar:
 
     def _find(self, path: Path, wanted: set[str], packed: bool) -> None:
         most = max(UNPACKED_TIMES * path.stat().st_size, UNPACKED_FLOOR) if packed else None
-        bar = tqdm(unit="file", desc=path.name, mininterval=1)
+        bar, begun = tqdm(unit="file", desc=path.name, mininterval=1), False
         with bar, _unpacked(path, packed) as file:
             try:
                 for member in _members(file, most):
                     bar.update()
+                    begun = True
                     name = str(PurePosixPath(member.name))
                     if name in wanted:
                         self._note(name, member, file if packed else None)
@@ -91,7 +92,7 @@ class Tar:
                 self._damage = f", which {error}"
             # Of tarfile, gzip and zlib, of nearly any kind. What came before is fine.
             except Exception as error:
-                if not bar.n:
+                if not begun:
                     raise
                 self._damage = f", which is damaged ({type(error).__name__})"
 
