@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+import tracemalloc
 import zlib
 from collections import Counter
 from contextlib import contextmanager
@@ -66,6 +67,17 @@ PAGE = b"<html>Please log in</html>"
 def numbered(number: int) -> bytes:
     """A picture that is no other number's."""
     return encoded(Image.new("RGB", (4, 4), (number % 256, number // 256, 7)))
+
+
+@contextmanager
+def memory(megabytes: float):
+    """Check that the block never holds more than so much of Python's memory at once."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < megabytes * 1e6
+    finally:
+        tracemalloc.stop()
 
 
 class Pages(BaseHTTPRequestHandler):

@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-from picture_cases import RED, SETTINGS
+from picture_cases import RED, SETTINGS, memory
 
 from pipeline.params import Images
 from pipeline.picture_fetch import fetch, kept_file
@@ -31,7 +31,10 @@ def test_what_unpacks_to_more_than_is_allowed_is_not_unpacked(folder, server):
     server.pages["/b.png"] = packed(RED, "br")
     server.pages["/c.png"] = packed(RED)
 
-    assert failures(folder, *(f"{server.address}/{name}.png" for name in "abc")) == [
+    with memory(megabytes=20):
+        found = failures(folder, *(f"{server.address}/{name}.png" for name in "abc"))
+
+    assert found == [
         "more than images.max_megabytes = 0.1",
         "sent as br, though unpacked was asked for",
         "sent as gzip, and is not",

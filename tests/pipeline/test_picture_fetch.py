@@ -96,8 +96,9 @@ def test_the_request_names_the_software_and_carries_no_cookie(folder, server):
     cookie = {"Set-Cookie": "a=b"}
     server.pages["/a.png"] = (200, cookie | {"Content-Length": str(len(RED))}, RED)
 
-    got(folder, [f"{server.address}/a.png", f"{server.address}/b.png"], connections=1)
+    got(folder, [f"{server.address}/a.png", f"{server.address}/b.png"], connections_per_host=1)
 
+    assert len(server.log) == 2
     for _, _, headers in server.log:
         assert headers["User-Agent"].startswith("mcln-pipeline (pictures of a catalogue) ")
         assert "Cookie" not in headers
@@ -132,6 +133,20 @@ def test_a_host_has_a_few_connections_and_all_hosts_together_more(folder, server
         assert other.most_at_once == 2
         both = sorted(time for one in (server, other) for time, *_ in one.log)
         assert all(later - time > 0.04 for time, later in zip(both, both[3:], strict=False))
+
+
+def test_redirects_count_for_the_host_that_they_lead_to(folder, server):
+    addresses = []
+    with serving("127.0.0.2") as one, serving("127.0.0.3") as two:
+        for number in range(12):
+            server.pages[f"/{number}.png"] = delayed(numbered(number), 0.05)
+            source = (one, two)[number % 2]
+            source.pages[f"/{number}.png"] = moved(f"{server.address}/{number}.png")
+            addresses.append(f"{source.address}/{number}.png")
+
+        assert got(folder, addresses, connections=8, connections_per_host=2).failures == {}
+
+    assert server.most_at_once == 2
 
 
 def test_a_slow_host_does_not_hold_up_another(folder, server):

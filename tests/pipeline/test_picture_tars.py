@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from picture_cases import numbered
+from picture_cases import memory, numbered
 
 from pipeline import picture_tars
 from pipeline.errors import RawDataError
@@ -72,6 +72,13 @@ def test_members_in_any_order_after_one_pass(opened, archive, monkeypatch):
         tar.read("in/1.png")  # nobody wanted it
     assert len(begun) == 1
     assert list(archive.parent.iterdir()) == [archive]
+
+
+def test_members_that_nobody_wants_take_no_memory(opened, archive):
+    made(archive, tar_bytes([(f"{n}.png", b"") for n in range(5000)]))
+
+    with memory(megabytes=1):
+        opened(archive, "4999.png")
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
