@@ -404,3 +404,25 @@ def test_both_engines_make_the_same_files_and_rerun_the_same_jobs(tmp_path, visu
     assert ran(run(with_dvc, "dvc", "repro")) == expected
     run(with_snakemake, "snakemake", "--cores", "2", "evaluate")
     assert made(with_dvc) == made(with_snakemake)
+
+
+@pytest.mark.slow
+def test_pictures_encoded_in_parts_give_the_same_bytes_and_no_part_stays(tmp_path):
+    """70 pictures are two blocks, so that of three parts one has nothing to do."""
+    wanted = "data/features/sample/visual.parquet"
+    trees = whole, parts = copy_tree(tmp_path / "whole"), copy_tree(tmp_path / "parts")
+    for tree in trees:
+        edit(
+            tree,
+            sources__sample__scale=0.35,
+            features__sample__visual={"extractor": "resnet50", "weights": "seeded"},
+        )
+    run(whole, "snakemake", "--cores", "2", wanted)
+
+    said = run(parts, "snakemake", "--cores", "2", "--set-scatter", "features=3", wanted)
+
+    assert len(re.findall(r"^rule features_shard:", said, re.MULTILINE)) == 3
+    assert (whole / wanted).read_bytes() == (parts / wanted).read_bytes()
+    assert not list((parts / "data/shards").rglob("*.parquet"))
+    # One job again: nothing is to be done.
+    assert "Nothing to be done" in run(parts, "snakemake", "--dry-run", wanted)

@@ -29,7 +29,7 @@ from pipeline.pictures import IN_WORDS, open_rgb
 
 # Longer pictures are cut to this first: a 1 x 50000 strip would be resized to gigabytes.
 MAX_ASPECT = 20
-# Fixed, since the last digits of a feature may depend on it. On a CPU more fall out of its cache:
+# Fixed, since the last digits of a feature may depend on it. More fall out of a CPU's cache:
 # benchmarks/extraction.py.
 CPU_BATCH, GPU_BATCH = 8, BLOCK
 AHEAD = 2 * GPU_BATCH  # pictures decoded while a GPU computes
