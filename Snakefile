@@ -42,6 +42,11 @@ rule tables:
         table_files(),
 
 
+rule sheets:
+    input:
+        sheet_files(),
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"

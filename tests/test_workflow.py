@@ -237,15 +237,41 @@ def test_the_study_is_of_generated_datasets_and_depends_on_the_code_that_it_impo
     jobs = snakemake_jobs(tree, "study")
 
     (job,) = [job for job in jobs if "pipeline.study " in job.command]
-    needed = imported(ROOT / "pipeline/study.py") | {"pipeline/study.py"}
-    code = {n for n in job.inputs if n.endswith(".py")}
-    in_packages = {"/".join(Path(n).parts[: 1 if n.startswith("model") else 2]) for n in code}
-    assert in_packages - NOT_LISTED == needed - NOT_LISTED
+    assert_lists_what_it_imports(job, "study")
     assert {n for n in job.inputs if n.startswith("results/")} == {
         f"results/sample/{model}/checkpoint.safetensors" for model in models[1:]
     }
     assert not [job for job in jobs if "gift_cards" in job.command]
     assert not [job for job in snakemake_jobs(tree) if "pipeline.study " in job.command]
+
+
+def test_a_sheet_is_made_of_every_feature_and_depends_on_the_code_that_it_imports(tree):
+    """Snakemake alone has it; `evaluate` does not ask for it."""
+    edit(tree, datasets=["sample", "taobao"])
+
+    sheets = {
+        next(iter(job.outputs)): job
+        for job in snakemake_jobs(tree, "sheets")
+        if "pipeline.look " in job.command
+    }
+
+    settings = params.load(tree / "params.yaml")
+    assert set(sheets) == {
+        f"results/{dataset}/features/{modality}.html"
+        for dataset in settings.datasets
+        for modality in settings.dataset_features(dataset)
+    }
+    for job in sheets.values():
+        assert_lists_what_it_imports(job, "look")
+        assert "pipeline/style.html.j2" in job.inputs
+    assert not [job for job in snakemake_jobs(tree) if "pipeline.look " in job.command]
+
+
+def assert_lists_what_it_imports(job: Job, stage: str) -> None:
+    needed = imported(ROOT / f"pipeline/{stage}.py") | {f"pipeline/{stage}.py"}
+    code = {n for n in job.inputs if n.endswith(".py")}
+    in_packages = {"/".join(Path(n).parts[: 1 if n.startswith("model") else 2]) for n in code}
+    assert in_packages - NOT_LISTED == needed - NOT_LISTED
 
 
 def imported(path: Path, seen: set[Path] | None = None) -> set[str]:

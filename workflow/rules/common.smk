@@ -79,6 +79,15 @@ def studies():
     return expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
 
 
+def sheet_files():
+    """Return the page of every modality of every dataset."""
+    return [
+        f"results/{dataset}/features/{modality}.html"
+        for dataset in PARAMS.datasets
+        for modality in PARAMS.dataset_features(dataset)
+    ]
+
+
 def modalities():
     """Return every modality of the datasets that run; one that never matches if none."""
     found = [

@@ -1,4 +1,4 @@
-"""From pictures and texts to one vector per item: features.
+"""From pictures and texts to one vector per item: features; and look.
 
 `snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, which may
 run on as many machines, and puts their vectors together.
@@ -54,3 +54,30 @@ rule features_shard:
         "python -m pipeline.features {wildcards.dataset} {wildcards.modality}"
         " data/processed/{wildcards.dataset} {input.images} {output}"
         " --shard {wildcards.scatteritem} 2> {log}"
+
+
+# A page that shows what the vectors are like. Snakemake alone has it, as `sheets`: nobody's
+# input, so not part of `evaluate`.
+rule look:
+    input:
+        code=code(
+            "pipeline/look.py",
+            "pipeline/look_sheet.py",
+            "pipeline/look_plot.py",
+            "pipeline/item_map.py",
+            "pipeline/neighbours.py",
+            "pipeline/report.py",
+        ),
+        templates=["pipeline/look_sheet.html.j2", "pipeline/style.html.j2"],
+        helpers=TABLES + code("pipeline/feature_table.py", "pipeline/pictures.py"),
+        settings="data/settings/features/{dataset}/{modality}.json",  # has the seed
+        item_table=rules.kcore.output.item_table,
+        images=rules.images.output,
+        features=rules.features.output,
+    output:
+        "results/{dataset}/features/{modality}.html",
+    log:
+        "logs/look/{dataset}/{modality}.log",
+    shell:
+        "python -m pipeline.look {wildcards.dataset} {wildcards.modality}"
+        " data/processed/{wildcards.dataset} {input.images} {input.features} {output} 2> {log}"
