@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base import Recommender
-from model.content import scale
+from model.content import FeatureNorm, scale
 from model.data import Batch, Interactions
 from model.dropout import drop
 from model.losses import bpr, squared_norm
@@ -44,9 +44,10 @@ class DMRL(Recommender):
 
     Args of the constructor:
         interactions: the training pairs; only their numbers of users and items are used.
-        features: `{modality: (I, width)}`, fixed; any number of modalities. Rows are brought
-            to unit length, as in the paper.
+        features: `{modality: (I, width)}`, fixed; any number of modalities.
         dim: D, a multiple of `factors`.
+        feature_norm: `none` (the paper), or another of `model.content.scale`; each row is
+            brought to unit length after it, as in the paper.
         factors: K.
         negatives: n for each pair; the loss takes the one that scores highest.
         l2: lambda_r, of the batch's rows of users, items and projected features.
@@ -70,6 +71,7 @@ class DMRL(Recommender):
         features: Mapping[str, Tensor],
         *,
         dim: int,
+        feature_norm: FeatureNorm,
         factors: int,
         negatives: int,
         l2: float,
@@ -92,7 +94,8 @@ class DMRL(Recommender):
         self.modalities = list(features)
         self.project = nn.ModuleDict()
         for name, feature in features.items():
-            self.register_buffer(f"feature_{name}", scale(feature, "unit_rows"), False)
+            unit = scale(scale(feature, feature_norm), "unit_rows")
+            self.register_buffer(f"feature_{name}", unit, False)
             width = _width(hidden, name)
             self.project[name] = Projection(feature.shape[1], width, dim, dropout, generator)
         tokens = 1 + len(features)

@@ -117,6 +117,7 @@ class InvRL(BPRMF, ContentModel):
 class DMRL(BPRMF, ContentModel):
     """Disentangled factors, with an attention over modalities for each."""
 
+    feature_norm: FeatureNorm
     factors: Count
     negatives: Count
     decorrelation: NonNegative

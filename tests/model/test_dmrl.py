@@ -3,15 +3,17 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 import toy
 
 from model import dmrl
+from model.content import scale
 from model.dmrl import DMRL, distance_correlation
 from model.fit import Progress, Training
 
 SETTINGS = {
     "dim": toy.DIM, "factors": 2, "negatives": 3, "l2": 0.001, "decorrelation": 0.001,
-    "pairs": "all", "decorrelation_rows": 512, "dropout": 0.2,
+    "feature_norm": "none", "pairs": "all", "decorrelation_rows": 512, "dropout": 0.2,
     "hidden": {"visual": 16, "textual": 8}, "trained": "all",
 }  # fmt: skip
 EVERYONE = torch.arange(toy.N_USERS)
@@ -250,3 +252,13 @@ def test_factors_that_do_not_divide_the_width_are_refused():
 def test_a_modality_without_a_hidden_width_is_named():
     with pytest.raises(ValueError, match=r"for textual, got \{'visual': 16\}"):
         make(hidden={"visual": 16})
+
+
+def test_the_norm_of_a_feature_comes_before_the_unit_length_of_its_rows():
+    content = toy.features()
+
+    whitened = make(content, feature_norm="half_whitened").get_buffer("feature_visual")
+
+    expected = F.normalize(scale(content["visual"], "half_whitened"))
+    torch.testing.assert_close(whitened, expected)
+    assert not torch.allclose(whitened, make(content).get_buffer("feature_visual"))

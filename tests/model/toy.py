@@ -73,6 +73,7 @@ SETTINGS = {
         "decorrelation": 0.001,
         "pairs": "all",
         "decorrelation_rows": 512,
+        "feature_norm": "none",
         "dropout": 0.2,
         "hidden": 8,
         "trained": "all",
