@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipeline import feature_settings as s
+from pipeline.extractors.texts import TEXTS
 from pipeline.feature_table import Vector
 
 if TYPE_CHECKING:
@@ -147,28 +148,6 @@ def _openclip_texts(
     )
 
 
-def _sif(
-    texts: pl.Series,
-    settings: s.Sif,
-    seed: int,
-    machine: Machine,
-    fit_to: pl.Series | None = None,
-) -> Extraction:
-    from pipeline.extractors.sif import extract
-
-    return extract(
-        texts,
-        weights=settings.weights,
-        dim=settings.dim,
-        smoothing=settings.smoothing,
-        window=settings.window,
-        epochs=settings.epochs,
-        min_count=settings.min_count,
-        seed=seed,
-        fit_to=fit_to,
-    )
-
-
 def _mcauley(
     asins: pl.Series,
     settings: s.Mcauley,
@@ -201,7 +180,7 @@ def _precomputed(
 
 EXTRACTORS = {name: Extractor(pictures=_network) for name in (*s.NETWORKS, "timm")} | {
     "openclip": Extractor(pictures=_openclip_pictures, texts=_openclip_texts),
-    "sif": Extractor(texts=_sif),
     "mcauley": Extractor(texts=_mcauley),
     "precomputed": Extractor(texts=_precomputed),
+    **{name: Extractor(texts=extract) for name, extract in TEXTS.items()},
 }

@@ -10,15 +10,14 @@ p(w) is the word's share of the dataset's own tokens; u is the first singular ve
 (uncentred) matrix of all v_s. Word vectors are Word2Vec skip-grams with negative sampling,
 trained on the same text, or are read from a file.
 
-No BLAS beyond single vectors: how that splits a sum depends on its number of threads, which an
-engine may set, and the features' bytes must not.
+How BLAS splits a sum depends on its number of threads, which an engine may set, and the
+features' bytes must not: it is used only for the products of single blocks, with one thread.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import gensim
@@ -26,12 +25,13 @@ import numpy as np
 import polars as pl
 import scipy
 from gensim.models import KeyedVectors
-from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import Extraction
-from pipeline.extractors.word_vectors import NEGATIVES, TRAINED, load, tokenise, train
-from pipeline.io import sha256_of
+from pipeline.extractors.tokens import in_words
+from pipeline.extractors.word_means import WordMeans, count
+from pipeline.extractors.word_vectors import Training, WordVectors, obtain
+from pipeline.feature_table import Vector
 
 MAX_ITERATIONS, TOLERANCE = 10_000, 1e-12  # of the power iteration
 
@@ -40,12 +40,9 @@ def extract(
     texts: pl.Series,
     *,
     weights: str,
-    dim: int,
     smoothing: float,
-    window: int,
-    epochs: int,
-    min_count: int,
-    seed: int,
+    training: Training,
+    threads: int = 1,
     fit_to: pl.Series | None = None,
 ) -> Extraction:
     """Embed every text.
@@ -53,129 +50,92 @@ def extract(
     Args:
         texts: one string, or list of tokens, per item; null where there is none.
         weights: `trained`, or the path of word vectors in word2vec's text or binary format.
-        dim: width of the vectors.
         smoothing: a of the formula.
-        window: words on each side of the centre word, in training.
-        epochs: passes of Word2Vec over the text.
-        min_count: rarer words get no vector, in training.
-        seed: of Word2Vec.
+        training: of the word vectors.
+        threads: that add up vectors; they change nothing but the speed.
         fit_to: texts that the word vectors, p(w) and u are of, where they are not `texts`
             themselves: other texts are then embedded in the same space.
 
     Returns:
-        One vector per text; None where no word is known.
+        One vector per text, computed as it is asked for; None where no word is known.
 
     Raises:
         RawDataError: there is no text, or no word of it has a vector; the weights file is
             absent or is not in word2vec's format.
         ParamsError: the weights file has vectors of another width.
     """
-    tokens = tokenise(texts)
-    own = tokens if fit_to is None else tokenise(fit_to)
-    if weights == TRAINED:
-        words = train(
-            own, dim=dim, window=window, epochs=epochs, min_count=min_count, seed=seed
-        )
-        sha256 = hashlib.sha256(words.vectors.tobytes()).hexdigest()
-    else:
-        words, sha256 = load(Path(weights), dim), sha256_of(Path(weights))
-    present, feature = fit(own, words, smoothing).embed(tokens)
+    own = texts if fit_to is None else fit_to
+    vectors = obtain(own, weights, training)
     return Extraction(
-        dim=dim,
+        dim=training.dim,
         weights=weights,
-        weights_sha256=sha256,
-        preprocessing=_preprocessing(texts, weights, smoothing, window, epochs, min_count),
+        weights_sha256=vectors.sha256,
+        preprocessing=_preprocessing(texts, vectors, smoothing),
         versions={
             "gensim": gensim.__version__,
             "numpy": np.__version__,
+            "polars": pl.__version__,
             "scipy": scipy.__version__,
         },
-        vectors=[row if there else None for row, there in zip(feature, present, strict=True)],
+        vectors=fit(own, vectors.words, smoothing, threads).embed(texts),
     )
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What Algorithm 1 takes from a collection of texts: V words that have a vector, and u."""
+    """What Algorithm 1 takes from a collection of texts."""
 
-    words: pl.DataFrame  # V rows: word, p (its share of all words), column (0 to V - 1)
-    vectors: np.ndarray  # (V, dim) float64
-    smoothing: float
-    direction: np.ndarray  # u, (dim,); zeros until it is known
+    means: WordMeans  # of a / (a + p(w)) v_w
+    direction: np.ndarray  # u, (dim,)
 
-    def embed(self, tokens: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-        """Return the SIF embedding of each token list, of the collection or not.
+    def embed(self, texts: pl.Series) -> Iterator[Vector | None]:
+        """Yield the SIF embedding of each text, of the collection or not.
 
         Args:
-            tokens: (n,) list<string>. Words that are not in the collection do not count.
+            texts: (n,) strings or token lists. Words that are not in the collection do not
+                count.
 
-        Returns:
-            present: (n,) bool, whether a word of the text has a vector.
-            feature: (n, dim) float32, zero where not present.
+        Yields:
+            (dim,) float32; None where no word of the text has a vector.
         """
-        present, mean = self.weighted_mean(tokens)
+        yield from self.means.vectors_of(texts, self._without_direction)
+
+    def _without_direction(self, mean: np.ndarray) -> np.ndarray:
         along = np.einsum("nd,d->n", mean, self.direction)
-        return present, (mean - along[:, None] * self.direction).astype(np.float32)
-
-    def weighted_mean(self, tokens: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-        """Return (n,) presence and (n, dim) v_s before u is removed, float64.
-
-        |s| counts the words that have a vector, as often as they occur.
-        """
-        long = pl.DataFrame({"word": tokens}).with_row_index("row").explode("word")
-        cells = (
-            long.join(self.words, on="word")
-            .group_by("row", "column", "p")
-            .agg(count=pl.len())
-            .with_columns(share=pl.col("count") / pl.col("count").sum().over("row"))
-            .with_columns(
-                weight=pl.col("share") * self.smoothing / (self.smoothing + pl.col("p"))
-            )
-            .sort("row", "column")
-        )
-        place = (cells["row"].to_numpy(), cells["column"].to_numpy())
-        shape = (len(tokens), len(self.vectors))
-        weights = csr_array((cells["weight"].to_numpy(), place), shape=shape)
-        return np.diff(weights.indptr) > 0, weights @ self.vectors
+        return mean - along[:, None] * self.direction
 
 
-def fit(tokens: pl.Series, words: KeyedVectors, smoothing: float) -> Fitted:
+def fit(texts: pl.Series, words: KeyedVectors, smoothing: float, threads: int = 1) -> Fitted:
     """Return p(w) and u of a collection of texts.
 
     Args:
-        tokens: (n,) list<string>.
+        texts: (n,) strings or token lists.
         words: the word vectors, dim wide.
         smoothing: a of the formula.
+        threads: see `extract`.
 
     Raises:
-        RawDataError: no word of any text has a vector.
+        RawDataError: there is no text, or no word of it has a vector.
     """
-    every = tokens.explode().drop_nulls().alias("word").to_frame()
-    known = pl.DataFrame({"word": words.index_to_key}).with_row_index("position")
-    found = (
-        every.group_by("word")
-        .agg(p=pl.len() / every.height)
-        .join(known, on="word")
-        .sort("position")
-        .with_row_index("column")
-    )
-    if found.is_empty():
-        raise RawDataError(f"field {tokens.name!r}: no word of it is among the word vectors")
-    vectors = words.vectors[found["position"].to_numpy()].astype(np.float64)
-    fitted = Fitted(found.drop("position"), vectors, smoothing, np.zeros(words.vector_size))
-    return replace(fitted, direction=first_direction(fitted.weighted_mean(tokens)[1]))
+    found = count(texts, words)
+    weight = smoothing / (smoothing + found.share)
+    means = WordMeans(found.words, weight[:, None] * found.vectors, threads)
+    gram = np.zeros((words.vector_size, words.vector_size))
+    with threadpool_limits(1, "blas"):
+        for _, product in means.each(texts, lambda mean: mean.T @ mean):
+            gram += product
+    return Fitted(means, first_direction(gram))
 
 
-def first_direction(rows: np.ndarray) -> np.ndarray:
-    """Return the first right singular vector of a matrix, by power iteration.
+def first_direction(gram: np.ndarray) -> np.ndarray:
+    """Return the first right singular vector of a matrix X, by power iteration on X^T X.
 
     Args:
-        rows: (n, d) float64, not centred.
+        gram: X^T X, (d, d) float64; X not centred.
 
     Returns:
-        (d,) of length 1; its sign has no meaning. Zeros if `rows` is all zeros.
+        (d,) of length 1; its sign has no meaning. Zeros if `gram` is all zeros.
     """
-    gram = np.einsum("nd,ne->de", rows, rows)
     direction: np.ndarray = gram[np.diag(gram).argmax()]
     for _ in range(MAX_ITERATIONS):
         previous, direction = direction, np.einsum("de,e->d", gram, direction)
@@ -185,24 +145,11 @@ def first_direction(rows: np.ndarray) -> np.ndarray:
     return direction
 
 
-def _preprocessing(
-    texts: pl.Series, weights: str, smoothing: float, window: int, epochs: int, min_count: int
-) -> dict[str, Any]:
+def _preprocessing(texts: pl.Series, vectors: WordVectors, smoothing: float) -> dict[str, Any]:
     """Say in words what was done; stored with the features."""
-    trained = {
-        "model": "Word2Vec, skip-gram, negative sampling, on this field's own text",
-        "negatives": NEGATIVES,
-        "window": window,
-        "epochs": epochs,
-        "min_count": min_count,
-    }
-    from_text = (
-        "HTML unescaped, tags removed, lower-cased, runs of letters and digits with inner "
-        "apostrophes"
-    )
     return {
-        "tokens": from_text if texts.dtype == pl.String else "as given",
-        "vectors": trained if weights == TRAINED else "read from the weights file",
+        "tokens": in_words(texts),
+        "vectors": vectors.said,
         "sentence": "mean of a / (a + p(w)) v_w over the words that have a vector; p(w) is the "
         "word's share of this field's words",
         "a": smoothing,

@@ -1,0 +1,72 @@
+"""The extractors that learn from texts, or read nothing else: their settings unpacked.
+
+Each takes the arguments that `Extractor.texts` names, and imports its module when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pipeline import feature_settings as s
+
+if TYPE_CHECKING:
+    from pipeline.extractors import Extraction, Machine
+    from pipeline.extractors.word_vectors import Training
+
+
+def _training(settings: s.OwnWords, seed: int) -> Training:
+    from pipeline.extractors.word_vectors import Training
+
+    return Training(
+        dim=settings.dim,
+        window=settings.window,
+        epochs=settings.epochs,
+        min_count=settings.min_count,
+        workers=settings.workers,
+        seed=seed,
+    )
+
+
+def _word2vec_mean(
+    texts: pl.Series,
+    settings: s.Word2VecMean,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.word2vec_mean import extract
+
+    return extract(
+        texts,
+        weights=settings.weights,
+        training=_training(settings, seed),
+        threads=machine.threads,
+        fit_to=fit_to,
+    )
+
+
+def _sif(
+    texts: pl.Series,
+    settings: s.Sif,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.sif import extract
+
+    return extract(
+        texts,
+        weights=settings.weights,
+        smoothing=settings.smoothing,
+        training=_training(settings, seed),
+        threads=machine.threads,
+        fit_to=fit_to,
+    )
+
+
+TEXTS = {
+    "word2vec_mean": _word2vec_mean,
+    "sif": _sif,
+}

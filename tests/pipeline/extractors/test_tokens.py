@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import html
+import random
+import re
+import sys
+import unicodedata
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.extractors import tokens
+from pipeline.extractors.tokens import plain, tokenise, tokenised
+
+BODY = re.compile(r"<(script|style)\b[^>]*>.*?</\1\s*>", re.I | re.S)
+TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+HARD = [
+    "L'Oréal&#39;s <br/>Day-Cream 50ml",
+    "Don’t_stop 'til ’tis rock 'n' roll o''clock '",
+    "a < b > c <3 1<2>0 < br>",
+    "AT&T R&amp;D &lt;b&gt;bold&lt;/b&gt; &nbsp;x&notit; &#x41;&#0; &bogus; 5 &",
+    "&#065; &#0000000000066;&#00 &#1114111; &#1114112;x &#123456789012345;y &#99999999 &#;",
+    "<p\nclass='a'>new\nline</p><!-- seen --><",
+    "<SCRIPT>var a = 1 < 2;</script >kept<style type=x>p{}</style><scripted>too</scripted>",
+    "<script>never closed <b>x</b>",
+    "ΟΔΟΣ ΣΑΣ. Σ ΑΣ'Α İstanbul DŽ ǅ ẞ ﬁn Ⅷ ½ ² ٣٤ 五百",
+    "हिन्दी ภาษาไทย العَرَبِيَّة עברית 日本語テキスト 한국어 cafe\u0301 café naïve Ünïcode",
+    "\u00a0tab\tnul\0bell\x07 zero\u200bwidth\u200djoin soft\u00adhyphen \ufeff",
+    "😀 smile 👩‍👩‍👧 flag 🇳🇱 1️⃣ e-mail@x.com http://a.b/c?d=e_f",
+    "",
+    "--",
+]
+
+
+def series(texts: list, dtype: pl.DataType | None = None) -> pl.Series:
+    return pl.Series("title", texts, dtype)
+
+
+def by_hand(text: str | None) -> list[str]:
+    """The words by Python's own regular expressions, one text at a time."""
+    text = BODY.sub(" ", html.unescape(text or ""))
+    return WORD.findall(TAG.sub(" ", text).lower().replace("’", "'"))
+
+
+def test_strings_become_words():
+    texts = ["L'Oréal&#39;s <br/>Day-Cream 50ml", "Don’t_stop", "a < b > c", None]
+
+    assert tokenise(series(texts)).to_list() == [
+        ["l'oréal's", "day", "cream", "50ml"],
+        ["don't", "stop"],
+        ["a", "b", "c"],
+        [],
+    ]
+
+
+def test_scripts_and_styles_go_with_their_bodies():
+    texts = [
+        "Lamp <script type='a'>var price = 3;</script>red",
+        "&lt;style&gt;p {}&lt;/style&gt; Lamp",
+        "<script>how to write one",
+        "<scripts>kept</scripts>",
+    ]
+
+    assert tokenise(series(texts)).to_list() == [
+        ["lamp", "red"],
+        ["lamp"],
+        ["how", "to", "write", "one"],
+        ["kept"],
+    ]
+
+
+def test_hard_cases_equal_pythons_own_expressions():
+    assert tokenise(series([*HARD, None])).to_list() == [
+        by_hand(text) for text in [*HARD, None]
+    ]
+
+
+def test_a_number_of_any_length_is_no_failure():
+    texts = [f"a&#{'9' * 5000};b", f"&#{'0' * 5000}65;b"]
+
+    assert tokenise(series(texts)).to_list() == [["a", "b"], ["ab"]]
+
+
+def test_every_character_is_read_as_python_reads_it():
+    """Less those that this Python's Unicode tables do not know, and the surrogates."""
+    known = [
+        chr(code)
+        for code in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(code)) not in ("Cn", "Cs")
+    ]
+    texts = [f"a{char}b {char} 'A{char}'" for char in known]
+
+    found = tokenise(series(texts)).to_list()
+
+    other = [c for c, words, t in zip(known, found, texts, strict=True) if words != by_hand(t)]
+    assert other == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers())
+def test_mixtures_equal_pythons_own_expressions(seed):
+    draw = random.Random(seed)  # noqa: S311 (no secret)
+    pieces = [text[i : i + 3] for text in HARD for i in range(len(text))]
+    texts = ["".join(draw.choices(pieces, k=12)) for _ in range(20)]
+
+    assert tokenise(series(texts)).to_list() == [by_hand(text) for text in texts]
+
+
+def test_token_lists_are_used_as_they_are():
+    found = tokenise(series([["12", "A-b"], None, [], ["", None, "7"]]))
+
+    assert found.to_list() == [["12", "A-b"], [], [], ["7"]]
+
+
+@pytest.mark.parametrize("texts", [[None, ""], [[], None]])
+def test_no_word_is_an_empty_list(texts):
+    dtype = pl.String if "" in texts else pl.List(pl.String)
+
+    assert tokenise(series(texts, dtype)).to_list() == [[], []]
+
+
+def test_chunks_are_the_whole_in_order():
+    whole = tokenise(series(HARD)).to_list()
+
+    chunks = [chunk.to_list() for chunk in tokenised(series(HARD), 4)]
+
+    assert [len(chunk) for chunk in chunks] == [4, 4, 4, 2]
+    assert [words for chunk in chunks for words in chunk] == whole
+
+
+def test_plain_text_keeps_its_case():
+    assert plain(series(["A &amp; <b>B</b>", None])).to_list() == ["A &  B ", ""]
+
+
+def test_the_metadata_says_how_words_are_cut():
+    assert "scripts, styles and tags removed" in tokens.in_words(series(["a"]))
+    assert tokens.in_words(series([["a"]])) == "as given"
