@@ -5,6 +5,7 @@ Each takes the arguments that `Extractor.texts` names, and imports its module wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -66,7 +67,7 @@ def _sif(
     )
 
 
-TEXTS = {
+TEXTS: dict[str, Callable[..., Extraction]] = {
     "word2vec_mean": _word2vec_mean,
     "sif": _sif,
 }

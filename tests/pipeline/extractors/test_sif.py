@@ -13,9 +13,10 @@ import pytest
 from gensim.models import KeyedVectors
 
 from pipeline.errors import ParamsError, RawDataError
-from pipeline.extractors import sif
-from pipeline.extractors.tokens import tokenise
+from pipeline.extractors import EXTRACTORS, Machine, sif, word_means
+from pipeline.extractors.tokens import tokenise, tokenised
 from pipeline.extractors.word_vectors import Training, load, train
+from pipeline.feature_settings import Sif
 
 PROJECT = Path(__file__).parents[3]
 TITLES = PROJECT.parent / "shared/data/beauty_split/i2e_title.txt"
@@ -113,14 +114,68 @@ def test_the_same_numbers_whatever_python_hashes_and_blas_threads():
 
 
 def test_another_seed_is_another_training():
-    shas = {
-        sif.extract(
-            series(TEXTS), **SETTINGS | {"training": replace(TRAINING, seed=s)}
-        ).weights_sha256
-        for s in (1, 2)
-    }
+    first, second = (
+        sif.extract(series(TEXTS), **SETTINGS | {"training": replace(TRAINING, seed=seed)})
+        for seed in (1, 2)
+    )
 
-    assert len(shas) == 2
+    assert first.weights_sha256 != second.weights_sha256
+
+
+def test_several_workers_are_owned_up_to():
+    """They are not in the metadata where there is one, which anybody's run reproduces."""
+    several = SETTINGS | {"training": replace(TRAINING, workers=2)}
+
+    said = sif.extract(series(TEXTS), **several).preprocessing["vectors"]
+
+    assert said["workers"] == "2 threads: another run on the same text gives other numbers"
+    assert "workers" not in sif.extract(series(TEXTS), **SETTINGS).preprocessing["vectors"]
+
+
+def test_the_settings_reach_the_training():
+    own = {"dim": 7, "window": 3, "epochs": 2, "min_count": 2}
+    training = Training(**own, workers=1, seed=6)
+    expected = sif.extract(series(TEXTS), weights="trained", smoothing=0.1, training=training)
+    settings = Sif(extractor="sif", smoothing=0.1, **own)
+    several = Sif(extractor="sif", workers=2, **own)
+
+    found = EXTRACTORS["sif"].texts(series(TEXTS), settings, 6, Machine())
+
+    assert found.weights_sha256 == expected.weights_sha256
+    np.testing.assert_array_equal(list(found.vectors)[0], list(expected.vectors)[0])
+    found = EXTRACTORS["sif"].texts(series(TEXTS), several, 6, Machine())
+    assert found.preprocessing["vectors"]["workers"].startswith("2 threads")
+
+
+def test_how_texts_are_cut_into_blocks_changes_no_text_and_keeps_the_order(monkeypatch):
+    texts = series(TEXTS * 9)
+    words = train(texts, TRAINING)
+    expected = list(sif.fit(texts, words, 0.001).embed(texts))
+
+    monkeypatch.setattr(word_means, "BLOCK", 4)
+    monkeypatch.setattr(word_means, "tokenised", lambda texts: tokenised(texts, 10))
+    vectors = list(sif.fit(texts, words, 0.001, threads=3).embed(texts))
+
+    assert [v is None for v in vectors] == [v is None for v in expected]
+    for found, vector in zip(vectors, expected, strict=True):
+        if vector is not None:
+            np.testing.assert_allclose(found, vector, atol=1e-7)
+
+
+def test_vectors_are_computed_as_they_are_asked_for(monkeypatch):
+    monkeypatch.setattr(word_means, "BLOCK", 6)
+    computed = []
+    mean = word_means.WordMeans.mean
+    monkeypatch.setattr(
+        word_means.WordMeans, "mean", lambda *args: computed.append(1) or mean(*args)
+    )
+    vectors = iter(sif.extract(series(TEXTS * 20), **SETTINGS).vectors)
+    before = len(computed)
+
+    next(vectors)
+
+    assert before == 20
+    assert 1 <= len(computed) - before <= 2
 
 
 @pytest.mark.parametrize("binary", [False, True])
