@@ -8,8 +8,6 @@ the projected embedding, not normalised.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,11 +18,11 @@ from torchvision.transforms import InterpolationMode
 from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import Extraction
 from pipeline.extractors import weights as w
+from pipeline.extractors.batches import in_batches
 from pipeline.extractors.extra import need, version
 from pipeline.extractors.networks import Input, Network
 from pipeline.extractors.timm_networks import width
 from pipeline.feature_settings import Precision
-from pipeline.feature_table import Vector
 
 TEXTS = 16  # in a batch
 
@@ -112,7 +110,7 @@ def extract_texts(
             "precision": precision,
         },
         versions={"torch": torch.__version__, "open_clip": version("open_clip_torch")},
-        vectors=_in_batches(texts, embed),
+        vectors=in_batches(texts, embed, TEXTS),
     )
 
 
@@ -160,10 +158,3 @@ def load(name: str, weights: str, seed: int) -> tuple[nn.Module, str]:
 
 def _no_warning(record: logging.LogRecord) -> bool:
     return "No pretrained weights loaded" not in record.getMessage()
-
-
-def _in_batches(texts: pl.Series, embed: Any) -> Iterator[Vector | None]:
-    for first in range(0, len(texts), TEXTS):
-        batch = texts[first : first + TEXTS].fill_null("").to_list()
-        rows = iter(embed([text for text in batch if text.strip()] or [""]))
-        yield from (next(rows) if text.strip() else None for text in batch)

@@ -67,7 +67,53 @@ def _sif(
     )
 
 
+def _doc2vec(
+    texts: pl.Series,
+    settings: s.Doc2Vec,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.doc2vec import extract
+
+    return extract(texts, training=_training(settings, seed), fit_to=fit_to)
+
+
+def _tfidf_svd(
+    texts: pl.Series,
+    settings: s.TfidfSvd,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors.tfidf_svd import extract
+
+    return extract(
+        texts,
+        dim=settings.dim,
+        min_count=settings.min_count,
+        seed=seed,
+        fit_to=fit_to,
+    )
+
+
+def _minilm(
+    texts: pl.Series,
+    settings: s.MiniLM,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
+) -> Extraction:
+    from pipeline.extractors import torch_device
+    from pipeline.extractors.minilm import extract_texts
+
+    return extract_texts(texts, torch_device(machine))
+
+
 TEXTS: dict[str, Callable[..., Extraction]] = {
     "word2vec_mean": _word2vec_mean,
     "sif": _sif,
+    "doc2vec": _doc2vec,
+    "tfidf_svd": _tfidf_svd,
+    "minilm": _minilm,
 }
