@@ -1,5 +1,5 @@
 # Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
-.PHONY: run test test-slow check format bench dag
+.PHONY: run compare-extractors test test-slow check format bench dag
 
 SHELL := /bin/bash
 CORES := $(shell nproc)
@@ -10,6 +10,10 @@ run: $(INSTALLED)
 	snakemake --cores $(CORES) evaluate
 	@cat results/sample/comparison.md
 	@echo "Report: $(CURDIR)/results/sample/report.html"
+
+compare-extractors: $(INSTALLED)
+	snakemake --cores $(CORES) compare_extractors
+	@cat results/*/extractors/comparison.md
 
 test: check
 	python -m pytest -m "not slow"

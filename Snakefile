@@ -19,7 +19,7 @@ wildcard_constraints:
     dataset="|".join(PARAMS.datasets),
     modality="|".join(modalities()),
     model="|".join(all_models()),
-    table="|".join(PARAMS.tables) or "none",
+    table="|".join([*PARAMS.tables, swaps.TABLE]),
 
 
 rule all:
@@ -45,6 +45,11 @@ rule tables:
 rule sheets:
     input:
         sheet_files(),
+
+
+rule compare_extractors:
+    input:
+        extractor_files,
 
 
 include: "workflow/rules/data.smk"

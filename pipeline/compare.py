@@ -10,7 +10,8 @@ over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected af
         results/sample
 
 With `--table NAME` the models are those of `tables.NAME`, and the files go to a folder of that
-name below the results.
+name below the results. The table `extractors` is the section of that name: it also says which
+extractor stands behind each row.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.errors import SchemaError
 from pipeline.printed import PRINTED, table_of
+from pipeline.swaps import TABLE
 
 log = logging.getLogger("compare")
 
@@ -41,7 +43,10 @@ KEPT = ("architecture", "trained_on", "refit", "settings")
 
 
 def comparison(
-    metrics: Mapping[str, dict[str, Any]], ranks: Mapping[str, pl.DataFrame], folder: str = ""
+    metrics: Mapping[str, dict[str, Any]],
+    ranks: Mapping[str, pl.DataFrame],
+    folder: str = "",
+    extractors: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the content of comparison.json.
 
@@ -49,6 +54,7 @@ def comparison(
         metrics: content of each model's metrics.json, in the order of the table.
         ranks: schema.RANKS of each model.
         folder: the published split's folder, to set the paper's numbers beside; else empty.
+        extractors: of each model, in words, where the models differ in nothing else.
 
     Raises:
         SchemaError: a file of metrics lacks a key, or two models ranked different users.
@@ -61,12 +67,15 @@ def comparison(
             )
     best = max(metrics, key=lambda model: metrics[model][SAMPLED].get(MEASURE, 0.0))
     first = metrics[best]
+    rows = {model: _row(model, metrics, folder) for model in metrics}
+    for model, extractor in (extractors or {}).items():
+        rows[model]["extractor"] = extractor
     return {
         "dataset": first["dataset"],
         "protocol": _protocol(first),
         "order": list(metrics),
         "best": best,
-        "models": {model: _row(model, metrics, folder) for model in metrics},
+        "models": rows,
         "significance": {
             "test": "Wilcoxon signed-rank, two-sided, paired over users",
             "measure": f"{MEASURE} ({SAMPLED}) of each user",
@@ -137,7 +146,8 @@ def markdown(table: Mapping[str, Any]) -> str:
         row = table["models"][model]
         mark = " (*optimistic*)" if row["optimistic"] else ""
         cells = [_cell(row, part, name) for part, name in COLUMNS]
-        lines.append(_line([f"{model}{mark}", *cells, str(row["epoch"])]))
+        extractor = f": {row['extractor']}" if "extractor" in row else ""
+        lines.append(_line([f"{model}{extractor}{mark}", *cells, str(row["epoch"])]))
         if paper := row["paper"]:
             printed = [f"{paper[n]:.4f}" if n in paper else "–" for n in NAMES]
             label = f"{model}, as printed in the paper ({paper['table']})"
@@ -213,7 +223,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("images", type=Path, help="table of pictures")
     arguments.add_argument("results", type=Path, help="folder of the models, and to write to")
     arguments.add_argument(
-        "--table", help="a name under `tables`: compare its models, and write to results/TABLE"
+        "--table", help="a name under `tables`, or `extractors`; written to results/TABLE"
     )
     args = arguments.parse_args(argv)
     settings, output = params.load(), args.results
@@ -225,7 +235,8 @@ def main(argv: list[str] | None = None) -> None:
     folder = source.folder if source.format == "published_split" else ""
     metrics = {m: io.read_json(args.results / m / s.METRICS_FILE) for m in settings.models}
     material = report.read(args.processed, args.results, settings, args.dataset)
-    table = comparison(metrics, material.ranks, folder)
+    named = settings.compared_extractors(args.dataset) if args.table == TABLE else None
+    table = comparison(metrics, material.ranks, folder, named)
     people = report.gallery(material)
     pictures = report.read_pictures(args.images, report.items_shown(people))
     page = report.render(table, material, people, pictures)

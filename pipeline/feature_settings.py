@@ -150,6 +150,13 @@ def family(extractor: str) -> str:
     return extractor.partition(":")[0]
 
 
+def in_words(feature: Settings) -> str:
+    """Return what a table calls a feature: its extractor, the field, the weights."""
+    weights = getattr(feature, "weights", None)
+    said = {None: "", "seeded": ", seeded (untrained)"}.get(weights, f", {weights}")
+    return f"{feature.extractor} of {feature.field}{said}"
+
+
 def _section(value: Any) -> str | None:
     """Return which section a mapping of params.yaml, or a section itself, is of."""
     extractor = (

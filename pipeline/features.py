@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     part = "whole" if args.shard is None else "{}-of-{}".format(*args.shard)
     modality = Modality(
-        where=f"features.{args.dataset}.{args.modality}",
+        where=settings.feature_key(args.dataset, args.modality),
         settings=settings.feature(args.dataset, args.modality),
         seed=settings.seed,
         machine=Machine(device=args.device, threads=args.threads),

@@ -13,6 +13,7 @@ from pipeline.sections import Count, Name, NonNegative, Positive, Section, Share
 
 FeatureNorm = Literal["none", "unit_mean", "unit_rows", "whitened", "half_whitened"]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
+KEYED_BY_MODALITY = ("hidden", "modality_weights")  # settings that may be {modality: value}
 
 
 class Model(Section):

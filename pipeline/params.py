@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from pipeline import swaps
 from pipeline.errors import ParamsError
-from pipeline.feature_settings import Feature
+from pipeline.feature_settings import Feature, in_words
 from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.model_settings import ARCHITECTURES, ContentModel, Model
 from pipeline.sections import Count, Name, Positive, Section, Share
@@ -161,6 +162,7 @@ class Params(Section):
     tables: dict[Name, list[Name]] = Field(
         default_factory=dict
     )  # models that make a table of their own
+    extractors: dict[Name, swaps.Swap] = Field(default_factory=dict)  # <dataset>: compared
     study: Study = Study()  # an analysis: a file without it is whole
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
@@ -176,6 +178,7 @@ class Params(Section):
                     raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
                 for model in models:
                     self._settings(model, dataset)
+        swaps.check(self)
         return self
 
     def source(self, dataset: str) -> Source:
@@ -187,13 +190,24 @@ class Params(Section):
             )
         return self.sources[dataset]
 
+    def compared_extractors(self, dataset: str) -> dict[str, str]:
+        """Return `{model: the swapped feature in words}` of the comparison of extractors."""
+        swap, features = self.swap(dataset), self.every_feature(dataset)
+        read = {swap.model: swap.modality} | swap.models()
+        return {model: in_words(features[feature]) for model, feature in read.items()}
+
     def dataset_features(self, dataset: str) -> dict[str, FeatureSettings]:
         """Return `{modality: settings}` of a dataset, in the file's order; may be empty."""
         return dict(self.features.get(dataset, {}))
 
+    def every_feature(self, dataset: str) -> dict[str, FeatureSettings]:
+        """Return `dataset_features`, then what only the comparison of extractors reads."""
+        swap = self._swap(dataset)
+        return self.dataset_features(dataset) | (swap.features() if swap else {})
+
     def feature(self, dataset: str, modality: str) -> FeatureSettings:
         """Return one modality's extractor settings, or raise ParamsError."""
-        features = self.dataset_features(dataset)
+        features = self.every_feature(dataset)
         if modality not in features:
             raise ParamsError(
                 f"params.yaml: features.{dataset}: no modality {modality!r}; expected one of "
@@ -201,8 +215,40 @@ class Params(Section):
             )
         return features[modality]
 
+    def feature_key(self, dataset: str, modality: str) -> str:
+        """Return where in params.yaml the settings of a feature stand."""
+        swap = self.extractors.get(dataset)
+        if swap is None or modality in self.dataset_features(dataset):
+            return f"features.{dataset}.{modality}"
+        return f"extractors.{dataset}.instead.{modality.removeprefix(f'{swap.modality}_')}"
+
+    def swap(self, dataset: str) -> swaps.Swap:
+        """Return how the extractors of a dataset are compared.
+
+        Raises:
+            ParamsError: they are not, or `features` contradicts the entry.
+        """
+        if dataset not in self.extractors:
+            raise ParamsError(
+                f"params.yaml: extractors: nothing to compare on {dataset}; expected one of "
+                f"{sorted(self.extractors)}, or add extractors.{dataset}"
+            )
+        if found := swaps.contradiction(self, dataset):
+            raise ParamsError(found)
+        return self.extractors[dataset]
+
+    def _swap(self, dataset: str) -> swaps.Swap | None:
+        is_there = dataset in self.extractors and not swaps.contradiction(self, dataset)
+        return self.extractors[dataset] if is_there else None
+
+    def _swapped(self, model: str) -> str:
+        """Return the model whose extractor is swapped in `model`; `model` itself if none is."""
+        found = (swap.model for swap in self.extractors.values() if model in swap.models())
+        return next(found, model)
+
     def architecture(self, model: str) -> str:
         """Return the registry name behind a model's name: `mcln` for `base`, say."""
+        model = self._swapped(model)
         section = self.sections.get(model)
         if section is None:
             names = sorted(set(self.sections))
@@ -230,9 +276,22 @@ class Params(Section):
             ParamsError: no such model, a value that its architecture does not take, or a
                 modality that the dataset lacks.
         """
+        if self._swapped(model) != model:
+            return self._swapped_settings(model, dataset)
         settings = self._settings(model, dataset)
         self._check_modalities(settings, model, dataset)
         return settings
+
+    def _swapped_settings(self, model: str, dataset: str) -> Model:
+        swap = self.swap(dataset)
+        if model not in swap.models():
+            raise ParamsError(
+                f"params.yaml: extractors.{dataset}: no model {model!r}; expected one of "
+                f"{sorted(swap.models())}"
+            )
+        settings = self.model(swap.model, dataset)
+        read = self.model_modalities(swap.model, dataset)
+        return swap.applied(settings, read, swap.models()[model])
 
     def _settings(self, model: str, dataset: str) -> Model:
         architecture = self.architecture(model)
@@ -250,6 +309,9 @@ class Params(Section):
         Raises:
             ParamsError: no such table.
         """
+        if name == swaps.TABLE:
+            swap = self.swap(dataset)
+            return [swap.model, *swap.models()]
         if name not in self.tables:
             raise ParamsError(
                 f"params.yaml: tables: no table {name!r}; expected one of "
@@ -263,7 +325,8 @@ class Params(Section):
 
     def all_models(self, dataset: str) -> list[str]:
         """Return `models`, then what the tables add to them on this dataset."""
-        more = [model for table in self.tables for model in self.table(table, dataset)]
+        tables = [*self.tables, *([swaps.TABLE] if self._swap(dataset) else [])]
+        more = [model for table in tables for model in self.table(table, dataset)]
         return list(dict.fromkeys([*self.models, *more]))
 
     def model_modalities(self, model: str, dataset: str) -> list[str]:
@@ -400,7 +463,9 @@ def _explain(error: ValidationError, where: str) -> list[str]:
 
 def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Drop the union's tag, which is no key: sources.<name>.<tag>, features.<d>.<m>.<tag>."""
-    depth = {"sources": 2, "features": 3}.get(str(location[0]) if location else "")
+    depth = {"sources": 2, "features": 3, "extractors": 4}.get(
+        str(location[0]) if location else ""
+    )
     return location if depth is None else location[:depth] + location[depth + 1 :]
 
 

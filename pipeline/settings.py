@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline import params
+from pipeline import params, swaps
 from pipeline.checksums import remembered_sha256
 from pipeline.command import parser, run
 from pipeline.errors import ParamsError, RawDataError
@@ -47,7 +47,8 @@ def slices(settings: params.Params) -> dict[str, Any]:
     for dataset in settings.datasets:
         source = settings.source(dataset)
         features = settings.dataset_features(dataset)
-        reads_images = any(feature.field == "image" for feature in features.values())
+        every_feature = settings.every_feature(dataset)
+        reads_images = any(feature.field == "image" for feature in every_feature.values())
         found |= {
             f"download/{dataset}": [source, settings.seed],
             f"ingest/{dataset}": [source, settings.ingest],
@@ -60,12 +61,17 @@ def slices(settings: params.Params) -> dict[str, Any]:
             models = settings.content_models(dataset)
             own = [settings.study, source, features, models, settings.seed]
             found[f"study/{dataset}"] = own
-        for modality in dict.fromkeys([*settings.modalities, *features]):
-            own = [features.get(modality), settings.seed, _contents(features.get(modality))]
+        for modality in dict.fromkeys([*settings.modalities, *every_feature]):
+            feature = every_feature.get(modality)
+            own = [feature, settings.seed, _contents(feature)]
             found[f"features/{dataset}/{modality}"] = own
         for table in settings.tables:
             models = settings.table(table, dataset)
             found[f"compare/{dataset}/{table}"] = [settings.compare, models, source, features]
+        if every_feature != features:
+            models = settings.table(swaps.TABLE, dataset)
+            own = [settings.compare, models, source, every_feature]
+            found[f"compare/{dataset}/{swaps.TABLE}"] = own
         for model in settings.all_models(dataset):
             found |= _model_slices(settings, dataset, model)
     return found

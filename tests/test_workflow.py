@@ -40,6 +40,7 @@ NOT_LISTED = {
         "sections",
         "model_settings",
         "feature_settings",
+        "swaps",
         "command",
         "errors",
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline import params, settings
+from pipeline import params, settings, swaps
 from pipeline.errors import PipelineError
 from pipeline.schema import COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, STUDY_JSON
 
@@ -47,7 +47,7 @@ def last_files():
 
 
 def all_models():
-    """Return every model of `models` and `tables`."""
+    """Return every model of `models`, `tables` and `extractors`."""
     found = [m for dataset in PARAMS.datasets for m in PARAMS.all_models(dataset)]
     return list(dict.fromkeys(found))
 
@@ -58,6 +58,27 @@ def table_files():
         "results/{dataset}/{table}/{name}",
         dataset=PARAMS.datasets,
         table=PARAMS.tables,
+        name=[COMPARISON_JSON, COMPARISON_MD, REPORT_FILE],
+    )
+
+
+def extractor_files(wildcards):
+    """Return the comparison of extractors of every dataset that has one."""
+    datasets = [name for name in PARAMS.datasets if name in PARAMS.extractors]
+    if not datasets:
+        raise WorkflowError(
+            f"params.yaml: extractors: expected one of {PARAMS.datasets}, the datasets of"
+            f" `datasets`, got {list(PARAMS.extractors)}"
+        )
+    try:
+        for dataset in datasets:
+            PARAMS.swap(dataset)
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
+    return expand(
+        "results/{dataset}/{table}/{name}",
+        dataset=datasets,
+        table=swaps.TABLE,
         name=[COMPARISON_JSON, COMPARISON_MD, REPORT_FILE],
     )
 
@@ -91,7 +112,7 @@ def sheet_files():
 def modalities():
     """Return every modality of the datasets that run; one that never matches if none."""
     found = [
-        name for dataset in PARAMS.datasets for name in PARAMS.dataset_features(dataset)
+        name for dataset in PARAMS.datasets for name in PARAMS.every_feature(dataset)
     ]
     return list(dict.fromkeys(found)) or ["none"]
 
