@@ -77,8 +77,8 @@ def check(settings: Params) -> None:
     """Refuse what no edit of `features` would put right.
 
     Raises:
-        ParamsError: an unknown dataset, model, modality or field; a name that is taken; one of
-            the models made here among `models` or `tables`.
+        ParamsError: an unknown dataset or model, or one without features; a field that the
+            source lacks; a name that is taken; a model made here among `models` or `tables`.
     """
     if TABLE in settings.tables:
         raise ParamsError(
@@ -131,12 +131,6 @@ def _check_names(settings: Params, dataset: str, swap: Swap) -> None:
         )
     if not issubclass(ARCHITECTURES[settings.architecture(swap.model)], ContentModel):
         raise ParamsError(f"{key}.model: expected a model with features, got {swap.model!r}")
-    known = {name for features in settings.features.values() for name in features}
-    if swap.modality not in known:
-        raise ParamsError(
-            f"{key}.modality: no modality {swap.modality!r}; expected one of "
-            f"{sorted(settings.dataset_features(dataset))}"
-        )
 
 
 def _check_fields(settings: Params, dataset: str, swap: Swap) -> None:

@@ -204,6 +204,98 @@ def test_the_default_profile_is_found_by_itself(tree):
     assert "python -m pipeline.kcore" in run(tree, "snakemake", "--dry-run", "evaluate")
 
 
+# --- several extractors -------------------------------------------------------------------
+
+NET = {"extractor": "resnet50", "field": "image", "weights": "seeded"}
+TITLES = {"extractor": "sif", "field": "title"}
+SWAP = {"model": "vbpr", "modality": "visual", "instead": {"net": NET, "titles": TITLES}}
+
+
+def of_stage(jobs: set[Job], stage: str) -> list[str]:
+    """Return which files the jobs of a stage write, the first of each."""
+    return sorted(min(j.outputs) for j in jobs if f"pipeline.{stage} " in j.command)
+
+
+def test_comparing_extractors_plans_a_feature_and_a_training_for_each_and_nothing_else(tree):
+    """No other model, and no feature that only others read."""
+    edit(tree, extractors={"sample": SWAP}, datasets=["sample", "gift_cards"])
+
+    jobs = snakemake_jobs(tree, "compare_extractors")
+
+    names = ["visual", "visual_net", "visual_titles"]
+    models = ["vbpr", "vbpr_net", "vbpr_titles"]
+    assert of_stage(jobs, "features") == [f"data/features/sample/{n}.parquet" for n in names]
+    trainings = [f"results/sample/{m}/checkpoint.safetensors" for m in models]
+    assert of_stage(jobs, "train") == trainings
+    assert of_stage(jobs, "compare") == ["results/sample/extractors/comparison.json"]
+    assert not [job for job in jobs if "gift_cards" in job.command]
+    for name, output in zip(names, trainings, strict=True):
+        (job,) = [job for job in jobs if output in job.outputs]
+        read = {path for path in job.inputs if path.startswith("data/features/")}
+        assert read == {f"data/features/sample/{name}.parquet"}
+
+
+def test_no_engine_builds_a_compared_extractor_by_itself(tree):
+    edit(tree, extractors={"sample": SWAP})
+
+    for jobs in (snakemake_jobs(tree), dvc_jobs(tree)):
+        files = [f"data/features/sample/{m}.parquet" for m in ("textual", "visual")]
+        assert of_stage(jobs, "features") == files
+        assert not [job for job in jobs if "vbpr" in job.command]
+
+
+def test_another_setting_of_one_compared_extractor_plans_that_feature_and_its_model(tree):
+    """The outputs are placeholders that Snakemake has recorded: what is planned matters."""
+    edit(tree, extractors={"sample": SWAP})
+    for job in snakemake_jobs(tree, "compare_extractors"):
+        for name in job.outputs:
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).touch()
+    run(tree, "snakemake", "--cores", "1", "--touch", "--forceall", "compare_extractors")
+    assert planned(tree, "compare_extractors") == set()
+
+    edit(tree, extractors__sample__instead__titles__epochs=3)
+
+    assert planned(tree, "compare_extractors") == {
+        "features@sample-visual_titles",
+        "train@sample-vbpr_titles",
+        "evaluate@sample-vbpr_titles",
+        "recommend@sample-vbpr_titles",
+        "compare@sample",
+    }
+
+
+@pytest.mark.parametrize(
+    ("extractors", "message"),
+    [
+        ({}, r"params\.yaml: extractors: expected one of \['sample'\]"),
+        ({"sample": SWAP | {"modality": "sound"}}, r"extractors\.sample\.modality: 'sound'"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_refused_when_it_is_asked_for(
+    tree, extractors, message
+):
+    edit(tree, extractors=extractors)
+
+    said = run(tree, "snakemake", "--dry-run", "compare_extractors", fails=True)
+
+    assert re.search(message, said)
+    assert "most recent call last" not in said
+    run(tree, "snakemake", "--dry-run", "evaluate")
+
+
+def test_two_extractors_of_one_field_stand_side_by_side(tree):
+    """As two modalities; the file's own comparison needs `visual`, and is left out."""
+    features = {"visual_a": VGG16, "visual_b": NET, "textual": TITLES}
+    edit(tree, features__sample=features, modalities=list(features))
+
+    from_snakemake, from_dvc = snakemake_jobs(tree), dvc_jobs(tree)
+
+    assert from_snakemake == from_dvc
+    (job,) = [job for job in from_dvc if "pipeline.train sample mcln" in job.command]
+    assert {f"data/features/sample/{name}.parquet" for name in features} <= job.inputs
+
+
 # --- names and code -----------------------------------------------------------------------
 
 
@@ -352,9 +444,9 @@ def ran(said: str) -> set[str]:
     return {name for name in names if name.partition("@")[0] not in DVC_ONLY}
 
 
-def planned(tree: Path) -> set[str]:
+def planned(tree: Path, target: str = "evaluate") -> set[str]:
     """Return what Snakemake would run now, by DVC's names."""
-    said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "evaluate")
+    said = run(tree, "snakemake", "--dry-run", "--printshellcmds", target)
     commands = re.findall(r"python -m pipeline\.(\w+) (\S+) (\S+)", said)
     per_dataset = {"download", "ingest", "kcore", "split", "images", "compare"}
     return {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from pipeline import compare, io
 from pipeline import schema as s
@@ -112,6 +113,20 @@ def test_a_choice_on_test_is_called_optimistic():
     assert table["significance"]["pairs"] == []
 
 
+def test_a_row_may_say_its_extractor():
+    found = {"a": metrics("a", 0.4), "a_net": metrics("a_net", 0.5)}
+    said = {"a": "vgg16 of image, seeded (untrained)", "a_net": "resnet50 of image, imagenet"}
+
+    table = compare.comparison(found, {"a": WORSE, "a_net": BETTER}, extractors=said)
+
+    assert table["models"]["a"]["extractor"] == said["a"]
+    rows = [line.split(" | ")[0] for line in compare.markdown(table).splitlines()]
+    assert "| a: vgg16 of image, seeded (untrained)" in rows
+    assert "| a_net: resnet50 of image, imagenet" in rows
+    plain = compare.comparison(found, {"a": WORSE, "a_net": BETTER})
+    assert "extractor" not in plain["models"]["a"]
+
+
 def test_the_papers_numbers_stand_below_ours():
     found = {"mcln": metrics("mcln", 0.5), "base_vt": metrics("base_vt", 0.4)}
 
@@ -203,3 +218,27 @@ def test_a_table_of_its_own_goes_to_its_own_folder(tmp_path, monkeypatch):
     assert not (tmp_path / "results" / s.COMPARISON_JSON).exists()
     with pytest.raises(ParamsError, match=r"no table 'table9'.*'own'"):
         compare.main([*ARGUMENTS, "--table", "table9"])
+
+
+def test_the_extractors_of_a_model_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch):
+    """The page names every feature, also one without weights of its own."""
+    project(tmp_path)
+    raw = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))
+    own = {"extractor": "precomputed", "path": "own.parquet"}
+    swap = {"model": "vbpr", "modality": "visual", "instead": {"own": own}}
+    raw |= {"extractors": {"beauty_split": swap}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    results = tmp_path / "results"
+    for model in ("vbpr", "vbpr_own"):
+        shutil.copytree(results / "bprmf", results / model)
+    monkeypatch.chdir(tmp_path)
+
+    compare.main([*ARGUMENTS, "--table", "extractors"])
+
+    table = io.read_json(results / "extractors" / s.COMPARISON_JSON)
+    assert table["order"] == ["vbpr", "vbpr_own"]
+    assert table["models"]["vbpr"]["extractor"] == "sif of visual_tokens, trained"
+    assert table["models"]["vbpr_own"]["extractor"] == "precomputed of raw_id"
+    page = (results / "extractors" / s.REPORT_FILE).read_text(encoding="utf-8")
+    assert '<span class="soft small">precomputed of raw_id</span>' in page
+    assert '<th scope="row">visual_own</th>' in page

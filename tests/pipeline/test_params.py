@@ -6,6 +6,8 @@ import yaml
 
 from pipeline import params
 from pipeline.errors import ParamsError
+from pipeline.sources import amazon, published_split, tianchi
+from pipeline.swaps import FIELDS
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 
@@ -117,9 +119,162 @@ def test_a_table_that_cannot_be_made_is_refused(tables, message):
         params.parse(changed("tables", tables))
 
 
+# --- one model on several extractors ------------------------------------------------------
+
+NET = {"extractor": "resnet50", "field": "image", "weights": "seeded"}
+TEXT = {"extractor": "sif", "field": "description"}
+
+
+def comparing(model="mcln", modality="visual", dataset="sample", **instead):
+    swap = {"model": model, "modality": modality, "instead": instead or {"net": NET}}
+    return changed("extractors", {dataset: swap})
+
+
+def test_a_compared_model_reads_another_feature_in_the_same_place_and_differs_in_nothing_else():
+    settings = params.parse(comparing("base_vt", net=NET, text=TEXT))
+
+    assert settings.table("extractors", "sample") == ["base_vt", "base_vt_net", "base_vt_text"]
+    assert settings.architecture("base_vt_net") == "mcln"
+    assert settings.model_modalities("base_vt_net", "sample") == ["visual_net", "textual"]
+    own, other = (settings.model(name, "sample") for name in ("base_vt", "base_vt_text"))
+    assert other == own.model_copy(update={"modalities": ["visual_text", "textual"]})
+    assert settings.feature("sample", "visual_net").extractor == "resnet50"
+    assert settings.feature_key("sample", "visual_net") == "extractors.sample.instead.net"
+    assert settings.feature_key("sample", "visual") == "features.sample.visual"
+
+
+def test_only_the_comparison_reads_the_other_features():
+    settings = params.parse(comparing())
+
+    assert list(settings.dataset_features("sample")) == ["visual", "textual"]
+    assert list(settings.every_feature("sample")) == ["visual", "textual", "visual_net"]
+    assert settings.model_modalities("mcln", "sample") == ["visual", "textual"]
+    assert settings.content_models("sample") == ["mcln"]
+    with pytest.raises(ParamsError, match=r"extractors: nothing to compare on beauty"):
+        settings.model("mcln_net", "beauty")
+
+
+@pytest.mark.parametrize(
+    ("model", "section", "key"),
+    [("mcln_released", {}, "modality_weights"), ("dmrl", {"hidden": {"visual": 8}}, "hidden")],
+)
+def test_a_setting_of_the_swapped_modality_is_that_of_the_other_feature(model, section, key):
+    """`visual: 0.3` would otherwise no longer be the weight of the pictures."""
+    raw = comparing(model)
+    raw[model]["sample"] = section
+    settings = params.parse(raw)
+
+    before, after = (getattr(settings.model(m, "sample"), key) for m in (model, f"{model}_net"))
+
+    assert list(before) == ["visual"]
+    assert after == {"visual_net": before["visual"]}
+
+
+def test_a_row_says_its_extractor_and_whether_it_was_trained():
+    own = {"extractor": "precomputed", "path": "own.parquet"}
+    settings = params.parse(comparing("vbpr", net=NET, own=own))
+
+    assert settings.compared_extractors("sample") == {
+        "vbpr": "vgg16 of image, seeded (untrained)",
+        "vbpr_net": "resnet50 of image, seeded (untrained)",
+        "vbpr_own": "precomputed of raw_id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (comparing(dataset="nowhere"), r"extractors\.nowhere: expected a dataset"),
+        (comparing("gpt"), r"extractors\.sample\.model: no model 'gpt'"),
+        (comparing("bprmf"), r"sample\.model: expected a model with features, got 'bprmf'"),
+        (comparing("base", vt=NET), r"instead\.vt: .*base_vt: a model or table has this name"),
+        (
+            comparing(net=NET | {"extractor": "vgg99"}),
+            r"extractors\.sample\.instead\.net: expected `extractor`.*vgg99",
+        ),
+        (
+            comparing(net=NET | {"precision": "half"}),
+            r"extractors\.sample\.instead\.net\.precision: .*got 'half'",
+        ),
+        (
+            comparing(text=TEXT | {"field": "title_tokens"}),
+            r"instead\.text\.field: expected one of .*'title'.*sample has, got 'title_tokens'",
+        ),
+        (
+            comparing(dataset="beauty_split"),
+            r"beauty_split\.instead\.net\.field: .*published_split has, got 'image'",
+        ),
+        (changed("extractors", {"sample": {"model": "mcln"}}), r"sample\.modality: field req"),
+        (comparing() | {"models": ["mcln_net"]}, r"models: .*'mcln_net', which only"),
+        (comparing() | {"tables": {"own": ["mcln_net"]}}, r"tables\.own: .*'mcln_net'"),
+        (comparing() | {"tables": {"mcln_net": ["mcln"]}}, r"instead\.net: .*has this name"),
+        (changed("tables", {"extractors": ["mcln"]}), r"tables\.extractors: .*another name"),
+        (
+            changed(
+                "extractors",
+                {
+                    "sample": {"model": "base", "modality": "visual", "instead": {"vt_x": NET}},
+                    "beauty": {"model": "base_vt", "modality": "visual", "instead": {"x": NET}},
+                },
+            ),
+            r"beauty\.instead\.x: .*base_vt_x: another dataset's entry makes it",
+        ),
+    ],
+)
+def test_a_comparison_of_extractors_that_cannot_be_made_is_refused(raw, message):
+    with pytest.raises(ParamsError, match=message):
+        params.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (
+            comparing(modality="sound"),
+            r"extractors\.sample\.modality: 'sound' is not in features",
+        ),
+        (
+            comparing("vbpr", "textual"),
+            r"expected one that vbpr reads .*\['visual'\].*'textual'",
+        ),
+        (
+            comparing() | {"modalities": ["visual", "textual", "visual_net"]},
+            r"instead\.net: .*",
+        ),
+        (
+            comparing() | {"features": {"sample": {"visual_a": NET, "visual_b": NET}}},
+            r"modality: 'visual' is not in features\.sample, .*\['visual_a', 'visual_b'\]",
+        ),
+    ],
+)
+def test_what_features_contradict_stops_that_comparison_alone(raw, message):
+    settings = params.parse(raw)
+
+    assert settings.every_feature("sample") == settings.dataset_features("sample")
+    assert not [model for model in settings.all_models("sample") if model.endswith("_net")]
+    with pytest.raises(ParamsError, match=message):
+        settings.table("extractors", "sample")
+
+
+def test_the_fields_are_those_that_the_sources_fill():
+    made = {
+        "amazon2014": amazon.METADATA,
+        "amazon2018": amazon.METADATA,
+        "sample": amazon.METADATA,
+        "tianchi": tianchi.METADATA.keys() - {"title", "description"},
+        "published_split": {"raw_id", *published_split.TOKENS},
+    }
+
+    assert {name: set(fields) for name, fields in FIELDS.items()} == {
+        name: set(columns) for name, columns in made.items()
+    }
+
+
 @pytest.mark.parametrize("model", params.load().all_models("sample"))
 def test_every_named_model_of_the_file_has_valid_settings(model):
     settings = params.load()
 
     assert settings.architecture(model) in params.ARCHITECTURES
-    assert set(settings.model_modalities(model, "sample")) <= {"visual", "textual"}
+    assert set(settings.model_modalities(model, "sample")) <= {
+        *settings.every_feature("sample")
+    }

@@ -11,14 +11,16 @@ from pipeline.io import sha256_of
 from pipeline.settings import main, slices, write
 
 # Without the tables, whose models would be named in every answer.
-RAW = yaml.safe_load(Path("params.yaml").read_text()) | {"tables": {}}
+RAW = yaml.safe_load(Path("params.yaml").read_text()) | {"tables": {}, "extractors": {}}
+NET = {"extractor": "resnet50", "field": "image"}
+SWAP = {"model": "vbpr", "modality": "visual", "instead": {"a": NET, "b": dict(NET)}}
 
 
-def touched_by(change):
+def touched_by(change, start=RAW):
     """Names of the files whose content a change of params.yaml alters."""
-    raw = copy.deepcopy(RAW)
+    raw = copy.deepcopy(start)
     change(raw)
-    before, after = (slices(params.parse(r)) for r in (RAW, raw))
+    before, after = (slices(params.parse(r)) for r in (start, raw))
     return {
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     }
@@ -64,6 +66,36 @@ def test_a_table_has_the_slices_of_its_models_and_one_of_its_own(tmp_path):
     assert (tmp_path / "train/sample/base.json").exists()
     assert (tmp_path / "compare/sample/own.json").exists()
     assert not (tmp_path / "train/sample/mcln.json").exists()
+
+
+def of_model(name):
+    return {f"{stage}/sample/{name}" for stage in ("train", "evaluate", "recommend")}
+
+
+def test_a_comparison_of_extractors_adds_slices_and_leaves_all_others_as_they_are():
+    added = touched_by(lambda r: r["extractors"].update(sample=SWAP))
+
+    features = {f"features/sample/visual_{name}" for name in "ab"}
+    models = of_model("vbpr") | of_model("vbpr_a") | of_model("vbpr_b")
+    assert added == {"compare/sample/extractors"} | features | models
+
+
+def test_one_of_the_compared_extractors_touches_its_own_feature_and_their_table():
+    """Not the slice of its training, which runs again because its feature is another."""
+    start = RAW | {"extractors": {"sample": SWAP}}
+
+    def edit(raw):
+        raw["extractors"]["sample"]["instead"]["b"]["weights"] = "seeded"
+
+    assert touched_by(edit, start) == {"features/sample/visual_b", "compare/sample/extractors"}
+
+
+def test_pictures_that_only_a_compared_extractor_reads_are_wanted():
+    raw = copy.deepcopy(RAW)
+    raw["features"]["sample"]["visual"] = {"extractor": "sif", "field": "description"}
+    for swaps, wanted in (({}, False), ({"sample": SWAP}, True)):
+        found = slices(params.parse(raw | {"extractors": swaps}))
+        assert found["images/sample"][-1] is wanted
 
 
 def test_a_dataset_that_was_not_generated_is_not_studied():

@@ -66,6 +66,28 @@ def run(stage, model, results=None):
     stage.main(["sample", model, *FOLDERS, results or f"results/{model}", "--threads", "1"])
 
 
+@pytest.mark.parametrize("model", ["mcln", "dmrl", "mmgcn"])
+def test_two_extractors_side_by_side_are_two_modalities(workspace, model):
+    """Of different widths; the model reads them and the text."""
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    net = {"extractor": "resnet50", "field": "image", "weights": "seeded"}
+    text = raw["features"]["sample"]["textual"]
+    raw["features"]["sample"] = {"visual_a": net, "visual_b": dict(net), "textual": text}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+    folder = workspace / FOLDERS[1]
+    (folder / "visual.parquet").rename(folder / "visual_a.parquet")
+    wider = list(np.random.default_rng(1).random((N_ITEMS, 9), dtype=np.float32))
+    metadata = METADATA_OF_6 | {"dim": "9"}
+    write_features(wider, folder / "visual_b.parquet", dim=9, metadata=metadata)
+
+    for stage in (train, evaluate):
+        run(stage, model)
+
+    tensors, _ = learning.read_checkpoint(workspace / f"results/{model}/checkpoint.safetensors")
+    assert {9, 6} <= {size for tensor in tensors.values() for size in tensor.shape}
+    assert 0 < read_json(workspace / f"results/{model}/metrics.json")["sampled"]["hr@10"] < 1
+
+
 @pytest.mark.parametrize("model", ["popularity", "itemknn"])
 def test_a_yardstick_goes_through_the_stages_without_an_epoch(workspace, model):
     for stage in (train, evaluate, recommend):
