@@ -169,6 +169,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Params:
+        swaps.check(self)
         for dataset in self.datasets:
             self.source(dataset)
             for model in self.models:
@@ -178,7 +179,6 @@ class Params(Section):
                     raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
                 for model in models:
                     self._settings(model, dataset)
-        swaps.check(self)
         return self
 
     def source(self, dataset: str) -> Source:
