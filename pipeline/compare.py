@@ -9,8 +9,8 @@ over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected af
     python -m pipeline.compare sample data/processed/sample data/images/sample.parquet \
         results/sample
 
-With `--table NAME` the models are those of `tables.NAME`, written to a folder of that name below
-the results. `--table extractors` also says which extractor stands behind each row.
+With `--table NAME` the models are those of `tables.NAME`, written to a folder NAME below the
+results. `--table extractors` also says which extractor stands behind each row.
 """
 
 from __future__ import annotations

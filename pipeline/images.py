@@ -163,7 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = params.load()
     settings.source(args.dataset)
     items = read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM)
-    if any(one.field == IMAGE for one in settings.every_feature(args.dataset).values()):
+    if any(one.field == IMAGE for one in settings.dataset_features(args.dataset).values()):
         column = items[IMAGE].to_list()
         counts = pack(column, args.raw, WORK / args.dataset, args.output, settings.images)
     else:

@@ -48,7 +48,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
         source = settings.source(dataset)
         features = settings.dataset_features(dataset)
         every_feature = settings.every_feature(dataset)
-        reads_images = any(feature.field == "image" for feature in every_feature.values())
+        reads_images = any(feature.field == "image" for feature in features.values())
         found |= {
             f"download/{dataset}": [source, settings.seed],
             f"ingest/{dataset}": [source, settings.ingest],

@@ -242,6 +242,10 @@ def test_a_comparison_of_extractors_that_cannot_be_made_is_refused(raw, message)
             r"instead\.net: .*",
         ),
         (
+            comparing() | {"features": {"sample": {"visual": TEXT, "textual": TEXT}}},
+            r"extractors\.sample\.instead\.net\.field: no picture is fetched",
+        ),
+        (
             comparing() | {"features": {"sample": {"visual_a": NET, "visual_b": NET}}},
             r"modality: 'visual' is not in features\.sample, .*\['visual_a', 'visual_b'\]",
         ),

@@ -90,14 +90,6 @@ def test_one_of_the_compared_extractors_touches_its_own_feature_and_their_table(
     assert touched_by(edit, start) == {"features/sample/visual_b", "compare/sample/extractors"}
 
 
-def test_pictures_that_only_a_compared_extractor_reads_are_wanted():
-    raw = copy.deepcopy(RAW)
-    raw["features"]["sample"]["visual"] = {"extractor": "sif", "field": "description"}
-    for swaps, wanted in (({}, False), ({"sample": SWAP}, True)):
-        found = slices(params.parse(raw | {"extractors": swaps}))
-        assert found["images/sample"][-1] is wanted
-
-
 def test_a_dataset_that_was_not_generated_is_not_studied():
     raw = copy.deepcopy(RAW)
     raw["datasets"] = ["sample", "gift_cards"]
