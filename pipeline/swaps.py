@@ -118,11 +118,10 @@ def contradiction(settings: Params, dataset: str) -> str | None:
     for name, feature in zip(swap.instead, swap.features(), strict=True):
         if feature in own or feature in settings.modalities:
             return str(_taken(dataset, name, f"{feature}: `features` or `modalities` has it"))
-    reads_pictures = any(feature.field == "image" for feature in own.values())
-    for name, feature in swap.instead.items():
-        if (
-            feature.field == "image" and not reads_pictures
-        ):  # `evaluate` would have to fetch them
+    # Or `evaluate` would have to fetch them for a comparison that it does not make.
+    pictures_are_read = any(one.field == "image" for one in own.values())
+    for name, one in swap.instead.items():
+        if one.field == "image" and not pictures_are_read:
             return (
                 f"{key}.instead.{name}.field: no picture is fetched, since none of "
                 f"features.{dataset} reads `image`; let one of them read it"
