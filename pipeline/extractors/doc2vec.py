@@ -25,7 +25,7 @@ from gensim.models.doc2vec import Doc2Vec, TaggedDocument
 from gensim.models.doc2vec_inner import train_document_dbow
 
 from pipeline.extractors import Extraction
-from pipeline.extractors.tokens import CHUNK, in_words, tokenised
+from pipeline.extractors.tokens import CHUNK, in_words, tokenise, tokenised
 from pipeline.extractors.word_means import known_words
 from pipeline.extractors.word_vectors import Training, check_vocabulary
 from pipeline.feature_table import Vector
@@ -119,7 +119,8 @@ def train(texts: pl.Series, training: Training) -> Trained:
     Raises:
         RawDataError: there is no word, or none that occurs `min_count` times.
     """
-    tokens = pl.concat([chunk.filter(chunk.list.len() > 0) for chunk in tokenised(texts)])
+    tokens = tokenise(texts)
+    tokens = tokens.filter(tokens.list.len() > 0)
     distinct = tokens.unique(maintain_order=True).alias("words").to_frame()
     distinct = distinct.with_row_index("number")
     documents = Documents(tokens, _numbers(tokens, distinct))

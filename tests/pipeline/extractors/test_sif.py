@@ -19,7 +19,6 @@ from pipeline.extractors.word_vectors import Training, load, train
 from pipeline.feature_settings import Sif
 
 PROJECT = Path(__file__).parents[3]
-TITLES = PROJECT.parent / "shared/data/beauty_split/i2e_title.txt"
 TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
 SETTINGS = {"weights": "trained", "smoothing": 0.001, "training": TRAINING}
 TEXTS = [
@@ -225,26 +224,6 @@ def test_no_text_anywhere_is_an_error(texts):
 def test_a_min_count_that_leaves_no_word_is_an_error():
     with pytest.raises(RawDataError, match="words that occur 9 times or more"):
         sif.extract(series(TEXTS), **SETTINGS | {"training": replace(TRAINING, min_count=9)})
-
-
-@pytest.mark.skipif(not TITLES.exists(), reason="the real token lists are not here")
-def test_neighbours_share_words_on_real_titles():
-    titles = [line.split()[1:] for line in TITLES.read_text().splitlines()][:3000]
-    settings = SETTINGS | {"training": replace(TRAINING, dim=100, epochs=10)}
-    extraction = sif.extract(pl.Series("title_tokens", titles, pl.List(pl.String)), **settings)
-    vectors = [
-        np.zeros(100) if v is None else v / np.linalg.norm(v) for v in extraction.vectors
-    ]
-    similarity = np.stack(vectors) @ np.stack(vectors).T - 2 * np.eye(len(vectors))
-
-    def shared(rows, others) -> float:
-        pairs = [(set(titles[a]), set(titles[b])) for a, b in zip(rows, others, strict=True)]
-        return float(np.mean([len(a & b) / max(len(a | b), 1) for a, b in pairs]))
-
-    rows = np.arange(0, len(titles), 5)
-    nearest = shared(rows, similarity[rows].argmax(axis=1))
-    random = shared(rows, np.random.default_rng(0).permutation(rows))
-    assert nearest > 10 * random
 
 
 def test_other_texts_are_embedded_in_the_space_of_those_that_were_fitted():
