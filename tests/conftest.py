@@ -3,4 +3,4 @@
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("model", "pipeline")]
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in (".", "model", "pipeline")]
