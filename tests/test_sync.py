@@ -1,0 +1,412 @@
+"""After either engine built the tree the other is made to agree, unless something is stale."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from workflow_tree import DVC_ONLY, SIF, copy_tree, edit, made, planned, ran, run
+
+from workflow import sync
+
+USERS = "data/processed/sample/users.parquet"
+STATISTICS = "data/processed/sample/statistics.json"
+TABLE = "results/sample/comparison.md"
+CODE = "pipeline/printed.py"  # compare imports it
+
+
+# --- trees, built once --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tree that Snakemake alone built; the dataset lacks one of the modalities."""
+    tree = copy_tree(tmp_path_factory.mktemp("built") / "tree")
+    edit(
+        tree,
+        models=["bprmf"],
+        sources__sample__scale=0.1,
+        features__sample={"textual": SIF},
+        train__epochs=2,
+        train__evaluate_every=1,
+    )
+    run(tree, "snakemake", "--cores", "1", "evaluate")
+    return tree
+
+
+@pytest.fixture(scope="module")
+def agreed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same tree with DVC's lock file and cache."""
+    tree = copied(built, tmp_path_factory.mktemp("agreed"))
+    assert agree(tree, "after-snakemake")
+    return tree
+
+
+@pytest.fixture(scope="module")
+def bare(agreed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return it as a bare `dvc repro` leaves it: without a record of Snakemake's."""
+    tree = copied(agreed, tmp_path_factory.mktemp("bare"))
+    shutil.rmtree(tree / ".snakemake")
+    return tree
+
+
+def copied(tree: Path, folder: Path) -> Path:
+    """Copy a tree with its time stamps, which Snakemake goes by."""
+    return Path(shutil.copytree(tree, folder / "copy", symlinks=True))
+
+
+# --- what is asked ------------------------------------------------------------------------
+
+
+def agree(tree: Path, built: str) -> bool:
+    """Make the engines agree; tell whether the last line says so."""
+    said = run(tree, "workflow.sync", built)
+    return said.splitlines()[-1] == "Both engines agree: nothing is to be done."
+
+
+def refused(tree: Path, built: str) -> str:
+    """Return what is said by a command that must refuse and change nothing."""
+    before = state(tree)
+    said = run(tree, "workflow.sync", built, fails=True)
+    assert state(tree) == before
+    assert "Traceback" not in said
+    return said
+
+
+def state(tree: Path) -> dict[str, tuple[int, str]]:
+    """Return time stamp and checksum of each output and record.
+
+    Left out are the slices of params.yaml, which every start of Snakemake brings up to date.
+    """
+    roots = [tree / "data", tree / "results", tree / ".snakemake/metadata", tree / ".dvc/cache"]
+    files = [path for root in roots for path in root.rglob("*") if path.is_file()]
+    settings = tree / "data/settings"
+    return {
+        str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in [*files, *tree.glob("dvc.lock")]
+        if not path.is_relative_to(settings)
+    }
+
+
+def nothing_is_to_be_done(tree: Path) -> bool:
+    return planned(tree) == set() and "up to date" in run(tree, "dvc", "status")
+
+
+# --- the traps ----------------------------------------------------------------------------
+
+
+def another_param(tree: Path) -> None:
+    edit(tree, compare__k=9)
+
+
+def other_code(tree: Path) -> None:
+    with (tree / CODE).open("a") as file:
+        file.write("# another line\n")
+
+
+def other_code_with_an_old_time_stamp(tree: Path) -> None:
+    """As a copy that keeps times brings it: `cp -p`, `rsync -a`, an archive."""
+    other_code(tree)
+    os.utime(tree / CODE, (0, 0))
+
+
+def deleted_output(tree: Path) -> None:
+    (tree / USERS).unlink()
+
+
+def edited_output(tree: Path) -> None:
+    with (tree / TABLE).open("a") as file:
+        file.write("by hand\n")
+
+
+def edited_raw_file(tree: Path) -> None:
+    (tree / "data/raw/sample/Sample.json.gz").write_bytes(b"")
+
+
+class Trap(NamedTuple):
+    """What was done to a built tree, what is said, and how it is mended."""
+
+    change: Callable[[Path], None]
+    dvc: str  # what after-dvc names
+    snakemake: str  # what after-snakemake names
+    is_planned: bool  # whether Snakemake itself would do something about it
+    mend: tuple[str, ...] = ("evaluate",)  # arguments of Snakemake
+
+
+TRAPS = [
+    Trap(
+        another_param,
+        "settings: changed deps: params.yaml (modified)",
+        "Updated input files: data/settings/compare/sample.json",
+        is_planned=True,
+    ),
+    Trap(
+        other_code,
+        f"compare@sample: changed deps: {CODE} (modified)",
+        f"Updated input files: {CODE}",
+        is_planned=True,
+    ),
+    Trap(
+        other_code_with_an_old_time_stamp,
+        f"compare@sample: changed deps: {CODE} (modified)",
+        f"compare: {CODE}: not the content of which results/sample/comparison.json was made",
+        is_planned=False,
+        mend=("--forcerun", "compare", "--", "evaluate"),
+    ),
+    Trap(
+        deleted_output,
+        f"kcore@sample: changed outs: {USERS} (deleted)",
+        f"kcore: {USERS}: deleted",
+        is_planned=False,
+        mend=(USERS, "evaluate"),
+    ),
+    Trap(
+        edited_output,
+        f"compare@sample: changed outs: {TABLE} (modified)",
+        f"compare: {TABLE}: written after its job ended",
+        is_planned=False,
+        mend=("--forcerun", "compare", "--", "evaluate"),
+    ),
+    Trap(
+        edited_raw_file,
+        "download@sample: changed outs: data/raw/sample (modified)",
+        "download: data/raw/sample/Sample.json.gz: not what manifest.json says",
+        is_planned=False,
+        mend=("--forcerun", "download", "ingest", "images", "--", "evaluate"),
+    ),
+]
+each_trap = pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.change.__name__)
+
+
+@each_trap
+def test_after_dvc_refuses(bare, tmp_path, trap):
+    tree = copied(bare, tmp_path)
+    trap.change(tree)
+
+    assert trap.dvc in refused(tree, "after-dvc")
+
+
+@each_trap
+def test_after_snakemake_refuses_even_where_snakemake_sees_nothing(built, tmp_path, trap):
+    tree = copied(built, tmp_path)
+    trap.change(tree)
+
+    said = refused(tree, "after-snakemake")
+
+    assert trap.snakemake in said
+    assert ("Snakemake's outputs are stale" in said) == trap.is_planned
+
+
+@pytest.mark.slow
+@each_trap
+def test_what_the_refusal_proposes_leads_to_agreement(built, bare, tmp_path, trap):
+    with_dvc = copied(bare, tmp_path / "dvc")
+    trap.change(with_dvc)
+    run(with_dvc, "dvc", "repro")
+    assert agree(with_dvc, "after-dvc")
+    assert nothing_is_to_be_done(with_dvc)
+
+    with_snakemake = copied(built, tmp_path / "snakemake")
+    trap.change(with_snakemake)
+    run(with_snakemake, "snakemake", "--cores", "1", *trap.mend)
+    assert agree(with_snakemake, "after-snakemake")
+    assert made(with_snakemake).items() <= made(with_dvc).items()
+
+
+# --- a tree in order ----------------------------------------------------------------------
+
+
+def test_after_snakemake_dvc_has_nothing_to_do(agreed, built):
+    assert nothing_is_to_be_done(agreed)
+    # What DVC alone has: the empty table of a modality that the dataset lacks.
+    assert set(made(agreed)) - set(made(built)) == {"data/features/sample/visual.parquet"}
+    assert made(built).items() <= made(agreed).items()
+
+
+def test_after_dvc_snakemake_sees_what_it_was_blind_to(bare, tmp_path):
+    """A touched input is no change; a changed one is, whichever has a record of it."""
+    tree = copied(bare, tmp_path)
+    before = made(tree)
+    (tree / USERS).touch()
+    assert planned(tree) != set()  # time stamps are all it has
+
+    assert agree(tree, "after-dvc")
+
+    assert made(tree) == before
+    (tree / USERS).touch()
+    (tree / CODE).touch()
+    assert nothing_is_to_be_done(tree)
+    # DVC vouches for the output with another time stamp, so that this passes as well.
+    assert agree(tree, "after-snakemake")
+    other_code(tree)
+    assert planned(tree) == {"compare@sample"}
+
+
+def test_what_dvc_alone_has_is_what_is_run_for_it():
+    assert {sync.FIRST, *sync.LAST} == DVC_ONLY
+
+
+# --- traps that take a run ----------------------------------------------------------------
+
+
+def test_a_bare_repro_leaves_snakemake_without_records(bare, tmp_path):
+    """It would say that nothing is to be done, and `dvc commit -f` would certify anything."""
+    tree = copied(bare, tmp_path)
+    other_code_with_an_old_time_stamp(tree)
+
+    said = refused(tree, "after-snakemake")
+
+    assert "Snakemake's outputs are stale" not in said
+    assert f"compare: {TABLE}: no record of the job that made it" in said
+    assert "`python -m workflow.sync after-dvc`" in said
+
+
+def test_an_output_edited_by_hand_is_found_though_snakemake_went_on_from_it(built, tmp_path):
+    tree = copied(built, tmp_path)
+    with (tree / STATISTICS).open("a") as file:
+        file.write("\n")
+    said = run(tree, "snakemake", "--cores", "1", "evaluate")
+    assert "rule compare:" in said
+    assert "rule kcore:" not in said
+
+    said = refused(tree, "after-snakemake")
+
+    assert f"kcore: {STATISTICS}: written after its job ended" in said
+
+
+def test_a_run_of_snakemake_that_was_killed(built, tmp_path):
+    tree = copied(built, tmp_path)
+    another_param(tree)
+    kill_in_the_first_job(tree)
+
+    said = refused(tree, "after-snakemake")
+    assert "running in this tree, or was killed" in said
+    assert "`snakemake --unlock`" in said
+    run(tree, "snakemake", "--cores", "1", "--unlock")
+
+    assert f"compare: results/sample/comparison.json, {TABLE}" in refused(
+        tree, "after-snakemake"
+    )
+
+
+def kill_in_the_first_job(tree: Path) -> None:
+    """Start Snakemake; end it and its job, unasked, as soon as it has noted the job's start."""
+    folder = str(Path(sys.executable).parent)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "evaluate"],
+        cwd=tree,
+        env=os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((tree / ".snakemake/incomplete").iterdir()):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def test_a_run_of_dvc_that_went_half_way(bare, tmp_path):
+    tree = copied(bare, tmp_path)
+    edit(tree, kcore__k=4)
+    assert "kcore@sample" in ran(run(tree, "dvc", "repro", "kcore@sample"))
+
+    assert "split@sample: changed deps: " in refused(tree, "after-dvc")
+
+
+@pytest.mark.slow
+def test_an_older_revision(agreed, tmp_path):
+    """`git checkout` brings params.yaml and dvc.lock back, but no data."""
+    tree = copied(agreed, tmp_path)
+    first = made(tree)
+    commit(tree)
+    another_param(tree)
+    run(tree, "dvc", "repro")
+    assert agree(tree, "after-dvc")
+    assert made(tree) != first
+
+    git(tree, "checkout", "--quiet", ".")
+
+    assert "compare@sample: " in refused(tree, "after-dvc")
+    assert "compare: results/" in refused(tree, "after-snakemake")
+    run(tree, "dvc", "checkout")
+    assert ran(run(tree, "dvc", "repro")) == set()
+    assert agree(tree, "after-dvc")
+    assert made(tree) == first
+    assert nothing_is_to_be_done(tree)
+
+
+def commit(tree: Path) -> None:
+    git(tree, "init", "--quiet")
+    git(tree, "add", "params.yaml", "dvc.lock")
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    git(tree, *who, "commit", "--quiet", "--message", "first")
+
+
+def git(tree: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=tree, check=True)
+
+
+# --- what cannot be seen ------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_an_edit_whose_time_stamp_was_put_back_is_not_seen_if_nothing_reads_the_file(
+    built, tmp_path
+):
+    """Snakemake keeps no checksum of what a job wrote: workflow/README.md says so."""
+    tree = copied(built, tmp_path)
+    before = (tree / TABLE).stat()
+    edited_output(tree)
+    os.utime(tree / TABLE, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert agree(tree, "after-snakemake")
+
+    assert "by hand" in (tree / TABLE).read_text()
+
+
+def test_an_edit_whose_time_stamp_was_put_back_is_seen_if_a_job_reads_the_file(built, tmp_path):
+    tree = copied(built, tmp_path)
+    before = (tree / STATISTICS).stat()
+    with (tree / STATISTICS).open("a") as file:
+        file.write("\n")
+    os.utime(tree / STATISTICS, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert f"compare: {STATISTICS}: not the content" in refused(tree, "after-snakemake")
+
+
+# --- both engines from nothing ------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_each_engine_takes_its_turn(built, tmp_path):
+    """DVC builds, Snakemake goes on, DVC goes on, and a table of Snakemake's alone stays."""
+    tree = copied(built, tmp_path)
+    for name in ("data", "results", ".snakemake"):
+        shutil.rmtree(tree / name)
+    edit(tree, tables={"small": ["bprmf"]})
+    run(tree, "dvc", "repro")
+    assert not (tree / ".snakemake").exists()
+    assert agree(tree, "after-dvc")
+
+    another_param(tree)
+    run(tree, "snakemake", "--cores", "1", "evaluate", "tables")
+    assert agree(tree, "after-snakemake")
+
+    edit(tree, train__epochs=3)
+    assert "train@sample-bprmf" in ran(run(tree, "dvc", "repro"))
+    assert agree(tree, "after-dvc")
+    # The table's inputs are other ones now, which Snakemake has to see.
+    said = run(tree, "snakemake", "--dry-run", "tables")
+    assert "rule compare_table" in said
+    assert "rule train" not in said
