@@ -1,5 +1,5 @@
 # Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
-.PHONY: run compare-extractors test test-slow check format bench dag
+.PHONY: run compare-extractors test test-slow check format bench dag after-dvc after-snakemake
 
 SHELL := /bin/bash
 CORES := $(shell nproc)
@@ -39,6 +39,10 @@ bench: $(INSTALLED)
 
 dag: $(INSTALLED)
 	@dvc dag --mermaid
+
+# After one engine built the tree: make the other agree, or say what is stale.
+after-dvc after-snakemake: $(INSTALLED)
+	@python -m workflow.sync $@
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x .venv/bin/python || python3 -m venv .venv

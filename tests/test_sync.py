@@ -249,6 +249,13 @@ def test_after_dvc_snakemake_sees_what_it_was_blind_to(bare, tmp_path):
     assert planned(tree) == {"compare@sample"}
 
 
+def test_a_touched_output_is_refused_if_dvc_does_not_know_it(built, tmp_path):
+    tree = copied(built, tmp_path)
+    (tree / TABLE).touch()
+
+    assert f"compare: {TABLE}: written after its job ended" in refused(tree, "after-snakemake")
+
+
 def test_what_dvc_alone_has_is_what_is_run_for_it():
     assert {sync.FIRST, *sync.LAST} == DVC_ONLY
 
