@@ -8,6 +8,9 @@ min_version("9.0")
 configfile: "params.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # Used with --software-deployment-method apptainer only.
 container: "docker://python:3.11"
 
@@ -55,3 +58,4 @@ rule compare_extractors:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"
+include: "workflow/rules/messages.smk"

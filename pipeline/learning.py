@@ -20,6 +20,7 @@ from pipeline import params
 from pipeline.command import parser
 from pipeline.errors import SchemaError
 from pipeline.feature_table import read_features
+from pipeline.gpu_slots import cuda_name
 from pipeline.io import read_parquet, replacing
 from pipeline.schema import (
     CANDIDATES,
@@ -194,11 +195,15 @@ def arguments(stage: str, documentation: str | None, argv: list[str] | None) -> 
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU."""
+    """Return the device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ParamsError: CUDA is meant, and GPU_SLOTS names no devices of this machine.
+    """
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return torch.device(cuda_name(torch.cuda.device_count()))
     if name != "auto":
         return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

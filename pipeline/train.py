@@ -132,7 +132,7 @@ class Run:
         names = self.arguments
         settings = self.settings.model(names.model, names.dataset).model_dump_json()
         digest = hashlib.sha256(f"{settings}{self.settings.train}{self.settings.seed}".encode())
-        digest.update(f"{self.device}{torch.__version__}".encode())
+        digest.update(f"{self.device.type}{torch.__version__}".encode())
         candidates = (t for part in (VALIDATION, TEST) for t in self.dataset.candidates(part))
         for tensor in (pairs.users, pairs.items, *self.features.values(), *candidates):
             digest.update(tensor.contiguous().numpy().tobytes())

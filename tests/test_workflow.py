@@ -37,6 +37,7 @@ NOT_LISTED = {
         "swaps",
         "command",
         "errors",
+        "gpu_slots",
     )
 }
 READ_BY_COMPARE = [

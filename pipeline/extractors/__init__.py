@@ -90,11 +90,12 @@ def torch_device(machine: Machine) -> torch.device:
     variable would otherwise change the last digits of the features.
 
     Raises:
-        ParamsError: the device that was asked for is not there.
+        ParamsError: the device that was asked for is not there, or GPU_SLOTS names others.
     """
     import torch
 
     from pipeline.errors import ParamsError
+    from pipeline.gpu_slots import cuda_name
 
     torch.set_num_threads(machine.threads)
     there = {
@@ -108,7 +109,7 @@ def torch_device(machine: Machine) -> torch.device:
     if not there.get(name, False):
         usable = [kind for kind, available in there.items() if available]
         raise ParamsError(f"--device {name}: not on this machine; expected one of {usable}")
-    return torch.device(name)
+    return torch.device(cuda_name(torch.cuda.device_count()) if name == "cuda" else name)
 
 
 def _network(settings: s.ImageNetwork, seed: int, machine: Machine) -> PictureEncoder:

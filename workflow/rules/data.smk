@@ -12,7 +12,13 @@ rule download:
         "data/raw/{dataset}/manifest.json",
     log:
         "logs/download/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/download/{dataset}.tsv"
     retries: 2
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
     shell:
         "python -m pipeline.download {wildcards.dataset} data/raw/{wildcards.dataset} 2> {log}"
 
@@ -28,6 +34,12 @@ rule ingest:
         item_table="data/interim/{dataset}/items.parquet",
     log:
         "logs/ingest/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/ingest/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=120,
     shell:
         "python -m pipeline.ingest {wildcards.dataset} data/raw/{wildcards.dataset}"
         " data/interim/{wildcards.dataset} 2> {log}"
@@ -44,9 +56,20 @@ rule kcore:
         interactions="data/processed/{dataset}/interactions.parquet",
         users="data/processed/{dataset}/users.parquet",
         item_table="data/processed/{dataset}/items.parquet",
-        statistics="data/processed/{dataset}/statistics.json",
+        statistics=report(
+            "data/processed/{dataset}/statistics.json",
+            caption="../report/statistics.rst",
+            category="Datasets",
+            labels={"dataset": "{dataset}"},
+        ),
     log:
         "logs/kcore/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/kcore/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=60,
     shell:
         "python -m pipeline.kcore {wildcards.dataset} data/interim/{wildcards.dataset}"
         " data/processed/{wildcards.dataset} 2> {log}"
@@ -67,6 +90,12 @@ rule split:
         candidates="data/processed/{dataset}/candidates.parquet",
     log:
         "logs/split/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/split/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=60,
     shell:
         "python -m pipeline.split {wildcards.dataset} data/interim/{wildcards.dataset}"
         " data/processed/{wildcards.dataset} 2> {log}"
@@ -93,6 +122,12 @@ rule images:
         "data/images/{dataset}.parquet",
     log:
         "logs/images/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/images/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=1440,
     shell:
         "python -m pipeline.images {wildcards.dataset} data/raw/{wildcards.dataset}"
         " data/processed/{wildcards.dataset} {output} 2> {log}"

@@ -29,7 +29,13 @@ rule features:
         "data/features/{dataset}/{modality}.parquet",
     log:
         "logs/features/{dataset}/{modality}.log",
+    benchmark:
+        "logs/benchmarks/features/{dataset}/{modality}.tsv"
     threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
     params:
         shards=put_together,
     shell:
@@ -49,7 +55,13 @@ rule features_shard:
         temp("data/shards/{dataset}/{modality}/{scatteritem}.parquet"),
     log:
         "logs/features/{dataset}/{modality}/{scatteritem}.log",
+    benchmark:
+        "logs/benchmarks/features/{dataset}/{modality}/{scatteritem}.tsv"
     threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
     shell:
         "python -m pipeline.features {wildcards.dataset} {wildcards.modality}"
         " data/processed/{wildcards.dataset} {input.images} {output}"

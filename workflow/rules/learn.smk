@@ -20,7 +20,13 @@ rule train:
         history="results/{dataset}/{model}/history.parquet",
     log:
         "logs/train/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/train/{dataset}/{model}.tsv"
     threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
     shell:
         "python -m pipeline.train {wildcards.dataset} {wildcards.model}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
@@ -42,11 +48,22 @@ rule evaluate_model:
         features=features_read,
         checkpoint=rules.train.output.checkpoint,
     output:
-        metrics="results/{dataset}/{model}/metrics.json",
+        metrics=report(
+            "results/{dataset}/{model}/metrics.json",
+            caption="../report/metrics.rst",
+            category="Metrics",
+            labels={"dataset": "{dataset}", "model": "{model}"},
+        ),
         ranks="results/{dataset}/{model}/ranks.parquet",
     log:
         "logs/evaluate/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/evaluate/{dataset}/{model}.tsv"
     threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        gpu=1,
     shell:
         "python -m pipeline.evaluate {wildcards.dataset} {wildcards.model}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
@@ -68,7 +85,13 @@ rule recommend:
         "results/{dataset}/{model}/recommendations.parquet",
     log:
         "logs/recommend/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/recommend/{dataset}/{model}.tsv"
     threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=120,
+        gpu=1,
     shell:
         "python -m pipeline.recommend {wildcards.dataset} {wildcards.model}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
@@ -109,10 +132,26 @@ rule compare:
         ),
     output:
         numbers="results/{dataset}/comparison.json",
-        table="results/{dataset}/comparison.md",
-        report="results/{dataset}/report.html",
+        table=report(
+            "results/{dataset}/comparison.md",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"dataset": "{dataset}", "models": "all", "file": "table"},
+        ),
+        report=report(
+            "results/{dataset}/report.html",
+            caption="../report/page.rst",
+            category="Comparison",
+            labels={"dataset": "{dataset}", "models": "all", "file": "page"},
+        ),
     log:
         "logs/compare/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/compare/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
     shell:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset} 2> {log}"
@@ -145,10 +184,26 @@ rule compare_table:
         ),
     output:
         numbers="results/{dataset}/{table}/comparison.json",
-        table="results/{dataset}/{table}/comparison.md",
-        report="results/{dataset}/{table}/report.html",
+        table=report(
+            "results/{dataset}/{table}/comparison.md",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"dataset": "{dataset}", "models": "{table}", "file": "table"},
+        ),
+        report=report(
+            "results/{dataset}/{table}/report.html",
+            caption="../report/page.rst",
+            category="Comparison",
+            labels={"dataset": "{dataset}", "models": "{table}", "file": "page"},
+        ),
     log:
         "logs/compare/{dataset}/{table}.log",
+    benchmark:
+        "logs/benchmarks/compare/{dataset}/{table}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
     shell:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset} --table {wildcards.table} 2> {log}"
@@ -179,11 +234,27 @@ rule study_dataset:
         checkpoints=checkpoints_studied,
     output:
         numbers="results/{dataset}/study.json",
-        table="results/{dataset}/study.md",
-        picture="results/{dataset}/study.svg",
+        table=report(
+            "results/{dataset}/study.md",
+            caption="../report/study.rst",
+            category="Study",
+            labels={"dataset": "{dataset}", "file": "table"},
+        ),
+        picture=report(
+            "results/{dataset}/study.svg",
+            caption="../report/study.rst",
+            category="Study",
+            labels={"dataset": "{dataset}", "file": "picture"},
+        ),
     log:
         "logs/study/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/study/{dataset}.tsv"
     threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=720,
+        gpu=1,
     shell:
         "python -m pipeline.study {wildcards.dataset} data/raw/{wildcards.dataset}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
