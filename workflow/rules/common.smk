@@ -15,8 +15,12 @@ try:
 except PipelineError as error:
     raise WorkflowError(str(error)) from None
 
-# A stage that computes takes every core: two at once would fight over them.
-ALL_CORES = workflow.cores or 1
+# A stage that computes takes every core: two at once would fight over them. Where nobody says
+# how many there are (a report, a cluster), it is the profile's set-threads that counts.
+try:
+    ALL_CORES = workflow.cores
+except WorkflowError:
+    ALL_CORES = 1
 
 
 def code(*names):

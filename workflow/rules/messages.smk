@@ -6,7 +6,8 @@ import sys
 LOG_TAIL = 20  # lines of a failed job's log
 LOG_BYTES = 1 << 20  # of a log, from its end, that are looked at
 FAILED_JOB = re.compile(
-    r"^Error in rule (\S+?):\n(?:    .*\n)*?    log: (.+?)(?: \(check|\n)", re.MULTILINE
+    r"^Error in rule\s(\S+?):\n(?:    .*\n)*?    log: (.+?)(?: \(check|\n)",
+    re.MULTILINE,
 )
 
 
