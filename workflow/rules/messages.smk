@@ -19,12 +19,16 @@ def end_of(path):
 
 
 def what_failed(snakemake_logs):
-    """Return the log of each job that failed, and how it ends, as one text."""
+    """Return the logs of each job that failed, and how they end, as one text.
+
+    On a cluster there are two: the stage's own, and what the scheduler kept of the job.
+    """
     jobs = [job for log in snakemake_logs for job in FAILED_JOB.findall(end_of(log))]
     said = []
-    for rule, log in dict.fromkeys(jobs):
-        said.append(f"\nRule {rule} failed. {log} says why; it ends:")
-        said += [f"    {line}" for line in last_lines(log)]
+    for rule, logs in dict.fromkeys(jobs):
+        for log in logs.split(", "):
+            said.append(f"\nRule {rule} failed. Its log {log} ends:")
+            said += [f"    {line}" for line in last_lines(log)]
     return "\n".join(said) or "\nNo job has failed by itself; the reason is above."
 
 
