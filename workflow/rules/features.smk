@@ -90,6 +90,12 @@ rule look:
         "results/{dataset}/features/{modality}.html",
     log:
         "logs/look/{dataset}/{modality}.log",
+    benchmark:
+        "logs/benchmarks/look/{dataset}/{modality}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
     shell:
         "python -m pipeline.look {wildcards.dataset} {wildcards.modality}"
         " data/processed/{wildcards.dataset} {input.images} {input.features} {output} 2> {log}"
