@@ -12,7 +12,7 @@ from tests.test_workflow import ROOT, SIF, copy_tree, edit, made, run
 
 SCRIPT = ROOT / "workflow/slurm_here.sh"
 CONF = Path("/etc/slurm/slurm.conf")
-# The node is this machine: fewer CPUs than the profile asks for, and no accounts are kept.
+# The node is this machine: fewer CPUs than the profile asks for, and no accounting.
 HERE = [
     *("--profile", "workflow/profiles/slurm", "--max-threads", str(os.cpu_count())),
     *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "8"),

@@ -2,7 +2,9 @@
 
 import ast
 import hashlib
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +28,7 @@ STAGES = [
     "recommend",
     "compare",
 ]
+MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "study"}
 # The slice in data/settings speaks for params; the others have no bearing on content.
 NOT_LISTED = {
     f"pipeline/{name}.py"
@@ -64,9 +67,10 @@ def tree(tmp_path: Path) -> Path:
 # --- the plans ----------------------------------------------------------------------------
 
 
-def snakemake_jobs(tree: Path, target: str = "evaluate") -> set[Job]:
+def snakemake_jobs(tree: Path, target: str = "evaluate", *options: str) -> set[Job]:
     """Return what Snakemake plans, from nothing, without the target rules."""
-    plan = run(tree, "snakemake", "--dry-run", "--forceall", "--printshellcmds", target)
+    options = ("--dry-run", "--forceall", "--printshellcmds", *options)
+    plan = run(tree, "snakemake", *options, "--", target)
     found = set()
     for text in re.split(r"^\[.*\d{4}\]$", plan, flags=re.MULTILINE):
         files = {
@@ -243,6 +247,67 @@ def test_two_extractors_of_one_field_stand_side_by_side(tree):
     assert {f"data/features/sample/{name}.parquet" for name in features} <= job.inputs
 
 
+@pytest.mark.parametrize(
+    ("profile", "plugin"), [("slurm", "slurm"), ("kubernetes", "cluster_sync")]
+)
+def test_a_profile_of_a_cluster_plans_the_same_jobs(tree, profile, plugin):
+    pytest.importorskip(f"snakemake_executor_plugin_{plugin}", reason=f"extra {profile}")
+
+    on_cluster = snakemake_jobs(tree, "evaluate", "--profile", f"workflow/profiles/{profile}")
+
+    assert on_cluster == snakemake_jobs(tree)
+    assert len(on_cluster) > 10
+
+
+def test_every_job_says_what_it_needs_and_is_timed(tree):
+    """Of all that there are: parts of features, tables and the study too."""
+    options = ["--dry-run", "--forceall", "--set-scatter", "features=2", "--printshellcmds"]
+    plan = run(tree, "snakemake", *options, "--", "evaluate", "tables", "study", "sheets")
+    jobs = [job for job in re.split(r"^\[.*\d{4}\]$", plan, flags=re.M) if "    output:" in job]
+
+    rules = {re.search(r"rule (\w+):", job)[1] for job in jobs}
+    files = (ROOT / "workflow/rules").glob("*.smk")
+    assert rules == {
+        rule for f in files for rule in re.findall(r"^rule (\w+):", f.read_text(), re.M)
+    }
+    for job in jobs:
+        assert re.search(r"^    log: logs/.*\.log$", job, re.M), job
+        assert re.search(r"^    benchmark: logs/benchmarks/.*\.tsv$", job, re.M), job
+        assert {"runtime", "mem_mb"} <= set(re.findall(r" (\w+)=\d+", job)), job
+        stage = re.search(r"python -m pipeline\.(\w+) ", job)[1]
+        assert ("gpu=1" in job) == (stage in MAY_USE_A_GPU), job
+
+
+def test_a_kubernetes_job_asks_for_what_the_rule_said_and_mounts_the_checkout(tree):
+    """The manifest alone: no cluster has run it."""
+    (tree / "job.sh").touch()
+    script = [str(ROOT / "workflow/kubernetes_job.sh"), "8", "16000", "60"]
+    known = {"KUBERNETES_IMAGE": "registry/image:1", "KUBERNETES_CLAIM": "claim"}
+    env = os.environ | known | {"KUBERNETES_DRY_RUN": "1", "KUBERNETES_MOUNT": str(tree.parent)}
+
+    def said(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*script, *arguments],
+            cwd=tree,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    spec = yaml.safe_load(said("1", "job.sh").stdout)["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    asked = {"cpu": "8", "memory": "16000M"}
+    assert container["resources"]["limits"] == asked | {"nvidia.com/gpu": "1"}
+    assert container["command"] == ["sh", str(tree / "job.sh")]
+    assert container["volumeMounts"][0]["mountPath"] == str(tree.parent)
+    assert spec["activeDeadlineSeconds"] == 3600
+    without = yaml.safe_load(said("0", "job.sh").stdout)["spec"]["template"]["spec"]
+    assert without["containers"][0]["resources"]["requests"] == asked
+    assert "not in" in said("0", "/etc/hostname").stderr
+    assert "expected four whole numbers, got one" in said("one", "job.sh").stderr
+
+
 # --- names and code -----------------------------------------------------------------------
 
 
@@ -368,6 +433,23 @@ def test_a_wrong_parameter_stops_every_command_with_its_full_name(tree, command)
 
     assert "params.yaml: kcore.k: " in said
     assert "Traceback" not in said
+
+
+def test_a_run_says_where_its_results_are_or_how_the_log_of_a_failed_job_ends(tree):
+    """And a report of what there is can be made."""
+    statistics = "data/processed/sample/statistics.json"
+    edit(tree, sources__sample__scale=0.1)
+    assert "Done; no comparison" in run(tree, "snakemake", "--cores", "2", statistics)
+    run(tree, "snakemake", "--report", "report.html", statistics)
+    page = (tree / "report.html").read_text()
+    assert "before and after the k-core" in page
+    assert "from the raw dump to the tables" in page
+
+    edit(tree, kcore__k=900)
+    said = run(tree, "snakemake", "--cores", "2", statistics, fails=True)
+
+    assert "Rule kcore failed. Its log logs/kcore/sample.log ends:" in said
+    assert "    error: kcore: the 900-core is empty" in said.partition("Its log")[2]
 
 
 # --- end to end ---------------------------------------------------------------------------
