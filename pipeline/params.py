@@ -10,6 +10,7 @@ expected. Nothing heavy is imported, since every `snakemake -n` pays for this mo
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -373,15 +374,38 @@ def load(path: Path = PARAMS_FILE) -> Params:
         ParamsError: the file is absent, is not YAML, or holds an unknown key, a wrong type or
             a value out of range; every such key is named in full.
     """
+    return parse(read(path))
+
+
+def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """Read params.yaml without checking what is in it; see `load`.
+
+    Raises:
+        ParamsError: the file is absent, is not YAML or is no mapping.
+    """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the project's root") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: expected YAML, got {error}") from error
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected a mapping, got {type(raw).__name__}")
-    return parse(raw)
+    return raw
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, to which 5e-05 is a number, as it is in YAML 1.2.
+
+    `dvc exp run -S mcln.default.lr=0.00005` writes it so.
+    """
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
 
 
 def parse(raw: dict[str, Any]) -> Params:
@@ -452,7 +476,7 @@ def _explain(error: ValidationError, where: str) -> list[str]:
         got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
         hint = ""
         if problem["type"] == "float_type" and _looks_like_a_number(problem["input"]):
-            hint = " (YAML reads 1e-4 as text: write 0.0001)"
+            hint = " (that is a text: write the number without quotes)"
         if problem["type"] == "extra_forbidden":
             lines.append(f"params.yaml: {key}: unknown key")
             continue

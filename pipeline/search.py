@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
     learning.use_threads(args.threads)
     grid = read_grid(args.grid)
     params.load()  # for its messages
-    raw = yaml.safe_load(params.PARAMS_FILE.read_text(encoding="utf-8"))
+    raw = params.read()
     jobs = {
         f"{name}/{seed}": settings_of(raw, args.dataset, name, grid, seed)
         for seed in grid.seeds

@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_file_in_the_repository_is_valid():
         ("datasets", ["nowhere"], r"no dataset 'nowhere'.*'sample'"),
         ("datasets", [], r"datasets: "),
         ("models", ["gpt"], r"no model 'gpt'.*'mcln'"),
-        ("mcln.default.lr", "1e-4", r"mcln.*lr: .*1e-4.*write 0\.0001"),
+        ("mcln.default.lr", "1e-4", r"mcln.*lr: .*'1e-4'.*without quotes"),
         ("mcln.default.laers", 3, r"mcln\.default\.laers: unknown key.*'layers'"),
         ("mcln.nowhere", {}, r"mcln\.nowhere: expected `default` or a dataset"),
         ("mcln.art.layers", "5", r"mcln"),
@@ -95,6 +96,17 @@ def test_a_file_that_is_not_yaml_or_not_there_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(ParamsError, match="expected YAML"):
         params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("written", ["5e-05", "5e-5", "0.00005", "5.0e-5", "5.E-05", "+5E-5"])
+def test_a_number_may_have_an_exponent(tmp_path, written):
+    """YAML 1.1 reads the first as text; DVC writes it for `-S mcln.default.lr=0.00005`."""
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(
+        re.sub(r"(?m)(^mcln:\n(.*\n){2} +lr: ).*$", rf"\g<1>{written}", text)
+    )
+
+    assert params.load(tmp_path / "params.yaml").model("mcln", "sample").lr == 0.00005
 
 
 def test_a_table_leaves_out_what_needs_a_modality_that_the_dataset_lacks():
