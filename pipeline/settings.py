@@ -1,7 +1,8 @@
 """Stage `settings`: what each job takes from params.yaml, in a file of its own.
 
     params.yaml -> data/settings/STAGE/D.json, STAGE/D/F.json, STAGE/D/M.json
-    files that features name -> their sha256 in features/D/F.json, a link files/D/F/SETTING
+    files that features name -> their sha256 in features/D/F.json,
+        a link data/named_files/D/F/SETTING
 
 A file is rewritten only when its content changed. Both engines use them as inputs, so that an
 edit of params.yaml re-runs the jobs it concerns and no others, even where an engine kept no
@@ -10,8 +11,9 @@ record of earlier params. Model settings are resolved (default, dataset, variant
 The links are for DVC, whose dependencies are a fixed list: it looks through them at the content
 of this stage's own output, and runs the stage when that is no longer what it was. What is not
 there cannot be linked, so the stage refuses it; Snakemake leaves that to the stage `features`.
+They lie beside the slices, which DVC keeps in its cache, where weights do not belong.
 
-    python -m pipeline.settings data/settings
+    python -m pipeline.settings data/settings data/named_files
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from pipeline.errors import ParamsError, RawDataError
 from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.io import replacing, write_text
 
-SETTINGS_FOLDER = Path("data/settings")
-LINKS = "files"  # below it; no stage has this name
+SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
+KEPT = ".gitkeep"  # in git, so that a fresh clone has the folder and DVC finds it unchanged
 MAY_NAME_A_FILE = ("weights", "path", "ids")  # settings of an extractor
 
 
@@ -102,9 +104,9 @@ def _contents(feature: FeatureSettings | None) -> dict[str, str | None]:
 
 
 def links(settings: params.Params) -> dict[str, Path]:
-    """Return `{"files/dataset/modality/setting": file}` of the files that features name."""
+    """Return `{"dataset/modality/setting": file}` of the files that features name."""
     return {
-        f"{LINKS}/{dataset}/{modality}/{name}": Path(getattr(feature, name)).absolute()
+        f"{dataset}/{modality}/{name}": Path(getattr(feature, name)).absolute()
         for dataset in settings.datasets
         for modality, feature in settings.dataset_features(dataset).items()
         for name, sha256 in _contents(feature).items()
@@ -112,12 +114,13 @@ def links(settings: params.Params) -> dict[str, Path]:
     }
 
 
-def write(settings: params.Params, folder: Path) -> None:
-    """Bring what is below `folder` up to date: touch what changed, remove what is not named.
+def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
+    """Bring both folders up to date: touch what changed, remove what is not named.
 
     Args:
         settings: the validated parameters.
-        folder: where the slices and the links lie.
+        folder: where the slices lie.
+        links_folder: where the links lie; it is made, even if there are none.
 
     Raises:
         RawDataError: a file that a feature names is there and cannot be read.
@@ -129,11 +132,14 @@ def write(settings: params.Params, folder: Path) -> None:
     for path in sorted(folder.rglob("*.json")):
         if path not in wanted:
             path.unlink()
-    _link({folder / name: file for name, file in links(settings).items()}, folder / LINKS)
+    named = {links_folder / name: file for name, file in links(settings).items()}
+    _link(named, links_folder)
 
 
 def _link(wanted: dict[Path, Path], folder: Path) -> None:
     """Make the links that are wanted below `folder`, and remove all others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / KEPT).touch()
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() and (path not in wanted or path.readlink() != wanted[path]):
             path.unlink()
@@ -194,12 +200,13 @@ def _plain(value: object) -> object:
 def main(argv: list[str] | None = None) -> None:
     """Validate params.yaml and write the files."""
     arguments = parser("settings", __doc__)
-    arguments.add_argument("folder", type=Path, help="where to write")
+    arguments.add_argument("folder", type=Path, help="where to write the slices")
+    arguments.add_argument("links", type=Path, help="where to link the files that are named")
     args = arguments.parse_args(argv)
     settings = params.load()
     check_modalities(settings)
     check_files(settings)
-    write(settings, args.folder)
+    write(settings, args.folder, args.links)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_a_modality_that_dvc_would_skip_is_refused(tmp_path, monkeypatch):
     with pytest.raises(
         ParamsError, match=r"modalities: expected 'audio'.*features\.sample\.audio"
     ):
-        main(["settings"])
+        main(["settings", "links"])
 
     assert not (tmp_path / "settings").exists()
 
@@ -61,7 +61,7 @@ def test_a_modality_that_dvc_would_skip_is_refused(tmp_path, monkeypatch):
 def test_a_table_has_the_slices_of_its_models_and_one_of_its_own(tmp_path):
     raw = RAW | {"models": ["bprmf"], "tables": {"own": ["base", "bprmf"]}}
 
-    write(params.parse(raw), tmp_path)
+    write(params.parse(raw), tmp_path, tmp_path / "links")
 
     assert (tmp_path / "train/sample/base.json").exists()
     assert (tmp_path / "compare/sample/own.json").exists()
@@ -104,13 +104,13 @@ def test_k_touches_kcore_only():
 
 
 def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_path):
-    write(params.parse(RAW), tmp_path)
+    write(params.parse(RAW), tmp_path, tmp_path / "links")
     stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.json")}
     raw = copy.deepcopy(RAW)
     raw["kcore"]["k"] = 4
     raw["models"] = ["bprmf"]
 
-    write(params.parse(raw), tmp_path)
+    write(params.parse(raw), tmp_path, tmp_path / "links")
 
     left = set(tmp_path.rglob("*.json"))
     assert tmp_path / "train/sample/mcln.json" not in left
@@ -188,29 +188,29 @@ def test_dvc_refuses_a_file_that_is_not_there(own_features, setting, value):
     Path("params.yaml").write_text(yaml.safe_dump(raw))
 
     with pytest.raises(RawDataError, match=rf"sample\.visual\.{setting}: no such file {value}"):
-        main(["data/settings"])
+        main(["data/settings", "data/named_files"])
 
 
 def test_dvc_sees_the_files_through_links_that_follow_the_parameters(own_features, tmp_path):
-    folder = Path("data/settings")
-    link = folder / "files/sample/visual/path"
-    write(own_features, folder)
+    folder, links = Path("data/settings"), Path("data/named_files")
+    link = links / "sample/visual/path"
+    write(own_features, folder, links)
 
     assert link.read_bytes() == b"first"
     assert link.readlink() == tmp_path / "own.npy"
 
     made = link.lstat().st_mtime_ns
-    write(own_features, folder)
+    write(own_features, folder, links)
     assert link.lstat().st_mtime_ns == made
 
     Path("own.npy").rename("moved.npy")
-    write(own_features, folder)
+    write(own_features, folder, links)
     assert not link.is_symlink()  # DVC stops at a link to nothing
 
     raw = own_features.model_dump()
     raw["features"]["sample"]["visual"]["path"] = "moved.npy"
-    write(params.parse(raw | raw.pop("sections")), folder)
+    write(params.parse(raw | raw.pop("sections")), folder, links)
     assert link.readlink() == tmp_path / "moved.npy"
 
-    write(params.parse(RAW), folder)
-    assert [path for path in folder.rglob("*") if path.is_symlink()] == []
+    write(params.parse(RAW), folder, links)
+    assert [path for path in links.rglob("*") if path.is_symlink()] == []

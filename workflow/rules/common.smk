@@ -11,7 +11,7 @@ from pipeline.schema import COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, STUDY_J
 # Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
 try:
     PARAMS = params.load()
-    settings.write(PARAMS, settings.SETTINGS_FOLDER)
+    settings.write(PARAMS, settings.SETTINGS_FOLDER, settings.LINKS_FOLDER)
 except PipelineError as error:
     raise WorkflowError(str(error)) from None
 
