@@ -109,3 +109,6 @@ COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
     "report.html",
 )
 STUDY_JSON, STUDY_MD, STUDY_SVG = "study.json", "study.md", "study.svg"
+
+# plots/, for `dvc metrics` and `dvc plots`: a file per dataset in each folder
+SCORES_FOLDER, LEARNING_FOLDER, CUTOFFS_FOLDER = "scores", "learning", "cutoffs"

@@ -58,6 +58,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
             f"split/{dataset}": [source.format, settings.split, settings.seed],
             f"images/{dataset}": [settings.images, reads_images],
             f"compare/{dataset}": [settings.compare, settings.models, source, features],
+            f"curves/{dataset}": [settings.models],
         }
         if source.format == "sample":
             models = settings.content_models(dataset)

@@ -21,6 +21,7 @@ STAGES = [
     "evaluate",
     "recommend",
     "compare",
+    "curves",
 ]
 README = ROOT / "README.md"
 

@@ -27,6 +27,7 @@ STAGES = [
     "evaluate",
     "recommend",
     "compare",
+    "curves",
 ]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "study"}
 # The slice in data/settings speaks for params; the others have no bearing on content.
@@ -139,7 +140,7 @@ def test_snakemake_and_dvc_plan_the_same_jobs(tree):
 
     assert sorted(from_snakemake - from_dvc) == []
     assert sorted(from_dvc - from_snakemake) == []
-    assert len(from_dvc) == 3 * (5 + 3 * len(models) + 1) + 4
+    assert len(from_dvc) == 3 * (5 + 3 * len(models) + 2) + 4
 
 
 def test_training_does_not_read_the_test_part(tree):

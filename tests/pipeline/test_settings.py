@@ -117,7 +117,7 @@ def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_
     changed = {
         p.relative_to(tmp_path).as_posix() for p in left if p.stat().st_mtime_ns != stamps[p]
     }
-    names = ("kcore", "compare", "study")
+    names = ("kcore", "compare", "curves", "study")
     assert changed == {f"{name}/sample.json" for name in names}
 
 

@@ -38,7 +38,7 @@ def code(*names):
 
 
 def last_files():
-    """Return the comparison and the features of every dataset, read by a model or not."""
+    """Return the comparison, the curves and the features of every dataset, read or not."""
     names = [COMPARISON_JSON, COMPARISON_MD, REPORT_FILE]
     features = [
         f"data/features/{dataset}/{modality}.parquet"
@@ -47,6 +47,7 @@ def last_files():
     ]
     return (
         expand("results/{dataset}/{name}", dataset=PARAMS.datasets, name=names)
+        + expand("plots/scores/{dataset}.json", dataset=PARAMS.datasets)
         + features
     )
 

@@ -1,4 +1,4 @@
-"""From features to the tables: train, evaluate, recommend, compare; and study."""
+"""From features to the tables: train, evaluate, recommend, compare, curves; and study."""
 
 LEARNING = TABLES + code("pipeline/learning.py", "pipeline/feature_table.py", "model")
 
@@ -155,6 +155,27 @@ rule compare:
     shell:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset} 2> {log}"
+
+
+# What `dvc metrics` and `dvc plots` show. The recommendations are not read: DVC cannot tell.
+rule curves:
+    input:
+        code=code("pipeline/curves.py"),
+        helpers=TABLES,
+        settings="data/settings/curves/{dataset}.json",
+        histories=rules.compare.input.histories,
+        metrics=rules.compare.input.metrics,
+        ranks=rules.compare.input.ranks,
+        recommendations=rules.compare.input.recommendations,
+    output:
+        scores="plots/scores/{dataset}.json",
+        learning="plots/learning/{dataset}.csv",
+        cutoffs="plots/cutoffs/{dataset}.csv",
+    log:
+        "logs/curves/{dataset}.log",
+    shell:
+        "python -m pipeline.curves {wildcards.dataset} results/{wildcards.dataset} plots"
+        " 2> {log}"
 
 
 # The models of one of the `tables`, whether or not they are among `models`.
