@@ -518,6 +518,7 @@ def test_both_engines_make_the_same_files_and_rerun_the_same_jobs(tmp_path, visu
         "evaluate@sample-mcln",
         "recommend@sample-mcln",
         "compare@sample",
+        "curves@sample",
     }
     assert planned(with_snakemake) == expected
     assert ran(run(with_dvc, "dvc", "repro")) == expected

@@ -173,6 +173,12 @@ rule curves:
         cutoffs="plots/cutoffs/{dataset}.csv",
     log:
         "logs/curves/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/curves/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
     shell:
         "python -m pipeline.curves {wildcards.dataset} results/{wildcards.dataset} plots"
         " 2> {log}"
