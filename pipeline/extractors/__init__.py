@@ -1,9 +1,9 @@
 """The extractors by name, and what each hands to the stage `features`.
 
-A new one is a module, a line in `EXTRACTORS` with the function that unpacks its settings, and
-those settings as a section in pipeline/feature_settings.py. torch, gensim and the like are
-imported by the modules, and those only when they are asked for: `--help`, and an extractor that
-needs neither, must not wait for them.
+A new one is a module, a line in `EXTRACTORS` (or `texts.TEXTS`) with the function that unpacks
+its settings, and those settings as a section in pipeline/feature_settings.py. torch, gensim and
+the like are imported by the modules, and those only when they are asked for: `--help`, and an
+extractor that needs neither, must not wait for them.
 """
 
 from __future__ import annotations
