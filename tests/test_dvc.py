@@ -1,0 +1,418 @@
+"""What DVC adds, in git repositories: experiments, plots, remotes, old commits, shared caches.
+
+The sample is tiny and goes through every stage once; each test works on a copy or a clone.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+COPIED = [
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvc/plots",
+    ".dvcignore",
+    ".gitignore",
+    "data/named_files/.gitkeep",
+    "dvc.yaml",
+    "model",
+    "params.yaml",
+    "pipeline",
+]
+SIF = "{extractor: sif, field: description, epochs: 2}"
+TINY = {
+    "models: [bprmf, lightgcn, mcln]": "models: [mcln]",
+    "scale: 1.0}": "scale: 0.1}",
+    "visual: {extractor: vgg16, field: image, weights: seeded}": f"visual: {SIF}",
+    "textual: {extractor: sif, field: title}": f"textual: {SIF}",
+    "epochs: 400 ": "epochs: 2 ",
+    "evaluate_every: 5 ": "evaluate_every: 1 ",
+}
+S3_USER, S3_SECRET, BUCKET = "tester", "a secret of this test", "team"
+
+
+# --- a repository -------------------------------------------------------------------------
+
+
+def repository(folder: Path) -> Path:
+    """Make a git repository with the project's files and the tiny sample in params.yaml."""
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, target, ignore=ignored)
+        else:
+            shutil.copy2(source, target)
+    replace(folder, TINY)
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    commit(folder, "Start")
+    return folder
+
+
+def replace(tree: Path, changes: dict[str, str]) -> None:
+    """Replace the first place of each text in params.yaml, which keeps its comments."""
+    text = (tree / "params.yaml").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tree / "params.yaml").write_text(text, encoding="utf-8")
+
+
+def commit(tree: Path, message: str) -> None:
+    run(tree, "git", "add", "--all")
+    run(tree, "git", "commit", "--quiet", "--message", message)
+
+
+def run(tree: Path, *command: str) -> str:
+    """Run a command of the environment in `tree`; return standard output."""
+    name = {"GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost"}
+    name |= {key.replace("AUTHOR", "COMMITTER"): value for key, value in name.items()}
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env=os.environ | name | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def dvc(tree: Path, command: str) -> str:
+    return run(tree, "dvc", *command.split())
+
+
+def stages_run(said: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", said))
+
+
+def made(tree: Path) -> dict[str, str]:
+    """Return the sha256 of every file that a stage made, the slices among them."""
+    files = [path for name in ("data", "plots", "results") for path in (tree / name).rglob("*")]
+    return {
+        str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+        if path.is_file() and path.name != ".gitkeep"
+    }
+
+
+def nothing_is_left_to_do(tree: Path) -> bool:
+    """Ask both commands, and that git has nothing to commit."""
+    return (
+        "up to date" in dvc(tree, "status")
+        and stages_run(dvc(tree, "repro")) == set()
+        and run(tree, "git", "status", "--short") == ""
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which every stage ran, committed."""
+    tree = repository(tmp_path_factory.mktemp("dvc") / "built")
+    assert len(stages_run(dvc(tree, "repro"))) == 15
+    commit(tree, "Build")
+    return tree
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "copied", symlinks=True))
+
+
+@pytest.fixture
+def cloned(built: Path, tmp_path: Path) -> Path:
+    """A clone, as a colleague gets it: without a cache, without a single output."""
+    run(tmp_path, "git", "clone", "--quiet", str(built), "cloned")
+    assert made(tmp_path / "cloned") == {}
+    return tmp_path / "cloned"
+
+
+# --- metrics, plots, experiments ----------------------------------------------------------
+
+
+def rows(panel: str, x: str) -> str:
+    lines = [f"dataset,panel,model,{x},value"]
+    lines += [f"sample,{panel},mcln,1,0.25", f"sample,{panel},mcln,2,0.5"]
+    return "\n".join(lines) + "\n"
+
+
+def test_metrics_and_plots_are_found_for_every_dataset_and_drawn_by_the_template(tmp_path):
+    """By folder, since what stands at the top of dvc.yaml cannot depend on `datasets`."""
+    tree = repository(tmp_path / "tree")
+    datasets = ("sample", "gift_cards")
+    replace(tree, {"datasets: [sample]": "datasets: [sample, gift_cards]"})
+    for folder in ("scores", "learning", "cutoffs"):
+        (tree / "plots" / folder).mkdir(parents=True)
+    for dataset in datasets:
+        scores = {"mcln": {"epoch": 2, "full": {"hr@10": 0.5}}}
+        (tree / f"plots/scores/{dataset}.json").write_text(json.dumps(scores))
+        for folder, x in (("learning", "epoch"), ("cutoffs", "k")):
+            (tree / f"plots/{folder}/{dataset}.csv").write_text(rows("NDCG@k", x))
+
+    metrics = json.loads(dvc(tree, "metrics show --json"))[""]["data"]
+    plots = json.loads(dvc(tree, "plots show --json"))["data"]
+
+    assert set(metrics) == {f"plots/scores/{dataset}.json" for dataset in datasets}
+    assert metrics["plots/scores/sample.json"]["data"]["mcln"]["full"] == {"hr@10": 0.5}
+    names = [f"plots/{f}/{d}.csv" for f in ("learning", "cutoffs") for d in datasets]
+    assert sorted(plots) == sorted(names)
+    for name, (plot,) in plots.items():
+        drawn = plot["content"]
+        assert "<DVC_METRIC" not in json.dumps(drawn)
+        assert drawn["spec"]["encoding"]["x"]["field"] == ("k" if "cut" in name else "epoch")
+        assert [point["value"] for point in drawn["data"]["values"]] == ["0.25", "0.5"]
+        assert drawn["title"]["text"]
+
+
+@pytest.mark.slow
+def test_an_experiment_changes_a_parameter_and_shows_what_it_brought(copied):
+    before = (copied / "params.yaml").read_text(encoding="utf-8")
+
+    said = dvc(copied, "exp run --name slow -S mcln.default.lr=0.00005 -S train.epochs=3")
+
+    assert "download@sample" not in stages_run(said)
+    assert {"train@sample-mcln", "curves@sample"} <= stages_run(said)
+    check_parameters(before, (copied / "params.yaml").read_text(encoding="utf-8"))
+
+    # Few columns, with a row for what was there and one for the experiment.
+    shown = dvc(copied, "exp show --csv --only-changed --drop .*/.*|params.yaml")
+    table = list(csv.DictReader(io.StringIO(shown)))
+    assert {"mcln.default.lr", "train.epochs", "mcln.sampled.ndcg@10"} <= set(table[0])
+    assert len(table[0]) < 20
+    by_name = {row["Experiment"] or row["rev"]: row for row in table}
+    assert (by_name["main"]["train.epochs"], by_name["slow"]["train.epochs"]) == ("2", "3")
+    assert float(by_name["slow"]["mcln.default.lr"]) == 0.00005
+
+    (changed,) = json.loads(dvc(copied, "metrics diff --json"))["diff"].values()
+    assert changed["mcln.sampled.ndcg@10"]["diff"] != 0
+    parameters = json.loads(dvc(copied, "params diff --json"))["diff"]["params.yaml"]
+    assert set(parameters) == {"mcln.default.lr", "train.epochs"}
+
+    (plot,) = plots_of(copied, "plots diff HEAD slow --json")["plots/learning/sample.csv"]
+    points = plot["content"]["data"]["values"]
+    losses = [p["rev"] for p in points if p["panel"] == "training loss"]
+    assert sorted(losses) == ["HEAD"] * 2 + ["slow"] * 3
+
+
+def check_parameters(before: str, after: str) -> None:
+    """DVC writes lists one item a line; comments, and values but for two, are as they were."""
+    comments = re.compile(r"(?<!\S)#.*")
+    assert comments.findall(after) == comments.findall(before)
+    assert "lr: 5e-05\n" in after
+    old, new = yaml.safe_load(before), yaml.safe_load(after)
+    assert (new["train"].pop("epochs"), new["mcln"]["default"].pop("lr")) == (3, "5e-05")
+    old["train"].pop("epochs"), old["mcln"]["default"].pop("lr")
+    assert new == old
+
+
+def plots_of(tree: Path, command: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(dvc(tree, command))["data"]
+    return found
+
+
+@pytest.mark.slow
+def test_an_experiment_elsewhere_leaves_the_working_tree_alone(copied):
+    before = made(copied)
+
+    dvc(copied, "exp run --temp --name aside -S mcln.default.lr=0.002")
+
+    assert made(copied) == before
+    assert nothing_is_left_to_do(copied)
+    assert "aside" in dvc(copied, "exp list")
+
+    # Taking it over brings its outputs from the cache.
+    dvc(copied, "exp apply aside")
+    assert made(copied) != before
+    assert "up to date" in dvc(copied, "status")
+    assert stages_run(dvc(copied, "repro")) == set()
+
+
+# --- remotes ------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_what_was_pushed_to_a_folder_is_pulled_and_nothing_runs_again(built, cloned, tmp_path):
+    store = f"remote add --local --default shared {tmp_path / 'store'}"
+
+    check_push_and_pull(built, cloned, [store])
+
+
+@pytest.mark.slow
+def test_what_was_pushed_to_s3_is_pulled_and_nothing_runs_again(built, cloned, s3):
+    check_push_and_pull(
+        built,
+        cloned,
+        [
+            f"remote add --local --default shared s3://{BUCKET}/store",
+            f"remote modify --local shared endpointurl {s3}",
+            f"remote modify --local shared access_key_id {S3_USER}",
+        ],
+        ["remote", "modify", "--local", "shared", "secret_access_key", S3_SECRET],
+    )
+
+
+def check_push_and_pull(
+    built: Path, cloned: Path, remote: list[str], secret: list[str] | None = None
+) -> None:
+    for tree in (built, cloned):
+        for command in remote:
+            dvc(tree, command)
+        if secret:
+            run(tree, "dvc", *secret)
+    try:
+        assert re.search(r"[1-9]\d* files pushed", dvc(built, "push"))
+    finally:
+        (built / ".dvc/config.local").unlink()  # the next test has a remote of its own
+    # The clone would have everything to do.
+    assert len(stages_run(dvc(cloned, "repro --dry"))) == 15
+
+    dvc(cloned, "pull")
+
+    assert made(cloned) == made(built)
+    assert nothing_is_left_to_do(cloned)
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[str]:
+    """SeaweedFS with an S3 gateway on loopback, and a bucket; yields its address."""
+    weed = shutil.which("weed", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    assert weed, "no SeaweedFS here: pip install -e '.[test]' -c constraints.txt"
+    ports = free_ports(8)
+    with (tmp_path / "weed.log").open("w") as log:
+        server = subprocess.Popen(
+            [weed, *weed_options(tmp_path, ports)], cwd=tmp_path, stdout=log, stderr=log
+        )
+        try:
+            address = f"http://127.0.0.1:{ports[0]}"
+            make_bucket(address, server, tmp_path / "weed.log")
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+            for port in ports:  # its sockets for clients on the same machine
+                for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+                    path.unlink()
+
+
+def free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    for opened in sockets:
+        opened.bind(("127.0.0.1", 0))
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def weed_options(folder: Path, ports: list[int]) -> list[str]:
+    """Return the options of one process with all parts, which nothing outside can reach."""
+    keys = {"accessKey": S3_USER, "secretKey": S3_SECRET}
+    actions = ["Admin", "Read", "Write", "List"]
+    identity = {"name": S3_USER, "credentials": [keys], "actions": actions}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "objects").mkdir()
+    parts = zip(("s3", "master", "volume", "filer"), ports[:4], ports[4:], strict=True)
+    return [
+        "-logtostderr=true",
+        "server",
+        f"-dir={folder / 'objects'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.preStopSeconds=0",
+        "-s3",
+        f"-s3.config={folder / 's3.json'}",
+        "-s3.iam=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        *(option for part, http, grpc in parts for option in
+          (f"-{part}.port={http}", f"-{part}.port.grpc={grpc}")),
+    ]  # fmt: skip
+
+
+def make_bucket(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Ask for the bucket until the server is up, for a minute at most."""
+    import botocore.session  # comes with the extra s3, which only this test needs
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    session = botocore.session.get_session()
+    session.set_credentials(S3_USER, S3_SECRET)
+    client = session.create_client("s3", region_name="us-east-1", endpoint_url=address)
+    last = time.monotonic() + 60
+    while time.monotonic() < last and server.poll() is None:
+        try:
+            client.create_bucket(Bucket=BUCKET)
+            return
+        except (BotoCoreError, ClientError):
+            time.sleep(0.5)
+    pytest.fail(f"SeaweedFS did not start:\n{log.read_text()}")
+
+
+# --- older commits, a shared cache --------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_an_older_commit_brings_its_features_back_from_the_cache(copied):
+    before = made(copied)
+    replace(copied, {f"textual: {SIF}": f"textual: {SIF.replace('epochs: 2', 'epochs: 3')}"})
+    assert stages_run(dvc(copied, "repro")) == {
+        "settings",
+        "features@sample-textual",
+        "inputs@sample-mcln",
+        "train@sample-mcln",
+        "evaluate@sample-mcln",
+        "recommend@sample-mcln",
+        "results@sample-mcln",
+        "compare@sample",
+        "curves@sample",
+    }
+    commit(copied, "Another feature")
+    after = made(copied)
+    textual = "data/features/sample/textual.parquet"
+    assert after[textual] != before[textual]
+
+    for revision, expected in (("HEAD~1", before), ("main", after)):
+        run(copied, "git", "checkout", "--quiet", revision)
+        dvc(copied, "checkout")
+
+        assert made(copied) == expected
+        assert nothing_is_left_to_do(copied)
+
+
+@pytest.mark.slow
+def test_a_cache_that_a_team_shares_brings_outputs_into_a_clone(copied, cloned, tmp_path):
+    shared = tmp_path / "cache"
+    shutil.move(copied / ".dvc/cache", shared)
+
+    for tree in (copied, cloned):
+        dvc(tree, f"cache dir --local {shared}")
+        dvc(tree, "config --local cache.shared group")
+    dvc(cloned, "checkout")
+
+    assert made(cloned) == made(copied)
+    for tree in (copied, cloned):
+        assert nothing_is_left_to_do(tree)
+    assert not (cloned / ".dvc/cache").exists()
+    # Copies or reflinks: what is edited in one tree is not what others have.
+    for path in map(cloned.joinpath, made(cloned)):
+        assert path.stat().st_nlink == 1
+        assert path.stat().st_mode & 0o200
