@@ -1,5 +1,5 @@
 # Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
-.PHONY: run compare-extractors test test-slow check format bench dag after-dvc after-snakemake
+.PHONY: run compare-extractors test test-slow check format bench dag after-dvc after-snakemake experiments
 
 SHELL := /bin/bash
 CORES := $(shell nproc)
@@ -43,6 +43,9 @@ dag: $(INSTALLED)
 # After one engine built the tree: make the other agree, or say what is stale.
 after-dvc after-snakemake: $(INSTALLED)
 	@python -m workflow.sync $@
+
+experiments: $(INSTALLED)
+	@dvc exp show --no-pager --only-changed --drop '(data|pipeline|results)/|(model|params.yaml)$$'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x .venv/bin/python || python3 -m venv .venv

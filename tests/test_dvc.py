@@ -44,6 +44,7 @@ TINY = {
     "epochs: 400 ": "epochs: 2 ",
     "evaluate_every: 5 ": "evaluate_every: 1 ",
 }
+DEPENDENCIES = "(data|pipeline|results)/|(model|params.yaml)$"  # columns of `dvc exp show`
 S3_USER, S3_SECRET, BUCKET = "tester", "a secret of this test", "team"
 
 
@@ -145,6 +146,27 @@ def cloned(built: Path, tmp_path: Path) -> Path:
     return tmp_path / "cloned"
 
 
+# --- the document -------------------------------------------------------------------------
+
+
+def test_what_the_document_names_is_run_here():
+    """Each `dvc` command of two sections by its words; the options of `exp show` too."""
+    document = (ROOT / "workflow/README.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", document, flags=re.MULTILINE)
+    text = "".join(s for s in sections if s.startswith(("Experiments", "Sharing what was")))
+    here = Path(__file__).read_text(encoding="utf-8")
+    two_words = r"(?:exp|metrics|params|plots|remote|cache) [a-z]+"
+
+    named = set(re.findall(rf"(?:^|`)dvc ({two_words}|[a-z]+)", text, re.MULTILINE))
+
+    assert {"exp run", "remote modify", "push", "pull", "checkout"} <= named
+    for command in named:
+        assert re.search(rf'(?<!`dvc )\b{command}\b[^`\n]*"', here), command
+    make = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$$", "$")
+    assert f"--only-changed --drop '{DEPENDENCIES}'" in text
+    assert f"--only-changed --drop '{DEPENDENCIES}'" in make
+
+
 # --- metrics, plots, experiments ----------------------------------------------------------
 
 
@@ -171,6 +193,9 @@ def test_metrics_and_plots_are_found_for_every_dataset_and_drawn_by_the_template
     plots = json.loads(dvc(tree, "plots show --json"))["data"]
 
     assert set(metrics) == {f"plots/scores/{dataset}.json" for dataset in datasets}
+    shown = dvc(tree, f"exp show --csv --drop {DEPENDENCIES}").splitlines()[0].split(",")
+    assert {f"plots/scores/{dataset}.json:mcln.epoch" for dataset in datasets} <= set(shown)
+    assert not [name for name in shown if re.match(DEPENDENCIES, name)]
     assert metrics["plots/scores/sample.json"]["data"]["mcln"]["full"] == {"hr@10": 0.5}
     names = [f"plots/{f}/{d}.csv" for f in ("learning", "cutoffs") for d in datasets]
     assert sorted(plots) == sorted(names)
@@ -193,7 +218,7 @@ def test_an_experiment_changes_a_parameter_and_shows_what_it_brought(copied):
     check_parameters(before, (copied / "params.yaml").read_text(encoding="utf-8"))
 
     # Few columns, with a row for what was there and one for the experiment.
-    shown = dvc(copied, "exp show --csv --only-changed --drop .*/.*|params.yaml")
+    shown = dvc(copied, f"exp show --csv --only-changed --drop {DEPENDENCIES}")
     table = list(csv.DictReader(io.StringIO(shown)))
     assert {"mcln.default.lr", "train.epochs", "mcln.sampled.ndcg@10"} <= set(table[0])
     assert len(table[0]) < 20
@@ -201,9 +226,9 @@ def test_an_experiment_changes_a_parameter_and_shows_what_it_brought(copied):
     assert (by_name["main"]["train.epochs"], by_name["slow"]["train.epochs"]) == ("2", "3")
     assert float(by_name["slow"]["mcln.default.lr"]) == 0.00005
 
-    (changed,) = json.loads(dvc(copied, "metrics diff --json"))["diff"].values()
+    (changed,) = json.loads(dvc(copied, "metrics diff --json")).values()
     assert changed["mcln.sampled.ndcg@10"]["diff"] != 0
-    parameters = json.loads(dvc(copied, "params diff --json"))["diff"]["params.yaml"]
+    parameters = json.loads(dvc(copied, "params diff --json"))["params.yaml"]
     assert set(parameters) == {"mcln.default.lr", "train.epochs"}
 
     (plot,) = plots_of(copied, "plots diff HEAD slow --json")["plots/learning/sample.csv"]
