@@ -121,7 +121,9 @@ def test_other_networks_equal_torchvision_up_to_their_last_layer(name):
 
     by_torchvision(whole, name, pictures)
     assert feature.shape == (LAYERS[name].dim,)
-    np.testing.assert_allclose(feature, seen[0][0], rtol=1e-4, atol=1e-4)
+    expected = seen[0][0].numpy()
+    # Untrained residual networks have activations of any size.
+    assert np.abs(feature - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_a_picture_does_not_depend_on_those_beside_it():
