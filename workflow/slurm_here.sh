@@ -16,6 +16,14 @@ fail() {
     exit 1
 }
 
+# A run that was killed leaves its link, and often nothing else.
+remove_left_over() {
+    [ -L $DEFAULT ] || return 0
+    local pid
+    pid=$(cat "$(dirname "$(readlink $DEFAULT)")/slurmctld.pid" 2> /dev/null) || pid=none
+    kill -0 "$pid" 2> /dev/null || rm $DEFAULT
+}
+
 write_conf() {
     cat > "$folder/slurm.conf" <<CONF
 ClusterName=here
@@ -50,11 +58,12 @@ start() {
             "slurmctld slurmd slurm-client munge"
     done
     [ "$(id -u)" = 0 ] || fail "expected to be run by root, which the daemons need"
+    remove_left_over
     [ ! -e $DEFAULT ] || fail "$DEFAULT is there: this machine has a Slurm already"
     mkdir -p "$folder/state" "$folder/spool" "$(dirname $DEFAULT)"
     chmod 755 "$folder"
     write_conf
-    ln -sfn "$folder/slurm.conf" $DEFAULT # also where the link of an earlier one dangles
+    ln -s "$folder/slurm.conf" $DEFAULT
     (umask 077 && head -c 128 /dev/urandom > "$folder/munge.key")
     munged --force --key-file "$folder/munge.key" --socket "$folder/munge.socket" \
         --pid-file "$folder/munged.pid" --log-file "$folder/munged.log" \
