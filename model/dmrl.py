@@ -101,6 +101,11 @@ class DMRL(Recommender):
         tokens = 1 + len(features)
         self.attention_in = nn.Linear((1 + tokens) * dim // factors, tokens)  # W_h, b_h
         self.attention_out = nn.Linear(tokens, tokens, bias=False)  # W_o
+        self._initialise(trained, generator)
+
+    def _initialise(
+        self, trained: Literal["all", "tables"], generator: torch.Generator
+    ) -> None:
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)

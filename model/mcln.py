@@ -108,12 +108,11 @@ class MCLN(Recommender):
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
         self._add_content(features, feature_norm, dim)
         tokens = len(features) + identity
-        depth = counterfactual_layers if counterfactual and tokens else 0
         self.dropout, self.generator = dropout, generator
         layer = partial(
             CounterfactualLayer, tokens, dim, attention, difference, context=context
         )
-        self._add_layers(layer, depth, gate)
+        self._add_layers(layer, counterfactual_layers if counterfactual and tokens else 0, gate)
         self._initialise(generator)
 
     def _add_layers(

@@ -2,8 +2,8 @@
 # A Slurm of one node, on this machine, as root, to try profiles/slurm with; no cluster to work on.
 #
 #     apt-get install slurmctld slurmd slurm-client munge
-#     workflow/slurm_here.sh start /tmp/slurm     # configuration, state and logs go there
-#     workflow/slurm_here.sh stop /tmp/slurm
+#     workflow/slurm_here.sh start FOLDER     # configuration, state and logs go there
+#     workflow/slurm_here.sh stop FOLDER
 #
 # No accounting: status queries need `--slurm-status-command squeue`. Jobs are not bound to CPUs,
 # and memory is not counted: the node claims 64 GB, which is above what any rule asks for.
