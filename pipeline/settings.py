@@ -140,7 +140,8 @@ def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
 def _link(wanted: dict[Path, Path], folder: Path) -> None:
     """Make the links that are wanted below `folder`, and remove all others."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / KEPT).touch()
+    if not (folder / KEPT).exists():
+        (folder / KEPT).touch()
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() and (path not in wanted or path.readlink() != wanted[path]):
             path.unlink()
