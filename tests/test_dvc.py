@@ -306,8 +306,7 @@ def check_push_and_pull(
         assert re.search(r"[1-9]\d* files pushed", dvc(built, "push"))
     finally:
         (built / ".dvc/config.local").unlink()  # the next test has a remote of its own
-    # The clone would have everything to do.
-    assert len(stages_run(dvc(cloned, "repro --dry"))) == 15
+    assert "train@sample-mcln" in dvc(cloned, "status")  # there is something to do
 
     dvc(cloned, "pull")
 
@@ -330,8 +329,8 @@ def s3(tmp_path: Path) -> Iterator[str]:
             make_bucket(address, server, tmp_path / "weed.log")
             yield address
         finally:
-            server.terminate()
-            server.wait(timeout=30)
+            server.kill()  # nothing in it is to be kept; it takes 15 s to say goodbye
+            server.wait()
             for port in ports:  # its sockets for clients on the same machine
                 for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
                     path.unlink()
