@@ -45,6 +45,11 @@ def by_hand(text: str | None) -> list[str]:
     return WORD.findall(TAG.sub(" ", text).lower().replace("’", "'"))
 
 
+def known(char: str) -> bool:
+    """Whether Python's Unicode tables have the character; surrogates are not for texts."""
+    return unicodedata.category(char) not in ("Cn", "Cs")
+
+
 def test_strings_become_words():
     texts = ["L'Oréal&#39;s <br/>Day-Cream 50ml", "Don’t_stop", "a < b > c", None]
 
@@ -86,16 +91,12 @@ def test_a_number_of_any_length_is_no_failure():
 
 def test_every_character_is_read_as_python_reads_it():
     """Less those that this Python's Unicode tables do not know, and the surrogates."""
-    known = [
-        chr(code)
-        for code in range(sys.maxunicode + 1)
-        if unicodedata.category(chr(code)) not in ("Cn", "Cs")
-    ]
-    texts = [f"a{char}b {char} 'A{char}'" for char in known]
+    chars = [char for char in map(chr, range(sys.maxunicode + 1)) if known(char)]
+    texts = [f"a{char}b {char} 'A{char}'" for char in chars]
 
     found = tokenise(series(texts)).to_list()
 
-    other = [c for c, words, t in zip(known, found, texts, strict=True) if words != by_hand(t)]
+    other = [c for c, words, t in zip(chars, found, texts, strict=True) if words != by_hand(t)]
     assert other == []
 
 
@@ -105,6 +106,8 @@ def test_mixtures_equal_pythons_own_expressions(seed):
     draw = random.Random(seed)  # noqa: S311 (no secret)
     pieces = [text[i : i + 3] for text in HARD for i in range(len(text))]
     texts = ["".join(draw.choices(pieces, k=12)) for _ in range(20)]
+    # Joined pieces may number a letter that is younger than this Python's Unicode tables.
+    texts = [text for text in texts if all(map(known, html.unescape(text)))]
 
     assert tokenise(series(texts)).to_list() == [by_hand(text) for text in texts]
 
