@@ -113,10 +113,14 @@ def trained(
     for _ in range(epochs):
         training.run_epoch()
     seconds = (time.perf_counter() - start) / epochs
-    users, targets, negatives = data.candidates(VALIDATION)
     with torch.inference_mode():
-        sampled, _ = ranks(model.eval().scorer(), users, targets, negatives, pairs)
-    return hit_ratio(sampled, 10), ndcg(sampled, 10), seconds
+        return *measured(model.eval().scorer(), data, pairs), seconds
+
+
+def measured(scorer: Scorer, data: Dataset, pairs: Interactions) -> tuple[float, float]:
+    """Return HR@10 and NDCG@10 on the validation candidates."""
+    sampled, _ = ranks(scorer, *data.candidates(VALIDATION), pairs)
+    return hit_ratio(sampled, 10), ndcg(sampled, 10)
 
 
 def main() -> None:
