@@ -186,3 +186,8 @@ ARCHITECTURES: dict[str, type[Model]] = {
     "mcln": MCLN,
     "mcln_released": ReleasedMCLN,
 }
+
+
+def learning_rate(settings: Model) -> float:
+    """Return Adam's step size; 0 for a model without parameters."""
+    return float(getattr(settings, "lr", 0.0))

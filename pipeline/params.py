@@ -10,139 +10,41 @@ expected. Nothing heavy is imported, since every `snakemake -n` pays for this mo
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pipeline import swaps
 from pipeline.errors import ParamsError
 from pipeline.feature_settings import Feature, in_words
 from pipeline.feature_settings import Settings as FeatureSettings
-from pipeline.model_settings import ARCHITECTURES, ContentModel, Model
-from pipeline.sections import Count, Name, Positive, Section, Share
-
-PARAMS_FILE = Path("params.yaml")
-T = TypeVar("T", bound=BaseModel)
-
-
-# --- sources: where a dataset comes from -------------------------------------------------
-
-
-class SampleSource(Section):
-    """The generator: a raw dump in Amazon's 2018 format, made from the seed."""
-
-    format: Literal["sample"]
-    scale: Positive = 1.0  # 1 is about 600 users and 240 items
-
-
-class AmazonSource(Section):
-    """A category of the Amazon review dumps of 2014 or 2018, by its published name."""
-
-    format: Literal["amazon2014", "amazon2018"]
-    category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-    reviews: Literal["5core", "full"] = "5core"  # which of the two published review files
-    metadata: str | None = None  # name of the metadata file, where it is not the published one
-
-
-class TianchiSource(Section):
-    """Tianchi 231506 (Taobao clothes matching); behind a log-in, so from the mirror only."""
-
-    format: Literal["tianchi"]
+from pipeline.model_settings import ARCHITECTURES, ContentModel, Model, learning_rate  # noqa: F401
+from pipeline.params_file import PARAMS_FILE, check_sections, read, unknown, validate
+from pipeline.sections import Count, Name, Positive, Section, Share  # noqa: F401
+from pipeline.source_settings import (  # noqa: F401 (the stages say params.SampleSource)
+    AmazonSource,
+    PublishedSplitSource,
+    SampleSource,
+    Source,
+    TianchiSource,
+)
+from pipeline.stage_settings import (  # noqa: F401
+    Compare,
+    Download,
+    Evaluate,
+    Images,
+    Ingest,
+    KCore,
+    Recommend,
+    Split,
+    Stages,
+    Study,
+    Train,
+)
 
 
-class PublishedSplitSource(Section):
-    """A split published with the MEGCF code, with its token lists."""
-
-    format: Literal["published_split"]
-    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # amazon-beauty, Art or taobao
-
-
-Source = Annotated[
-    SampleSource | AmazonSource | TianchiSource | PublishedSplitSource,
-    Field(discriminator="format"),
-]
-
-
-# --- stages ------------------------------------------------------------------------------
-
-
-class Download(Section):
-    """How patient the download is."""
-
-    retries: Annotated[int, Field(ge=0)]
-    timeout: Positive  # seconds without a byte
-
-
-class Ingest(Section):
-    """What ingest tolerates."""
-
-    max_bad_lines: Annotated[int, Field(ge=0)]
-
-
-class KCore(Section):
-    """Which users and items stay."""
-
-    k: Count
-    require: list[str]  # item fields that must not be empty, such as image
-
-
-class Split(Section):
-    """How interactions are divided."""
-
-    method: Literal["leave_one_out"]
-
-
-class Images(Section):
-    """How pictures are fetched."""
-
-    connections: Count  # at once, to all hosts together
-    connections_per_host: Count  # at once
-    retries: Annotated[int, Field(ge=0)]
-    timeout: Positive  # seconds
-    max_megabytes: Positive  # per picture
-    max_failed: Share  # share of items with a picture that could not be had
-
-
-class Train(Section):
-    """The budget and the rule of choice, the same for every model."""
-
-    epochs: Count
-    batch_size: Count
-    evaluate_every: Count  # epochs
-    patience: Count  # evaluations without a better validation NDCG@10
-    refit: bool
-    select_on: Literal["validation", "test"]
-
-
-class Evaluate(Section):
-    """Cut-offs of the metrics."""
-
-    k: list[Count]
-
-
-class Recommend(Section):
-    """Length of the lists."""
-
-    k: Count
-
-
-class Compare(Section):
-    """Size of the report's gallery."""
-
-    users: Count
-    k: Count
-
-
-class Study(Section):
-    """Size of the study of what moves a score."""
-
-    items: Count = 60  # with a copy for each factor
-
-
-class Params(Section):
+class Params(Stages):
     """The whole file."""
 
     datasets: Annotated[list[Name], Field(min_length=1)]
@@ -151,20 +53,9 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     sources: dict[Name, Source]
     features: dict[Name, dict[Name, Feature]]
-    download: Download
-    ingest: Ingest
-    kcore: KCore
-    split: Split
-    images: Images
-    train: Train
-    evaluate: Evaluate
-    recommend: Recommend
-    compare: Compare
-    tables: dict[Name, list[Name]] = Field(
-        default_factory=dict
-    )  # models that make a table of their own
+    # Models that make a table of their own.
+    tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, swaps.Swap] = Field(default_factory=dict)  # <dataset>: compared
-    study: Study = Study()  # an analysis: a file without it is whole
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
 
@@ -185,10 +76,8 @@ class Params(Section):
     def source(self, dataset: str) -> Source:
         """Return the source of `dataset`, or raise ParamsError with the names there are."""
         if dataset not in self.sources:
-            raise ParamsError(
-                f"params.yaml: datasets: no dataset {dataset!r}; expected one of "
-                f"{sorted(self.sources)}, or add sources.{dataset}"
-            )
+            add = f"sources.{dataset}"
+            raise unknown("datasets", f"no dataset {dataset!r}", self.sources, add)
         return self.sources[dataset]
 
     def compared_extractors(self, dataset: str) -> dict[str, str]:
@@ -210,10 +99,8 @@ class Params(Section):
         """Return one modality's extractor settings, or raise ParamsError."""
         features = self.every_feature(dataset)
         if modality not in features:
-            raise ParamsError(
-                f"params.yaml: features.{dataset}: no modality {modality!r}; expected one of "
-                f"{sorted(features)}, or add features.{dataset}.{modality}"
-            )
+            where = f"features.{dataset}"
+            raise unknown(where, f"no modality {modality!r}", features, f"{where}.{modality}")
         return features[modality]
 
     def feature_key(self, dataset: str, modality: str) -> str:
@@ -230,9 +117,9 @@ class Params(Section):
             ParamsError: they are not, or `features` contradicts the entry.
         """
         if dataset not in self.extractors:
-            raise ParamsError(
-                f"params.yaml: extractors: nothing to compare on {dataset}; expected one of "
-                f"{sorted(self.extractors)}, or add extractors.{dataset}"
+            add = f"extractors.{dataset}"
+            raise unknown(
+                "extractors", f"nothing to compare on {dataset}", self.extractors, add
             )
         if found := swaps.contradiction(self, dataset):
             raise ParamsError(found)
@@ -252,11 +139,8 @@ class Params(Section):
         model = self._swapped(model)
         section = self.sections.get(model)
         if section is None:
-            names = sorted(set(self.sections))
-            raise ParamsError(
-                f"params.yaml: models: no model {model!r}; expected one of {names}, "
-                f"or add a section {model}"
-            )
+            add = f"a section {model}"
+            raise unknown("models", f"no model {model!r}", self.sections, add)
         parent = section.get("default", {}).get("variant_of")
         if parent is None:
             return model
@@ -278,21 +162,14 @@ class Params(Section):
                 modality that the dataset lacks.
         """
         if self._swapped(model) != model:
-            return self._swapped_settings(model, dataset)
+            return swaps.settings_of(self, model, dataset)
         settings = self._settings(model, dataset)
-        self._check_modalities(settings, model, dataset)
-        return settings
-
-    def _swapped_settings(self, model: str, dataset: str) -> Model:
-        swap = self.swap(dataset)
-        if model not in swap.models():
+        for modality in self._absent(settings, dataset):
             raise ParamsError(
-                f"params.yaml: extractors.{dataset}: no model {model!r}; expected one of "
-                f"{sorted(swap.models())}"
+                f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
+                f"features.{dataset}, which has {sorted(self.dataset_features(dataset))}"
             )
-        settings = self.model(swap.model, dataset)
-        read = self.model_modalities(swap.model, dataset)
-        return swap.applied(settings, read, swap.models()[model])
+        return settings
 
     def _settings(self, model: str, dataset: str) -> Model:
         architecture = self.architecture(model)
@@ -302,7 +179,7 @@ class Params(Section):
                 merged |= self.sections.get(name, {}).get(layer) or {}
         merged.pop("variant_of", None)
         where = f"{model}.{dataset} (over {architecture}.default)"
-        return _validate(ARCHITECTURES[architecture], merged, where)
+        return validate(ARCHITECTURES[architecture], merged, where)
 
     def table(self, name: str, dataset: str) -> list[str]:
         """Return the models of a table, without those that need a modality the dataset lacks.
@@ -314,10 +191,7 @@ class Params(Section):
             swap = self.swap(dataset)
             return [swap.model, *swap.models()]
         if name not in self.tables:
-            raise ParamsError(
-                f"params.yaml: tables: no table {name!r}; expected one of "
-                f"{sorted(self.tables)}, or add tables.{name}"
-            )
+            raise unknown("tables", f"no table {name!r}", self.tables, f"tables.{name}")
         return [
             model
             for model in self.tables[name]
@@ -342,23 +216,11 @@ class Params(Section):
         """Return those of `models` that read features of this dataset."""
         return [model for model in self.models if self.model_modalities(model, dataset)]
 
-    def _check_modalities(self, settings: Model, model: str, dataset: str) -> None:
-        for modality in self._absent(settings, dataset):
-            raise ParamsError(
-                f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
-                f"features.{dataset}, which has {sorted(self.dataset_features(dataset))}"
-            )
-
     def _absent(self, settings: Model, dataset: str) -> list[str]:
         """Return the modalities that the settings ask for by name and the dataset lacks."""
         if not isinstance(settings, ContentModel) or settings.modalities == "all":
             return []
         return [m for m in settings.modalities if m not in self.dataset_features(dataset)]
-
-
-def learning_rate(settings: Model) -> float:
-    """Return Adam's step size; 0 for a model without parameters."""
-    return float(getattr(settings, "lr", 0.0))
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -377,125 +239,10 @@ def load(path: Path = PARAMS_FILE) -> Params:
     return parse(read(path))
 
 
-def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """Read params.yaml without checking what is in it; see `load`.
-
-    Raises:
-        ParamsError: the file is absent, is not YAML or is no mapping.
-    """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file; run from the project's root") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: expected YAML, got {error}") from error
-    if not isinstance(raw, dict):
-        raise ParamsError(f"{path}: expected a mapping, got {type(raw).__name__}")
-    return raw
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, to which 5e-05 is a number, as it is in YAML 1.2.
-
-    `dvc exp run -S mcln.default.lr=0.00005` writes it so.
-    """
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
 def parse(raw: dict[str, Any]) -> Params:
     """Check the content of a params.yaml that is already a mapping; see `load`."""
     known = {name for name in Params.model_fields if name != "sections"}
     sections = {key: value for key, value in raw.items() if key not in known}
-    _check_sections(sections, raw)
+    check_sections(sections, raw)
     body = {key: value for key, value in raw.items() if key in known}
-    return _validate(Params, body | {"sections": sections}, "")
-
-
-def _check_sections(sections: dict[str, Any], raw: dict[str, Any]) -> None:
-    """Tell a model's section from a key that nobody reads."""
-    layers = {"default", *(raw.get("sources") or {})}
-    for name, section in sections.items():
-        is_model = isinstance(section, dict) and (name in ARCHITECTURES or "default" in section)
-        if not is_model:
-            raise ParamsError(
-                f"params.yaml: {name}: unknown key; expected a stage's section or a model with "
-                f"a `default`. Models are {sorted(ARCHITECTURES)}"
-            )
-        for layer, values in section.items():
-            if layer not in layers:
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}: expected `default` or a dataset of "
-                    f"`sources`, got {layer!r}"
-                )
-            if not isinstance(values, dict):
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}: expected a mapping, got {values!r}"
-                )
-        allowed = ARCHITECTURES.get(name)
-        parent = (section.get("default") or {}).get("variant_of")
-        allowed = ARCHITECTURES.get(parent, allowed) if isinstance(parent, str) else allowed
-        if allowed is None:
-            raise ParamsError(
-                f"params.yaml: {name}.default: expected `variant_of` to name one of "
-                f"{sorted(ARCHITECTURES)}, got {parent!r}"
-            )
-        _check_keys(name, section, allowed)
-
-
-def _check_keys(name: str, section: dict[str, Any], allowed: type[Model]) -> None:
-    """Refuse unknown keys in every layer, also of datasets that do not run now."""
-    for layer, values in section.items():
-        for key in values:
-            if key not in allowed.model_fields and key != "variant_of":
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}.{key}: unknown key; expected one of "
-                    f"{sorted(allowed.model_fields)}"
-                )
-
-
-def _validate(kind: type[T], raw: dict[str, Any], where: str) -> T:
-    """Build `kind`, turning pydantic's findings into one ParamsError with full key names."""
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        raise ParamsError("\n".join(_explain(error, where))) from None
-
-
-def _explain(error: ValidationError, where: str) -> list[str]:
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(
-            str(part) for part in (where, *_without_tag(problem["loc"])) if part != ""
-        )
-        got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
-        hint = ""
-        if problem["type"] == "float_type" and _looks_like_a_number(problem["input"]):
-            hint = " (that is a text: write the number without quotes)"
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"params.yaml: {key}: unknown key")
-            continue
-        message = problem["msg"][0].lower() + problem["msg"][1:]
-        lines.append(f"params.yaml: {key}: {message}{got}{hint}")
-    return lines
-
-
-def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Drop the union's tag, which is no key: sources.<name>.<tag>, features.<d>.<m>.<tag>."""
-    depth = {"sources": 2, "features": 3, "extractors": 4}.get(
-        str(location[0]) if location else ""
-    )
-    return location if depth is None else location[:depth] + location[depth + 1 :]
-
-
-def _looks_like_a_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str)
+    return validate(Params, body | {"sections": sections}, "")

@@ -20,6 +20,7 @@ from pipeline.errors import ParamsError
 from pipeline.feature_settings import Feature
 from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.model_settings import ARCHITECTURES, KEYED_BY_MODALITY, ContentModel, Model
+from pipeline.params_file import unknown
 from pipeline.sections import Name, Section
 
 if TYPE_CHECKING:
@@ -127,6 +128,19 @@ def contradiction(settings: Params, dataset: str) -> str | None:
                 f"features.{dataset} reads `image`; let one of them read it"
             )
     return None
+
+
+def settings_of(settings: Params, model: str, dataset: str) -> Model:
+    """Return the settings of a model that an entry makes.
+
+    Raises:
+        ParamsError: the dataset has no such entry, or one that does not make this model.
+    """
+    swap = settings.swap(dataset)
+    if model not in swap.models():
+        raise unknown(f"{TABLE}.{dataset}", f"no model {model!r}", swap.models(), "it there")
+    read = settings.model_modalities(swap.model, dataset)
+    return swap.applied(settings.model(swap.model, dataset), read, swap.models()[model])
 
 
 def _check_names(settings: Params, dataset: str, swap: Swap) -> None:

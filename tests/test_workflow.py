@@ -35,7 +35,10 @@ NOT_LISTED = {
     f"pipeline/{name}.py"
     for name in (
         "params",
+        "params_file",
         "sections",
+        "source_settings",
+        "stage_settings",
         "model_settings",
         "feature_settings",
         "swaps",
