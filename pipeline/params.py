@@ -23,6 +23,7 @@ from pipeline.model_settings import ARCHITECTURES, ContentModel, Model, learning
 from pipeline.params_file import PARAMS_FILE, check_sections, read, unknown, validate
 from pipeline.sections import Count, Name, Positive, Section, Share  # noqa: F401
 from pipeline.source_settings import (  # noqa: F401 (the stages say params.SampleSource)
+    Amazon2023Source,
     AmazonSource,
     PublishedSplitSource,
     SampleSource,

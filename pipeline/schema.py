@@ -14,6 +14,7 @@ Columns: TypeAlias = dict[str, pl.DataType | DataTypeClass]
 
 USER, ITEM, TIME = "user", "item", "timestamp"
 RATING, PART, RAW_ID = "rating", "part", "raw_id"
+VERIFIED = "verified"
 TITLE, DESCRIPTION, IMAGE = "title", "description", "image"
 PRESENT, FEATURE = "present", "feature"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -26,7 +27,8 @@ MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
 # data/interim/<dataset>/
 REVIEWS_FILE, ITEMS_FILE = "reviews.parquet", "items.parquet"
 # One row per review, in the order of the raw file (order breaks ties between equal times).
-# `part` is filled only by published splits: train, validation or test.
+# `part` is filled only by published splits: train, validation or test. A source that says
+# whether the reviewer bought the item has a column `verified` (bool) after these.
 REVIEWS: Columns = {
     USER: pl.String,
     ITEM: pl.String,

@@ -29,6 +29,15 @@ class AmazonSource(Section):
     metadata: str | None = None  # name of the metadata file, where it is not the published one
 
 
+class Amazon2023Source(Section):
+    """A category of the Amazon review dump of 2023, by its published name."""
+
+    format: Literal["amazon2023"]
+    category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    reviews: Literal["5core", "full"] = "full"  # 5core: ids, stars and times alone
+    metadata: str | None = None  # name of the metadata file, where it is not the published one
+
+
 class TianchiSource(Section):
     """Tianchi 231506 (Taobao clothes matching); behind a log-in, so from the mirror only."""
 
@@ -43,6 +52,6 @@ class PublishedSplitSource(Section):
 
 
 Source = Annotated[
-    SampleSource | AmazonSource | TianchiSource | PublishedSplitSource,
+    SampleSource | AmazonSource | Amazon2023Source | TianchiSource | PublishedSplitSource,
     Field(discriminator="format"),
 ]

@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "sample": AMAZON,
     "amazon2014": AMAZON,
     "amazon2018": AMAZON,
+    "amazon2023": AMAZON,
     "tianchi": ("raw_id", "image", "category", "title_tokens"),
     "published_split": ("raw_id", "title_tokens", "visual_tokens"),
 }

@@ -1,6 +1,6 @@
-"""What the Amazon dumps of 2014 and 2018 share: reviews, records, items.
+"""What the Amazon dumps share: reviews, records, items.
 
-Reviews are JSON lines with the same keys in both. Metadata differ.
+Reviews of 2014 and 2018 are JSON lines with the same keys. Metadata differ.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from pipeline.schema import (
     TIME,
     TITLE,
     USER,
+    VERIFIED,
 )
 from pipeline.sources.raw import RawFile, Tables, complete_items
-from pipeline.sources.records import INTEGER, NUMBER, TEXT, json_record, records
+from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, json_record, records
 
 logger = logging.getLogger(__name__)
 
@@ -55,30 +56,29 @@ def addressed(name: str, folders: tuple[str, ...]) -> RawFile:
     return RawFile(name=name, urls=tuple(f"{folder}/{name}" for folder in folders))
 
 
-def metadata_name(source: params.AmazonSource) -> str:
+def metadata_name(
+    source: params.AmazonSource | params.Amazon2023Source, suffix: str = ".json.gz"
+) -> str:
     """Return the name of the metadata file: the published one unless params name another."""
-    name = source.metadata or f"meta_{source.category}.json.gz"
+    name = source.metadata or f"meta_{source.category}{suffix}"
     if Path(name).name != name or name.startswith("."):
         raise ParamsError(f"params.yaml: sources: metadata: expected a file name, got {name!r}")
     return name
 
 
-def read_tables(reviews: Path, metadata: Iterator[pl.DataFrame], max_bad_lines: int) -> Tables:
-    """Read the reviews, and keep the metadata of the items in them.
+def read_tables(rows: pl.DataFrame, metadata: Iterator[pl.DataFrame]) -> Tables:
+    """Keep the metadata of the items that are reviewed.
 
     Args:
-        reviews: a file of JSON lines.
+        rows: schema.REVIEWS, and perhaps `verified`.
         metadata: tables of columns `METADATA`, in the order of the metadata file.
-        max_bad_lines: lines of the review file that may be no JSON object.
 
     Returns:
-        Reviews in the order of the file; items sorted by asin, one each, with nulls where an
-        item has no metadata.
+        `rows`; items sorted by asin, one each, with nulls where an item has no metadata.
 
     Raises:
-        RawDataError: a file is absent or damaged, a field is missing, or too many bad lines.
+        RawDataError: the metadata file is absent or damaged, or has too many bad lines.
     """
-    rows = _reviews(reviews, max_bad_lines)
     reviewed = rows.select(pl.col(ITEM).unique().alias(RAW_ID))
     n_read, kept = 0, [pl.DataFrame(schema=METADATA)]
     for table in metadata:
@@ -94,9 +94,22 @@ def read_metadata(metadata: Iterator[pl.DataFrame]) -> pl.DataFrame:
     return _cleaned(items.unique(RAW_ID, keep="first", maintain_order=True).sort(RAW_ID))
 
 
-def _reviews(path: Path, max_bad_lines: int) -> pl.DataFrame:
+def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> pl.DataFrame:
+    """Read a file of JSON lines.
+
+    Args:
+        path: reviews with the keys of 2014 and 2018.
+        max_bad_lines: lines that may be no JSON object.
+        verified: whether the dump says who bought the item.
+
+    Returns:
+        schema.REVIEWS in the order of the file, and `verified` if asked for.
+
+    Raises:
+        RawDataError: the file is absent or damaged, a field is missing, or too many bad lines.
+    """
     required = set(REVIEW_FIELDS)
-    tables = records(path, REVIEW_FIELDS, required, json_record, "a JSON object", max_bad_lines)
+    fields = REVIEW_FIELDS | ({VERIFIED: FLAG} if verified else {})
     rows = [
         table.select(
             pl.col("reviewerID").alias(USER),
@@ -104,10 +117,14 @@ def _reviews(path: Path, max_bad_lines: int) -> pl.DataFrame:
             pl.col("unixReviewTime").alias(TIME),
             pl.col("overall").cast(REVIEWS[RATING]).alias(RATING),
             pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
+            *([VERIFIED] if verified else []),
         )
-        for table in tables
+        for table in records(
+            path, fields, required, json_record, "a JSON object", max_bad_lines
+        )
     ]
-    return pl.concat([pl.DataFrame(schema=REVIEWS), *rows])
+    empty = REVIEWS | ({VERIFIED: pl.Boolean} if verified else {})
+    return pl.concat([pl.DataFrame(schema=empty), *rows])
 
 
 def _cleaned(items: pl.DataFrame) -> pl.DataFrame:

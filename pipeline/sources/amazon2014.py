@@ -18,7 +18,14 @@ import polars as pl
 
 from pipeline import params
 from pipeline.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
-from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name, read_tables
+from pipeline.sources.amazon import (
+    BRAND,
+    CATEGORY,
+    addressed,
+    metadata_name,
+    read_reviews,
+    read_tables,
+)
 from pipeline.sources.raw import RawFile, Tables
 from pipeline.sources.records import TEXT, TEXTS, records
 
@@ -50,7 +57,8 @@ def files(source: params.AmazonSource) -> list[RawFile]:
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
     """Read a category from data/raw/<dataset>; see `read_tables`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
-    return read_tables(folder / _reviews_name(source), metadata, max_bad_lines)
+    reviews = folder / _reviews_name(source)
+    return read_tables(read_reviews(reviews, max_bad_lines, verified=False), metadata)
 
 
 def _reviews_name(source: params.AmazonSource) -> str:

@@ -21,6 +21,7 @@ from pipeline.sources.amazon import (
     addressed,
     metadata_name,
     read_metadata,
+    read_reviews,
     read_tables,
 )
 from pipeline.sources.raw import RawFile, Tables
@@ -60,7 +61,8 @@ def files(source: params.AmazonSource) -> list[RawFile]:
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
     """Read a category from data/raw/<dataset>; see `read_tables`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
-    return read_tables(folder / _reviews_name(source), metadata, max_bad_lines)
+    reviews = folder / _reviews_name(source)
+    return read_tables(read_reviews(reviews, max_bad_lines, verified=True), metadata)
 
 
 def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Tables:

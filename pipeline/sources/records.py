@@ -27,6 +27,9 @@ Fields = Mapping[str, pa.DataType]
 Parse = Callable[[str], Any]  # a line -> the record in it, or one of UNREADABLE
 
 TEXT, NUMBER, INTEGER, TEXTS = pa.string(), pa.float64(), pa.int64(), pa.list_(pa.string())
+MILLISECONDS = pa.uint64()  # since 1970; unsigned, so that it is another type than INTEGER
+FLAG = pa.bool_()
+PICTURES = pa.list_(pa.struct([(n, TEXT) for n in ("hi_res", "large", "thumb", "variant")]))
 # What a parser raises. The last two come from brackets that are nested without end.
 UNREADABLE = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 LATEST = 4102444800  # 2100-01-01 in seconds; milliseconds would be far beyond
@@ -101,13 +104,15 @@ def _has_values(frame: pl.DataFrame, required: set[str]) -> bool:
     """Tell whether every required field is there and every number is plausible."""
     there = [pl.col(name).is_not_null() for name in required]
     numbers = [
-        _is_plausible(pl.col(n)) for n, kind in frame.schema.items() if kind.is_numeric()
+        _is_plausible(pl.col(n), 1000 if kind == pl.UInt64 else 1)
+        for n, kind in frame.schema.items()
+        if kind.is_numeric()
     ]
     return bool(frame.select(pl.all_horizontal(*there, *numbers).all()).item())
 
 
-def _is_plausible(value: Any) -> Any:
-    return (value > -LATEST) & (value < LATEST)
+def _is_plausible(value: Any, unit: int = 1) -> Any:
+    return (value > -LATEST) & (value < LATEST * unit)
 
 
 def _line_by_line(
@@ -141,6 +146,7 @@ def _missing(
     file: Path, line: int, name: str, kind: pa.DataType, record: dict[Any, Any], text: str
 ) -> RawDataError:
     names = {TEXT: "text", NUMBER: "a number", INTEGER: "a time in seconds"}
+    names[MILLISECONDS] = "a time in milliseconds"
     got = f"{record[name]!r:.{SHOWN}}" if name in record else "none"
     return RawDataError(
         f"{file}:{line}: expected a field {name!r} with {names[kind]}, got {got} in "
@@ -155,12 +161,24 @@ def _value(value: Any, kind: pa.DataType) -> Any:
         return [_text(v) for v in values if _text(v)] if isinstance(values, list) else None
     if kind == TEXT:
         return _text(value) or None
+    if kind == PICTURES:
+        return _pictures(value)
+    if kind == FLAG:
+        return value if isinstance(value, bool) else None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not _is_plausible(value):
+    if not is_number or not _is_plausible(value, 1000 if kind == MILLISECONDS else 1):
         return None
     if kind == NUMBER:
         return float(value)
+    if kind == MILLISECONDS and value < 0:
+        return None
     return int(value) if float(value).is_integer() else None
+
+
+def _pictures(value: Any) -> list[dict[str, str | None]] | None:
+    names = [field.name for field in PICTURES.value_type]
+    rows = value if isinstance(value, list) else []
+    return [{n: _text(row.get(n)) for n in names} for row in rows if isinstance(row, dict)]
 
 
 def _text(value: Any) -> str | None:

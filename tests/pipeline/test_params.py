@@ -276,6 +276,7 @@ def test_the_fields_are_those_that_the_sources_fill():
     made = {
         "amazon2014": amazon.METADATA,
         "amazon2018": amazon.METADATA,
+        "amazon2023": amazon.METADATA,
         "sample": amazon.METADATA,
         "tianchi": tianchi.METADATA.keys() - {"title", "description"},
         "published_split": {"raw_id", *published_split.TOKENS},

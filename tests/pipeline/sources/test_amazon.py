@@ -6,6 +6,7 @@ import pytest
 
 from pipeline import params, sources
 from pipeline.errors import RawDataError
+from pipeline.schema import REVIEWS as REVIEWS_TABLE
 from pipeline.sources import amazon2014, amazon2018
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
@@ -47,13 +48,22 @@ def column(tables, name):
 def test_reviews_keep_the_order_of_the_file_and_ids_stay_text(tmp_path):
     reviews, items = read_2018(tmp_path, [])
 
-    assert reviews.rows() == [
+    assert reviews.select(list(REVIEWS_TABLE)).rows() == [
         ("U1", "0012345678", 1400000000, 5.0, None),
         ("U2", "B00X", 1300000000, 1.0, None),
         ("U1", "031245X", 1200000000, 3.0, None),
     ]
     assert items.columns == ["raw_id", "title", "description", "image", "brand", "category"]
     assert items.rows() == [(asin, *[None] * 5) for asin in ("0012345678", "031245X", "B00X")]
+
+
+def test_the_dump_of_2018_says_who_bought_the_item(tmp_path):
+    """Where it says something else than true or false it says nothing."""
+    said = [True, False, "true"]
+    reviews = [row | {"verified": value} for row, value in zip(REVIEWS, said, strict=True)]
+
+    assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, None]
+    assert read_2014(tmp_path, []).reviews.columns == list(REVIEWS_TABLE)
 
 
 def test_only_reviewed_items_are_kept_and_the_first_row_of_each_counts(tmp_path):
