@@ -40,6 +40,7 @@ from pipeline.sources.raw import check
 logger = logging.getLogger(__name__)
 
 WORK = Path(".work/download")  # outside the declared outputs, which engines delete first
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 NOT_INPUT = "ground_truth/"  # what the generator knows and no model may see
 
 Known = Mapping[tuple[str, str], Entry]  # by (file, url)
@@ -97,9 +98,13 @@ def _check_obtainable(
     if absent:
         raise RawDataError(
             f"{target}: expected {', '.join(file.name for file in absent)} in the mirror, got "
-            f"no such files. They are behind a log-in: fetch them from {absent[0].page} and "
-            f"put them into {mirror.mend}"
+            f"no such files. {_how_to_get(absent[0])} them into {mirror.mend}"
         )
+
+
+def _how_to_get(file: RawFile) -> str:
+    is_own = file.page.startswith("own:")
+    return "Put" if is_own else f"They are behind a log-in: fetch them from {file.page} and put"
 
 
 def _is_in(mirror: Mirror, file: RawFile) -> bool:
@@ -163,8 +168,9 @@ def copy_pictures(
     if mirror.folder is None:
         names = {name for name in before if name.split("/")[0] in folders}
         return [_picture(target, name) for name in names if (target / name).is_file()]
-    found = [path for folder in folders for path in (mirror.folder / folder).glob("*.jpg")]
-    names = {path.relative_to(mirror.folder).as_posix() for path in found}
+    found = [path for folder in folders for path in (mirror.folder / folder).rglob("*")]
+    pictures = (path for path in found if path.suffix.lower() in PICTURES and path.is_file())
+    names = {path.relative_to(mirror.folder).as_posix() for path in pictures}
     for name in sorted(names):
         with replacing_in(target, name) as partial:
             shutil.copyfile(mirror.folder / name, partial)
@@ -214,9 +220,11 @@ def _bring(
         url = f"generated:sample?scale={source.scale}&seed={settings.seed}"
         return generate(make, url, target, work)
     mirror = mirrors.find(os.environ.get(mirrors.VARIABLE), dataset)
+    if isinstance(source, params.TablesSource) and source.folder:
+        mirror = Mirror(dataset=dataset, place=Path(source.folder))
     fetcher = Fetcher(retries=settings.download.retries, timeout=settings.download.timeout)
     entries = download(reader.files(source), target, work, mirror, fetcher)
-    return entries + copy_pictures(reader.folders, target, mirror, before)
+    return entries + copy_pictures(reader.folders(source), target, mirror, before)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -28,6 +28,7 @@ from pipeline.source_settings import (  # noqa: F401 (the stages say params.Samp
     PublishedSplitSource,
     SampleSource,
     Source,
+    TablesSource,
     TianchiSource,
 )
 from pipeline.stage_settings import (  # noqa: F401

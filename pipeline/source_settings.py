@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from pipeline.sections import Positive, Section
+
+Text = Annotated[str, Field(min_length=1)]
+# A plain file name, or an http(s) address that ends in one.
+TableFile = Annotated[
+    str,
+    Field(
+        pattern=r"^(https?://[^\s?#]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*"
+        r"\.((csv|tsv|jsonl)(\.gz)?|parquet)$"
+    ),
+]
 
 
 class SampleSource(Section):
@@ -51,7 +62,50 @@ class PublishedSplitSource(Section):
     folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # amazon-beauty, Art or taobao
 
 
+class TableColumns(Section):
+    """What the columns of the user's own tables are called."""
+
+    user: Text
+    item: Text
+    timestamp: Text | None = None
+    rating: Text | None = None
+    verified: Text | None = None  # whether the user bought the item
+    raw_id: Text | None = None  # the item in the items file, where it is called otherwise
+    title: Text | None = None
+    description: Text | None = None
+    image: Text | None = None  # an address, or a path below `pictures`
+
+
+class TablesSource(Section):
+    """The user's own interactions and items, as CSV, TSV, JSON lines or Parquet."""
+
+    format: Literal["tables"]
+    interactions: TableFile  # a file's name, or its address
+    items: TableFile | None = None
+    columns: TableColumns
+    time: Literal["s", "ms", "iso"] = "s"  # what `columns.timestamp` holds
+    # Columns of `items` to keep besides, under their own names.
+    fields: list[Text] = Field(default_factory=list)
+    folder: Text | None = None  # where the files lie; without it, in the mirror
+    # A folder, or an archive, that the paths in `columns.image` are below.
+    pictures: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_file_for_each_column(self) -> TablesSource:
+        of_items = ("raw_id", "title", "description", "image")
+        named = [name for name in of_items if getattr(self.columns, name) is not None]
+        if self.items is None and (named or self.fields):
+            needs = f"columns.{named[0]}" if named else "fields"
+            raise PydanticCustomError("items", f"expected `items`: {needs} is a column of it")
+        return self
+
+
 Source = Annotated[
-    SampleSource | AmazonSource | Amazon2023Source | TianchiSource | PublishedSplitSource,
+    SampleSource
+    | AmazonSource
+    | Amazon2023Source
+    | TianchiSource
+    | PublishedSplitSource
+    | TablesSource,
     Field(discriminator="format"),
 ]

@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline import params
-from pipeline.sources import amazon2014, amazon2018, amazon2023, published_split, tianchi
+from pipeline.sources import (
+    amazon2014,
+    amazon2018,
+    amazon2023,
+    published_split,
+    tables,
+    tianchi,
+)
 from pipeline.sources.raw import RawFile, Reader, Tables
 
 __all__ = ["SOURCES", "RawFile", "Reader", "Tables", "get"]
@@ -31,8 +38,11 @@ SOURCES = {
     "amazon2014": Reader(files=amazon2014.files, read=amazon2014.read),
     "amazon2018": Reader(files=amazon2018.files, read=amazon2018.read),
     "amazon2023": Reader(files=amazon2023.files, read=amazon2023.read),
-    "tianchi": Reader(files=tianchi.files, read=tianchi.read, folders=(tianchi.PICTURES,)),
+    "tianchi": Reader(
+        files=tianchi.files, read=tianchi.read, folders=lambda source: (tianchi.PICTURES,)
+    ),
     "published_split": Reader(files=published_split.files, read=published_split.read),
+    "tables": Reader(files=tables.files, read=tables.read, folders=tables.folders),
 }
 
 

@@ -20,20 +20,22 @@ class Mirror:
     Args:
         dataset: a name of `sources`.
         root: the mirror; None when there is none.
+        place: the dataset's folder, where it is not in a mirror.
     """
 
     dataset: str
     root: Path | None = None
+    place: Path | None = None
 
     @property
     def folder(self) -> Path | None:
         """The dataset's folder, which need not exist."""
-        return self.root / self.dataset if self.root else None
+        return self.place or (self.root / self.dataset if self.root else None)
 
     @property
     def mend(self) -> str:
         """Where a person should put a file that is nowhere to be had."""
-        if self.root:
+        if self.folder:
             return f"{self.folder}/"
         return f"<mirror>/{self.dataset}/, with {VARIABLE}=<mirror> in the environment"
 

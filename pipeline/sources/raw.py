@@ -33,7 +33,7 @@ class RawFile:
 
     name: str  # its published name, also its name in the mirror and below data/raw/<dataset>/
     urls: tuple[str, ...] = ()  # official address first; empty: behind a log-in
-    page: str = ""  # where a person finds it, when there is no address
+    page: str = ""  # where a person finds it, when there is no address; own:<name> if nowhere
     sha256: str = ""  # leading hexadecimal digits, when known
     required: bool = True
 
@@ -54,8 +54,8 @@ class Reader:
     files: Callable[[Any], list[RawFile]]
     # (settings, data/raw/<dataset>, bad lines tolerated per file) -> tables
     read: Callable[[Any, Path, int], Tables]
-    # Folders of pictures that are taken from the mirror when they are there.
-    folders: tuple[str, ...] = ()
+    # (settings) -> folders of pictures that are taken from the mirror when they are there.
+    folders: Callable[[Any], tuple[str, ...]] = field(default=lambda settings: ())
     # (settings, seed, folder): makes the files instead of fetching them.
     generate: Callable[[Any, int, Path], None] | None = None
 

@@ -1,0 +1,178 @@
+"""Columns of the user's own tables, as expressions over what is there: ids, texts, times.
+
+Not a format: what `tables` reads. CSV and JSON lines give text, Parquet has types; either way
+a value that is none becomes null, and the caller counts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from pipeline.errors import RawDataError
+from pipeline.schema import RATING, RAW_ITEMS, REVIEWS, TIME, VERIFIED
+from pipeline.sources.records import LATEST
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+YES, NO = ["true", "1", "yes"], ["false", "0", "no"]
+# After the T and the Z of ISO 8601 have become a space and +00:00.
+ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+Named = Mapping[str, str | None]  # our name of a column -> the file's, None where it has none
+
+
+def scan(path: Path, wanted: Named) -> pl.LazyFrame:
+    """Return the columns that a file has of `wanted`, by our names, without reading the rows.
+
+    Args:
+        path: .csv, .tsv, .jsonl (each perhaps .gz) or .parquet.
+        wanted: the columns.
+
+    Raises:
+        RawDataError: no such file, or not of its format, or a column is not there.
+    """
+    if not path.is_file():
+        raise RawDataError(
+            f"{path}: no such file; run `python -m pipeline.download <dataset> {path.parent}` "
+            "first"
+        )
+    named = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
+    try:
+        table = _scan(path, list(named.values()))
+        present = table.collect_schema().names()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from error
+    for ours, theirs in named.items():
+        if theirs not in present:
+            raise _no_column(path, ours, theirs, present)
+    return table.select(pl.col(theirs).alias(ours) for ours, theirs in named.items())
+
+
+def collect(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
+    """Read the rows of `path`; RawDataError if it is damaged."""
+    try:
+        return rows.collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def identifier(name: str, schema: pl.Schema, path: Path, wanted: Named) -> pl.Expr:
+    """Return ids as text, without spaces around them; null where there is none.
+
+    Raises:
+        RawDataError: the column holds neither text nor whole numbers.
+    """
+    if not (schema[name].is_integer() or schema[name] == pl.String):
+        raise RawDataError(
+            f"{path}: expected column {wanted[name]!r} to hold ids, as text or as whole "
+            f"numbers, got {schema[name]}; write the file again"
+        )
+    return stripped(name).alias(name)
+
+
+def text(name: str, schema: pl.Schema, path: Path, wanted: Named) -> pl.Expr:
+    """Return text without spaces around it; lists of text as they are, where we have no name.
+
+    Raises:
+        RawDataError: the column holds something else.
+    """
+    if name not in schema:
+        return pl.lit(None, dtype=pl.String).alias(name)
+    kind = schema[name]
+    if kind == pl.List(pl.String) and name not in RAW_ITEMS:
+        return pl.col(name).list.eval(pl.element().filter(pl.element() != ""))
+    if kind.is_nested() or kind == pl.Binary:
+        raise RawDataError(
+            f"{path}: expected column {wanted[name]!r} to be text, got {kind}; write the file "
+            "again, or leave the column out of params.yaml"
+        )
+    return stripped(name).alias(name)
+
+
+def stripped(name: str) -> pl.Expr:
+    """Return a column as text without spaces around it; null where nothing is left."""
+    value = pl.col(name).cast(pl.String).str.strip_chars()
+    return pl.when(value != "").then(value)
+
+
+def rating(schema: pl.Schema) -> pl.Expr:
+    """Return a finite number, or null."""
+    if RATING not in schema:
+        return pl.lit(None, dtype=REVIEWS[RATING]).alias(RATING)
+    number = stripped(RATING).cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number).cast(REVIEWS[RATING]).alias(RATING)
+
+
+def verified(schema: pl.Schema) -> pl.Expr:
+    """Return whether the column says yes; null where it says neither yes nor no."""
+    if VERIFIED not in schema:
+        return pl.lit(None, dtype=pl.Boolean).alias(VERIFIED)
+    said = stripped(VERIFIED).str.to_lowercase()
+    return pl.when(said.is_in(YES)).then(True).when(said.is_in(NO)).then(False).alias(VERIFIED)
+
+
+def seconds(schema: pl.Schema, unit: Literal["s", "ms", "iso"], path: Path) -> pl.Expr:
+    """Return whole seconds since 1970, UTC; null where there is no time before 2100.
+
+    Args:
+        schema: of the table.
+        unit: what the column holds; a time without a zone is in UTC.
+        path: the file, for the message.
+
+    Raises:
+        RawDataError: the column has dates, and `unit` says that it has numbers.
+    """
+    if TIME not in schema:
+        return pl.lit(None, dtype=REVIEWS[TIME]).alias(TIME)
+    if schema[TIME].is_temporal() and unit != "iso":
+        raise RawDataError(
+            f"{path}: expected column {TIME!r} to hold numbers, since `time` is {unit}, got "
+            f"{schema[TIME]}; write `time: iso` in params.yaml"
+        )
+    if schema[TIME].is_temporal():
+        time = pl.col(TIME).cast(pl.Datetime("ms")).dt.epoch("s")
+    elif unit == "iso":
+        time = _iso(stripped(TIME)).dt.epoch("s")
+    else:
+        number = stripped(TIME).cast(pl.Float64, strict=False)
+        whole = (number / (1000 if unit == "ms" else 1)).floor()
+        time = whole.cast(pl.Int64, strict=False)
+    return pl.when((time > -LATEST) & (time < LATEST)).then(time).alias(TIME)
+
+
+def _iso(written: pl.Expr) -> pl.Expr:
+    plain = (
+        written.str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "${1} ")
+        .str.replace(r"[Zz]$", "+00:00")
+        .str.replace(r"(:\d\d(?:\.\d+)?[+-]\d\d)(\d\d)$", "${1}:${2}")
+    )
+    kind: dict[str, Any] = {"strict": False, "time_zone": "UTC", "time_unit": "ms"}
+    return pl.coalesce(plain.str.to_datetime(form, **kind) for form in ISO_FORMATS)
+
+
+def _scan(path: Path, names: list[str]) -> pl.LazyFrame:
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if suffix == ".parquet":
+        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+    if suffix == ".jsonl":
+        # Text whatever a record holds, or 1 and "1" would be two users.
+        return pl.scan_ndjson(path, schema=dict.fromkeys(names, pl.String))
+    return pl.scan_csv(path, separator=SEPARATORS[suffix], infer_schema=False, glob=False)
+
+
+def _unreadable(path: Path, error: Exception) -> RawDataError:
+    found = str(error).strip().split("\n")[0]
+    return RawDataError(
+        f"{path}: expected a whole file of the format that its name says, in UTF-8, got: "
+        f"{found}. Write the file again, or name another one in params.yaml"
+    )
+
+
+def _no_column(path: Path, ours: str, theirs: str, present: list[str]) -> RawDataError:
+    key = f"columns.{ours}" if ours in (*REVIEWS, VERIFIED, *RAW_ITEMS) else "fields"
+    return RawDataError(
+        f"{path}: expected a column {theirs!r}, which sources.{path.parent.name}.{key} names, "
+        f"got {present}; name another one in params.yaml"
+    )
