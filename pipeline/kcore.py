@@ -5,8 +5,8 @@
 
 Repeated (user, item) pairs are dropped first, keeping the earliest. Dropping a user can push
 an item below k, so the filters repeat until neither removes a row: real dumps take 3 to 13
-rounds. Ids become dense integers from 0, in the order of the raw ids. Items that lack a field
-named in `kcore.require` are dropped before everything else.
+rounds. Ids become dense integers from 0, in the order of the raw ids. What `kcore` filters by
+(stars, bought, dates, item fields) comes before everything else; pipeline/filters.py says how.
 
 A published split is taken as it is: its ids stay, nothing is filtered.
 
@@ -21,9 +21,10 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import params
+from pipeline import filters, params
 from pipeline.command import parser, run
-from pipeline.errors import ParamsError, RawDataError
+from pipeline.errors import RawDataError
+from pipeline.filters import Filters, Steps
 from pipeline.io import read_parquet, write_json, write_parquet
 from pipeline.schema import (
     INTERACTIONS,
@@ -49,20 +50,24 @@ Rounds = list[dict[str, Any]]
 ORDER = "order"  # place in the raw file, which breaks ties between equal times
 
 
-def k_core(interactions: pl.DataFrame, k: int) -> tuple[pl.DataFrame, Rounds]:
+def k_core(
+    interactions: pl.DataFrame, k: int, k_item: int | None = None
+) -> tuple[pl.DataFrame, Rounds]:
     """Return the largest subset in which every user and every item has >= k rows.
 
     Args:
         interactions: one row per (user, item) pair.
         k: minimum number of rows per user and per item.
+        k_item: minimum number per item, where that is not k.
 
     Returns:
         The kept rows in their original order (none when there is no k-core), and the counts
         before the first round and after each.
     """
     rounds = [_counts(interactions)]
+    enough = (pl.len().over(USER) >= k) & (pl.len().over(ITEM) >= (k_item or k))
     while True:
-        kept = interactions.filter((pl.len().over(USER) >= k) & (pl.len().over(ITEM) >= k))
+        kept = interactions.filter(enough)
         if kept.height == interactions.height:
             return kept, rounds
         rounds.append(_counts(kept))
@@ -80,37 +85,47 @@ def distinct_pairs(reviews: pl.DataFrame) -> pl.DataFrame:
 
 
 def filtered(
-    reviews: pl.DataFrame, items: pl.DataFrame, k: int, require: list[str]
-) -> tuple[pl.DataFrame, Rounds]:
-    """Apply `require`, drop repeats, and keep the k-core.
+    reviews: pl.DataFrame,
+    items: pl.DataFrame,
+    k: int,
+    k_item: int | None = None,
+    wanted: Filters | None = None,
+) -> tuple[pl.DataFrame, Steps, Rounds]:
+    """Apply the filters, drop repeats, and keep the k-core.
 
     Args:
         reviews: schema.REVIEWS.
         items: schema.RAW_ITEMS.
         k: see `k_core`.
-        require: columns of `items` that must not be empty.
+        k_item: see `k_core`.
+        wanted: what is filtered by; by default nothing.
 
     Returns:
-        The k-core with its raw ids, and the counts of each step.
+        The k-core with its raw ids, the counts of each filter, and of each round.
 
     Raises:
-        ParamsError: `require` names a column that there is not.
+        ParamsError: the dataset does not say what a filter asks for.
         RawDataError: the core is empty; the message has the counts of each round.
     """
-    usable = items.filter(
-        pl.all_horizontal(pl.lit(True), *[_filled(items, f) for f in require])
-    )
-    pairs = distinct_pairs(reviews.join(usable, left_on=ITEM, right_on=RAW_ID, how="semi"))
-    core, rounds = k_core(pairs, k)
+    passed, steps = filters.filtered(reviews, items, wanted or Filters())
+    pairs = distinct_pairs(passed)
+    steps.append(filters.step("distinct pairs", None, pairs))
+    core, rounds = k_core(pairs, k, k_item)
     if core.is_empty():
-        steps = "; ".join(
+        counts = "; ".join(
             f"round {n}: {r['users']} users, {r['items']} items, {r['interactions']} pairs"
             for n, r in enumerate(rounds)
         )
         raise RawDataError(
-            f"kcore: the {k}-core is empty ({steps}). Use more of the dump, or lower kcore.k"
+            f"kcore: the {core_name(k, k_item)} is empty ({counts}). Use more of the dump, or "
+            "lower kcore.k"
         )
-    return core, rounds
+    return core, steps, rounds
+
+
+def core_name(k: int, k_item: int | None = None) -> str:
+    """Return `5-core`, which is also called p-core, or `(3, 5)-core` for users and items."""
+    return f"{k}-core" if k_item in (None, k) else f"({k}, {k_item})-core"
 
 
 def numbered(
@@ -158,8 +173,14 @@ def as_published(
     return rows.select(list(INTERACTIONS)), users, numbers.select(ITEM, pl.exclude(ITEM))
 
 
-def statistics(interactions: pl.DataFrame, n_items: int, rounds: Rounds) -> dict[str, Any]:
-    """Return Table 1's columns of the paper, and the counts of each filter round."""
+def statistics(
+    interactions: pl.DataFrame,
+    n_items: int,
+    rounds: Rounds,
+    steps: Steps | None = None,
+    core: str | None = None,
+) -> dict[str, Any]:
+    """Return Table 1's columns of the paper, the core's name, and the counts of all steps."""
     n_users = interactions[USER].n_unique()
     rows = interactions.height
     return {
@@ -168,6 +189,8 @@ def statistics(interactions: pl.DataFrame, n_items: int, rounds: Rounds) -> dict
         "interactions": rows,
         "distinct_pairs": interactions.select(USER, ITEM).n_unique(),
         "density": rows / (n_users * n_items),
+        "core": core,
+        "filters": steps or [],
         "rounds": rounds,
     }
 
@@ -175,18 +198,6 @@ def statistics(interactions: pl.DataFrame, n_items: int, rounds: Rounds) -> dict
 def _dense(table: pl.DataFrame, column: str) -> pl.DataFrame:
     """Number the rows of `table` from 0 in the order of `raw_id`, in a first column."""
     return table.sort(RAW_ID).with_row_index(column).with_columns(pl.col(column).cast(pl.Int32))
-
-
-def _filled(items: pl.DataFrame, field: str) -> pl.Expr:
-    if field not in items.columns:
-        raise ParamsError(
-            f"params.yaml: kcore.require: no item field {field!r}; expected some of "
-            f"{items.columns}"
-        )
-    column = pl.col(field)
-    if isinstance(items.schema[field], pl.List):
-        return column.list.len().fill_null(0) > 0
-    return column.cast(pl.String).str.strip_chars().fill_null("") != ""
 
 
 def _counts(rows: pl.DataFrame) -> dict[str, Any]:
@@ -208,15 +219,19 @@ def main(argv: list[str] | None = None) -> None:
 
     reviews = read_parquet(args.interim / REVIEWS_FILE, REVIEWS)
     raw_items = read_parquet(args.interim / ITEMS_FILE, RAW_ITEMS)
+    rules = settings.kcore.of(args.dataset)
     if settings.source(args.dataset).format == "published_split":
-        rounds: Rounds = []
+        filters.check_none_asked_for(rules, args.dataset)
         interactions, users, items = as_published(reviews, raw_items)
+        table = statistics(interactions, items.height, [])
     else:
-        rules = settings.kcore
-        core, rounds = filtered(reviews, raw_items, rules.k, rules.require)
+        sides = rules.k_user or rules.k, rules.k_item or rules.k
+        core, steps, rounds = filtered(reviews, raw_items, *sides, filters.asked_for(rules))
         interactions, users, items = numbered(core, raw_items)
-    table = statistics(interactions, items.height, rounds)
-    log.info("%s: %s", args.dataset, {k: v for k, v in table.items() if k != "rounds"})
+        table = statistics(interactions, items.height, rounds, steps, core_name(*sides))
+        log.info("%s: %s", args.dataset, filters.in_words(steps))
+    shown = {k: v for k, v in table.items() if k not in ("filters", "rounds")}
+    log.info("%s: %s", args.dataset, shown)
     write_parquet(interactions, args.processed / INTERACTIONS_FILE)
     write_parquet(users, args.processed / USERS_FILE)
     write_parquet(items, args.processed / ITEMS_FILE)

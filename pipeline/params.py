@@ -64,6 +64,8 @@ class Params(Stages):
     @model_validator(mode="after")
     def _hangs_together(self) -> Params:
         swaps.check(self)
+        if lost := sorted(self.kcore.datasets.keys() - self.sources.keys()):
+            raise unknown("kcore.datasets", f"no dataset {lost[0]!r}", self.sources, "a source")
         for dataset in self.datasets:
             self.source(dataset)
             for model in self.models:
@@ -141,8 +143,7 @@ class Params(Stages):
         model = self._swapped(model)
         section = self.sections.get(model)
         if section is None:
-            add = f"a section {model}"
-            raise unknown("models", f"no model {model!r}", self.sections, add)
+            raise unknown("models", f"no model {model!r}", self.sections, f"a section {model}")
         parent = section.get("default", {}).get("variant_of")
         if parent is None:
             return model
@@ -177,8 +178,8 @@ class Params(Stages):
         architecture = self.architecture(model)
         merged: dict[str, Any] = {}
         for name in dict.fromkeys([architecture, model]):
-            for layer in ("default", dataset):
-                merged |= self.sections.get(name, {}).get(layer) or {}
+            section = self.sections.get(name, {})
+            merged |= (section.get("default") or {}) | (section.get(dataset) or {})
         merged.pop("variant_of", None)
         where = f"{model}.{dataset} (over {architecture}.default)"
         return validate(ARCHITECTURES[architecture], merged, where)
@@ -230,9 +231,6 @@ def load(path: Path = PARAMS_FILE) -> Params:
 
     Args:
         path: the file; by default the one in the working directory.
-
-    Returns:
-        The validated parameters.
 
     Raises:
         ParamsError: the file is absent, is not YAML, or holds an unknown key, a wrong type or

@@ -54,7 +54,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
         found |= {
             f"download/{dataset}": [source, settings.seed],
             f"ingest/{dataset}": [source, settings.ingest],
-            f"kcore/{dataset}": [source.format, settings.kcore],
+            f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
             f"split/{dataset}": [source.format, settings.split, settings.seed],
             f"images/{dataset}": [settings.images, reads_images],
             f"compare/{dataset}": [settings.compare, settings.models, source, features],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from pipeline.sections import Count, Positive, Section, Share
+from pipeline.sections import Count, Name, Positive, Section, Share
 
 
 class Download(Section):
@@ -22,11 +24,59 @@ class Ingest(Section):
     max_bad_lines: Annotated[int, Field(ge=0)]
 
 
-class KCore(Section):
+def _as_day(written: object) -> object:
+    if isinstance(written, date):  # YAML makes it of 2014-07-01
+        raise PydanticCustomError("day", "write it in quotes, as a text")
+    return written
+
+
+def _is_day(written: str) -> str:
+    try:
+        date.fromisoformat(written)
+    except ValueError:
+        raise PydanticCustomError("day", "expected a day such as '2014-07-01'") from None
+    return written
+
+
+Day = Annotated[
+    str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_day), BeforeValidator(_as_day)
+]
+
+
+class Filters(Section):
+    """What of `kcore` may differ between datasets; what is not set is as for all."""
+
+    k: Count | None = None  # interactions of each user and of each item
+    k_user: Count | None = None  # of each user, where that is not k
+    k_item: Count | None = None  # of each item, where that is not k
+    require: list[str] | None = None  # item fields that must not be empty, such as image
+    min_rating: Annotated[float, Field(allow_inf_nan=False)] | None = None  # stars
+    verified: bool | None = None  # only reviews of those who bought the item
+    since: Day | None = None  # UTC; the first day
+    before: Day | None = None  # UTC; the first day that is out
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Filters:
+        if self.since and self.before and self.since >= self.before:
+            raise PydanticCustomError("day", "expected `since` to be earlier than `before`")
+        return self
+
+
+class KCore(Filters):
     """Which users and items stay."""
 
     k: Count
-    require: list[str]  # item fields that must not be empty, such as image
+    require: list[str]
+    datasets: dict[Name, Filters] = Field(default_factory=dict)
+
+    def of(self, dataset: str) -> KCore:
+        """Return the settings of a dataset: its own over those for all."""
+        own = self.datasets.get(dataset, Filters())
+        changes = {name: getattr(own, name) for name in own.model_fields_set}
+        changes |= {
+            name: getattr(self, name) for name in ("k", "require") if not changes.get(name)
+        }
+        return self.model_copy(update=changes | {"datasets": {}})
 
 
 class Split(Section):

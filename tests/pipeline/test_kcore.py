@@ -1,11 +1,28 @@
+from itertools import product
+from pathlib import Path
+
 import polars as pl
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import kcore, params
 from pipeline.errors import ParamsError, RawDataError
-from pipeline.kcore import as_published, distinct_pairs, filtered, k_core, numbered, statistics
+from pipeline.filters import Filters
+from pipeline.io import read_json, write_parquet
+from pipeline.kcore import (
+    as_published,
+    core_name,
+    distinct_pairs,
+    filtered,
+    k_core,
+    numbered,
+    statistics,
+)
 from pipeline.schema import RAW_ITEMS, REVIEWS
+
+ROOT = Path(__file__).parents[2]
 
 
 def reviews(rows):
@@ -33,24 +50,27 @@ def test_removal_goes_on_until_nothing_changes():
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), unique=True), st.integers(1, 4)
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), unique=True),
+    st.integers(1, 4),
+    st.one_of(st.none(), st.integers(1, 4)),
 )
-def test_the_core_is_the_largest_set_with_k_everywhere(rows, k):
+def test_the_core_is_the_largest_set_with_k_everywhere(rows, k, k_item):
     table = pl.DataFrame(rows, schema={"user": pl.Int64, "item": pl.Int64}, orient="row")
     left = set(rows)
     while True:  # the definition, slowly
         kept = {
             (u, i) for u, i in left
-            if sum(a == u for a, _ in left) >= k and sum(b == i for _, b in left) >= k
+            if sum(a == u for a, _ in left) >= k
+            and sum(b == i for _, b in left) >= (k_item or k)
         }  # fmt: skip
         if kept == left:
             break
         left = kept
 
-    core, _ = k_core(table, k)
+    core, _ = k_core(table, k, k_item)
 
     assert core.rows() == [row for row in rows if row in left]
-    assert k_core(core, k)[0].equals(core)
+    assert k_core(core, k, k_item)[0].equals(core)
 
 
 def test_of_repeated_pairs_the_earliest_stays():
@@ -65,18 +85,21 @@ def test_an_empty_core_says_so_with_the_counts_of_each_round():
     with pytest.raises(
         RawDataError, match=r"5-core is empty \(round 0: 2 users, 2 items, 3 pairs; round 1: 0"
     ):
-        filtered(table, catalogue("x", "y"), k=5, require=[])
+        filtered(table, catalogue("x", "y"), k=5)
 
 
 def test_items_that_lack_a_required_field_go_before_the_filter():
     table = reviews([(u, i, 1) for u in "ab" for i in "xyz"])
     items = pl.concat([catalogue("x", "y"), catalogue("z", title=" ")])
 
-    core, _ = filtered(table, items, k=2, require=["title"])
+    core, steps, _ = filtered(table, items, k=2, wanted=Filters(require=["title"]))
 
     assert sorted(core["item"].unique()) == ["x", "y"]
-    with pytest.raises(ParamsError, match=r"kcore.require: no item field 'smell'"):
-        filtered(table, items, k=2, require=["smell"])
+    assert [(one["filter"], one["reviews"]) for one in steps] == [
+        ("all reviews", 6),
+        ("require", 4),
+        ("distinct pairs", 4),
+    ]
 
 
 def test_ids_follow_raw_ids_and_rows_follow_time_then_the_file():
@@ -110,3 +133,68 @@ def test_statistics_are_table_1():
 
     assert (table["users"], table["items"], table["interactions"]) == (2, 3, 3)
     assert table["density"] == 0.5
+    assert (table["core"], table["filters"]) == (None, [])
+
+
+def test_a_core_is_named_by_its_sides():
+    assert [core_name(5), core_name(5, 5), core_name(3, 5)] == [
+        "5-core",
+        "5-core",
+        "(3, 5)-core",
+    ]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A working directory whose interim tables are those of a tiny shop, and a split."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["kcore"] = {"k": 2, "require": []}
+    monkeypatch.chdir(tmp_path)
+    stars = dict(zip("abc", (5.0, 4.0, 1.0), strict=True))
+    rows = [(u, i, n, stars[u], None) for n, (u, i) in enumerate(product("abc", "xyz"))]
+    table = pl.DataFrame(rows, schema=REVIEWS, orient="row")
+    write_parquet(table, Path("interim/reviews.parquet"))
+    write_parquet(catalogue("x", "y", "z"), Path("interim/items.parquet"))
+
+    def run(dataset="gift_cards", **changes):
+        raw["kcore"] |= changes
+        Path("params.yaml").write_text(yaml.safe_dump(raw))
+        kcore.main([dataset, "interim", "processed"])
+        return read_json(Path("processed/statistics.json"))
+
+    return run
+
+
+def test_statistics_have_the_counts_of_each_filter(project):
+    found = project(min_rating=4.0, k_item=1, before="1970-01-02")
+
+    assert found["core"] == "(2, 1)-core"
+    assert found["filters"] == [
+        {"filter": "all reviews", "value": None, "users": 3, "items": 3, "reviews": 9},
+        {"filter": "min_rating", "value": 4.0, "users": 2, "items": 3, "reviews": 6},
+        {"filter": "before", "value": "1970-01-02", "users": 2, "items": 3, "reviews": 6},
+        {"filter": "distinct pairs", "value": None, "users": 2, "items": 3, "reviews": 6},
+    ]
+    assert (found["users"], found["items"]) == (2, 3)
+
+
+def test_a_dataset_has_its_own_filters_over_those_for_all(project):
+    own = {"gift_cards": {"min_rating": None, "k": 1}, "beauty": {"min_rating": 5.0}}
+
+    assert project(min_rating=4.0, datasets=own)["core"] == "1-core"
+    assert project()["users"] == 3
+    assert project("beauty", k_item=1)["filters"][1]["value"] == 5.0
+
+
+def test_a_published_split_is_not_filtered(project):
+    with pytest.raises(ParamsError, match=r"kcore\.min_rating: beauty_split is a published"):
+        project("beauty_split", min_rating=4.0)
+
+
+def test_the_settings_of_kcore_touch_the_datasets_that_they_are_for():
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["kcore"]["datasets"] = {"beauty": {"k": 3}}
+    settings = params.parse(raw)
+
+    assert settings.kcore.of("beauty").k == 3
+    assert settings.kcore.of("sample") == settings.kcore.model_copy(update={"datasets": {}})

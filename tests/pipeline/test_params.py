@@ -1,5 +1,6 @@
 import copy
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_the_file_in_the_repository_is_valid():
         ("kcore.kk", 1, r"kcore\.kk: unknown key"),
         ("kcore.k", 0, r"kcore\.k: .*greater than or equal to 1, got 0"),
         ("kcore.k", "5", r"kcore\.k: .*integer, got '5'"),
+        (
+            "kcore.since",
+            "2014-13-01",
+            r"kcore\.since: expected a day such as '2014-07-01', got",
+        ),
+        ("kcore.since", date(2014, 7, 1), r"kcore\.since: write it in quotes"),
+        ("kcore.min_rating", "4", r"kcore\.min_rating: .*number.*without quotes"),
+        ("kcore.datasets", {"no": {}}, r"kcore\.datasets: no dataset 'no'; expected one of"),
+        ("kcore.datasets", {"art": {"kk": 1}}, r"kcore\.datasets\.art\.kk: unknown key"),
+        ("kcore.datasets", {"art": {"k": 0}}, r"kcore\.datasets\.art\.k: .*greater than"),
         ("surprise", 1, r"surprise: unknown key"),
         ("datasets", ["nowhere"], r"no dataset 'nowhere'.*'sample'"),
         ("datasets", [], r"datasets: "),

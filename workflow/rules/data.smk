@@ -47,7 +47,7 @@ rule ingest:
 
 rule kcore:
     input:
-        code=code("pipeline/kcore.py"),
+        code=code("pipeline/kcore.py", "pipeline/filters.py"),
         helpers=TABLES,
         settings="data/settings/kcore/{dataset}.json",
         reviews=rules.ingest.output.reviews,
