@@ -1,13 +1,16 @@
 r"""Stage `compare`: all models of a dataset side by side, as numbers, as a table, as a page.
 
-    results/D/M/{metrics.json,ranks,history,recommendations}, data/processed/D, data/images/D
-        -> results/D/{comparison.json,comparison.md,report.html}
+    results/D/M/{metrics.json,ranks,history,recommendations}, data/processed/D, data/images/D,
+    data/features/D (only which items have them)
+        -> results/D/{comparison.json,comparison.md,report.html,significance.json,slices.json}
 
 The best model is the one with the highest sampled NDCG@10. It is tested against every other
-over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected after Holm.
+over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected after Holm. How
+sure all numbers are is in significance.json, how the models do on parts of the users in
+slices.json; the modules of these names say what the files hold.
 
     python -m pipeline.compare sample data/processed/sample data/images/sample.parquet \
-        results/sample
+        results/sample --features data/features/sample
 
 With `--table NAME` the models are those of `tables.NAME`, written to a folder NAME below the
 results. `--table extractors` also says which extractor stands behind each row.
@@ -21,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from scipy.stats import wilcoxon
 
-from pipeline import io, params, report
+from pipeline import gains, io, params, report, significance, slices
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.errors import SchemaError
+from pipeline.feature_table import read_present
+from pipeline.gains import FULL, NAMES, SAMPLED
 from pipeline.printed import PRINTED, table_of
 from pipeline.swaps import TABLE
 
@@ -34,8 +38,6 @@ log = logging.getLogger("compare")
 
 K = 10  # of the NDCG that ranks the models
 MEASURE = f"ndcg@{K}"
-SAMPLED, FULL = "sampled", "full"
-NAMES = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
 COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
 NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
 KEPT = ("architecture", "trained_on", "refit", "settings")
@@ -98,42 +100,18 @@ def pairs(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
     Raises:
         SchemaError: the models ranked different users.
     """
-    gains = {model: user_gains(table) for model, table in ranks.items()}
-    rows: list[dict[str, Any]] = []
-    for other in (model for model in ranks if model != best):
-        if gains[best][s.USER].to_list() != gains[other][s.USER].to_list():
-            raise SchemaError(
-                f"{best} and {other}: their {s.RANKS_FILE} have different users; run the stage "
-                "evaluate again for both"
-            )
-        difference = gains[best]["gain"] - gains[other]["gain"]
-        differing = difference.filter(difference != 0)
-        p = 1.0 if differing.is_empty() else float(wilcoxon(differing.to_numpy()).pvalue)
-        counts: dict[str, Any] = {
-            "n_users": len(difference),
-            "n_different": len(differing),
-            "p": p,
+    return [
+        {
+            "best": best,
+            "other": row["other"],
+            "mean_difference": row["difference"],
+            "n_users": row["n_users"],
+            "n_different": row["wins"] + row["losses"],
+            "p": row["p_wilcoxon"],
+            "p_holm": row["p_wilcoxon_holm"],
         }
-        row = {"best": best, "other": other, "mean_difference": difference.mean()}
-        rows.append(row | counts)
-    corrected = holm([row["p"] for row in rows])
-    return [row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)]
-
-
-def user_gains(ranks: pl.DataFrame) -> pl.DataFrame:
-    """Return `user` and `gain`: 1 / log2(rank + 2) below rank 10 (0-based), else 0."""
-    rank = pl.col("rank_sampled")
-    gain = pl.when(rank < K).then(1 / (rank + 2).log(2)).otherwise(0.0)
-    return ranks.group_by(s.USER).agg(gain.mean().alias("gain")).sort(s.USER)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Return p-values corrected after Holm (1979), in the order given."""
-    corrected, largest = [0.0] * len(p), 0.0
-    for place, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
-        largest = max(largest, min(1.0, (len(p) - place) * p[index]))
-        corrected[index] = largest
-    return corrected
+        for row in significance.pairs(gains.aligned(ranks), best, SAMPLED, MEASURE)
+    ]
 
 
 def markdown(table: Mapping[str, Any]) -> str:
@@ -176,6 +154,17 @@ def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict
         row["paper"] = {"table": table_of(model, printed)}
         row["paper"] |= zip(NAMES, printed, strict=False)
     return row
+
+
+def _present(material: report.Material, folder: Path | None) -> dict[str, Any]:
+    """Return which items have each modality that a model reads; none without a folder."""
+    settings, dataset = material.settings, material.dataset
+    read = [m for model in settings.models for m in settings.model_modalities(model, dataset)]
+    return {
+        modality: read_present(folder / f"{modality}.parquet", material.items.height)
+        for modality in dict.fromkeys(read)
+        if folder
+    }
 
 
 def _is_best(metrics: Mapping[str, dict[str, Any]], model: str, part: str, name: str) -> bool:
@@ -221,6 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("processed", type=Path, help="folder of the split and the items")
     arguments.add_argument("images", type=Path, help="table of pictures")
     arguments.add_argument("results", type=Path, help="folder of the models, and to write to")
+    arguments.add_argument("--features", type=Path, help="folder of the features")
     arguments.add_argument(
         "--table", help="a name under `tables`, or `extractors`; written to results/TABLE"
     )
@@ -244,6 +234,12 @@ def main(argv: list[str] | None = None) -> None:
     io.write_json(table, output / s.COMPARISON_JSON)
     io.write_text(text, output / s.COMPARISON_MD)
     io.write_text(page, output / s.REPORT_FILE)
+    own = (material.ranks, material.parts)
+    sure = significance.table(*own, table["best"], material.items.height, settings.seed)
+    trained_on = [found.get("trained_on") for found in metrics.values()]
+    sliced = slices.table(*own, trained_on, _present(material, args.features), settings.seed)
+    io.write_json({"dataset": args.dataset} | sure, output / s.SIGNIFICANCE_JSON)
+    io.write_json({"dataset": args.dataset} | sliced, output / s.SLICES_JSON)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,32 @@ def read_features(
     return present, feature, metadata
 
 
+def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
+    """Read which items have the modality, without their features.
+
+    Args:
+        path: data/features/<dataset>/<modality>.parquet.
+        n_items: I.
+
+    Returns:
+        (I,) bool.
+
+    Raises:
+        SchemaError: the file is absent or has not one row per item.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    with pq.ParquetFile(path, memory_map=True) as file:
+        _check_schema(file.schema_arrow, path)
+        table = file.read(columns=[ITEM, PRESENT])
+    if not np.array_equal(table[ITEM].to_numpy(), np.arange(n_items)):
+        raise SchemaError(
+            f"{path}: expected {n_items} rows, one per item, got {table.num_rows}; run the "
+            "stage features again"
+        )
+    return np.asarray(table[PRESENT].to_numpy())
+
+
 def _schema(dim: int) -> pa.Schema:
     width = pa.list_(pa.float32(), dim)
     return pa.schema([(ITEM, pa.int32()), (PRESENT, pa.bool_()), (FEATURE, width)])

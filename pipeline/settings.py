@@ -50,6 +50,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
         source = settings.source(dataset)
         features = settings.dataset_features(dataset)
         every_feature = settings.every_feature(dataset)
+        compared = [settings.compare, settings.seed]
         reads_images = any(feature.field == "image" for feature in features.values())
         found |= {
             f"download/{dataset}": [source, settings.seed],
@@ -57,7 +58,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
             f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
             f"split/{dataset}": [source.format, settings.split, settings.seed],
             f"images/{dataset}": [settings.images, reads_images],
-            f"compare/{dataset}": [settings.compare, settings.models, source, features],
+            f"compare/{dataset}": [*compared, settings.models, source, features],
             f"curves/{dataset}": [settings.models],
         }
         if source.format == "sample":
@@ -70,10 +71,10 @@ def slices(settings: params.Params) -> dict[str, Any]:
             found[f"features/{dataset}/{modality}"] = own
         for table in settings.tables:
             models = settings.table(table, dataset)
-            found[f"compare/{dataset}/{table}"] = [settings.compare, models, source, features]
+            found[f"compare/{dataset}/{table}"] = [*compared, models, source, features]
         if every_feature != features:
             models = settings.table(swaps.TABLE, dataset)
-            own = [settings.compare, models, source, every_feature]
+            own = [*compared, models, source, every_feature]
             found[f"compare/{dataset}/{swaps.TABLE}"] = own
         for model in settings.all_models(dataset):
             found |= _model_slices(settings, dataset, model)

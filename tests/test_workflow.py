@@ -118,9 +118,10 @@ def dvc_stages(tree: Path) -> list[Any]:
 def _inputs(path: str, tree: Path, settings: params.Params) -> Iterator[str]:
     parts = Path(path).parts
     if parts[:3] == ("data", "fingerprints", "training"):
-        dataset, model = parts[3], Path(path).stem
-        for modality in settings.model_modalities(model, dataset):
-            yield f"data/features/{dataset}/{modality}.parquet"
+        dataset, models = parts[3], [Path(path).stem] if len(parts) > 4 else settings.models
+        for model in models:
+            for modality in settings.model_modalities(model, dataset):
+                yield f"data/features/{dataset}/{modality}.parquet"
     elif parts[:3] == ("data", "fingerprints", "results"):
         for model in settings.models:
             yield from (f"results/{parts[3]}/{model}/{name}" for name in READ_BY_COMPARE)

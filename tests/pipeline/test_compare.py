@@ -1,14 +1,14 @@
 """What compare computes from ranks and metrics, and its command line on a small project."""
 
-import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
-from pipeline import compare, io
+from pipeline import compare, feature_table, io
 from pipeline import schema as s
 from pipeline.errors import ParamsError, SchemaError
 
@@ -30,25 +30,8 @@ def ranks(sampled):
     return pl.DataFrame(rows, schema=s.RANKS, orient="row")
 
 
+N_ITEMS = 110  # room for 99 candidates beside what a user met
 BETTER, WORSE = ranks([0, 0, 0, 0, 0, 0]), ranks([1, 2, 3, 4, 5, 6])
-
-
-def test_gain_of_a_user_is_ndcg_at_10():
-    assert compare.user_gains(ranks([0, 1, 9, 10]))["gain"].to_list() == pytest.approx(
-        [1.0, 1 / math.log2(3), 1 / math.log2(11), 0.0]
-    )
-
-
-def test_seeds_of_a_user_are_averaged():
-    both = pl.concat([ranks([0]), ranks([10])])
-
-    assert compare.user_gains(both)["gain"].to_list() == [0.5]
-
-
-def test_holm_multiplies_the_smallest_by_all_and_never_decreases():
-    """Worked by hand: 3 * 0.01; 2 * 0.02; max(0.04, 1 * 0.03)."""
-    assert compare.holm([0.02, 0.01, 0.03]) == pytest.approx([0.04, 0.03, 0.04])
-    assert compare.holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_six_wins_of_six_have_the_exact_p_of_one_in_32():
@@ -142,7 +125,7 @@ def test_the_papers_numbers_stand_below_ours():
 
 
 def project(folder):
-    """Write what the command reads: six users, eight items, the model bprmf, no pictures."""
+    """Write what the command reads: six users, the model bprmf, no pictures."""
     settings = Path("params.yaml").read_text(encoding="utf-8")
     wanted = settings.replace("models: [bprmf, lightgcn, mcln]", "models: [bprmf]")
     (folder / "params.yaml").write_text(wanted, encoding="utf-8")
@@ -154,10 +137,10 @@ def project(folder):
         io.write_parquet(pl.DataFrame(rows, s.INTERACTIONS, orient="row"), processed / name)
     names = [(user, f"u{user}") for user in users]
     io.write_parquet(pl.DataFrame(names, s.USERS, orient="row"), processed / s.USERS_FILE)
-    rows = [(i, str(i), None, None, None, [i, i + 1]) for i in range(8)]
+    rows = [(i, str(i), None, None, None, [i, i + 1]) for i in range(N_ITEMS)]
     columns = s.ITEMS | {"title_tokens": pl.List(pl.Int32)}
     io.write_parquet(pl.DataFrame(rows, columns, orient="row"), processed / s.ITEMS_FILE)
-    counts = {"users": 6, "items": 8, "interactions": 24, "density": 0.5, "rounds": []}
+    counts = {"users": 6, "items": N_ITEMS, "interactions": 24, "density": 0.5, "rounds": []}
     io.write_json(counts, processed / s.STATISTICS_FILE)
     io.write_parquet(pl.DataFrame(schema=s.IMAGES), folder / "images.parquet")
     io.write_json(metrics("bprmf", 0.5), results / "bprmf" / s.METRICS_FILE)
@@ -171,7 +154,13 @@ def project(folder):
 
 
 ARGUMENTS = ["beauty_split", "processed", "images.parquet", "results"]
-WRITTEN = [s.COMPARISON_JSON, s.COMPARISON_MD, s.REPORT_FILE]
+WRITTEN = [
+    s.COMPARISON_JSON,
+    s.COMPARISON_MD,
+    s.REPORT_FILE,
+    s.SIGNIFICANCE_JSON,
+    s.SLICES_JSON,
+]
 
 
 def test_the_command_writes_the_same_bytes_again(tmp_path, monkeypatch):
@@ -188,6 +177,34 @@ def test_the_command_writes_the_same_bytes_again(tmp_path, monkeypatch):
     assert "item 3, tokens 3 4" in page
     assert "The source has no time stamps." in page
     assert "bprmf as printed in the paper, Table 2" in page
+
+
+def test_the_command_says_how_sure_the_numbers_are_and_slices_the_users(tmp_path, monkeypatch):
+    project(tmp_path)
+    settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    wanted = settings.replace("models: [bprmf]", "models: [bprmf, vbpr]")
+    (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
+    shutil.copytree(tmp_path / "results/bprmf", tmp_path / "results/vbpr")
+    feature_table.write_features(
+        (np.ones(2, np.float32) if item < 3 else None for item in range(N_ITEMS)),
+        tmp_path / "features/visual.parquet",
+        dim=2,
+        metadata=dict.fromkeys(feature_table.METADATA, "x") | {"dim": "2"},
+    )
+    monkeypatch.chdir(tmp_path)
+
+    compare.main([*ARGUMENTS, "--features", "features"])
+
+    sure = io.read_json(tmp_path / "results" / s.SIGNIFICANCE_JSON)
+    assert (sure["dataset"], sure["n_users"], sure["best"]) == ("beauty_split", 6, "bprmf")
+    assert {row["other"] for row in sure["pairs"]} == {"vbpr"}
+    assert {row["ties"] for row in sure["pairs"]} == {6}
+    partitions = io.read_json(tmp_path / "results" / s.SLICES_JSON)["partitions"]
+    assert [(x["name"], x["n_users"]) for x in partitions["has visual"]["slices"]] == [
+        ("present", 6),  # every rank is of item 0
+        ("absent", 0),
+    ]
+    assert "has textual" not in partitions  # no model reads it
 
 
 @pytest.mark.parametrize(

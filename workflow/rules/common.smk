@@ -131,18 +131,26 @@ def features_read(wildcards):
     ]
 
 
-def features_studied(wildcards):
-    """Return the features that any model of the study reads."""
-    dataset = wildcards.dataset
-    read = [
-        modality
-        for model in PARAMS.content_models(dataset)
-        for modality in PARAMS.model_modalities(model, dataset)
-    ]
+def features_of(models, dataset):
+    """Return the features that any of the models reads."""
+    read = [m for model in models for m in PARAMS.model_modalities(model, dataset)]
     return expand(
         "data/features/{dataset}/{modality}.parquet",
         dataset=dataset,
         modality=dict.fromkeys(read),
+    )
+
+
+def features_studied(wildcards):
+    """Return the features that any model of the study reads."""
+    return features_of(PARAMS.content_models(wildcards.dataset), wildcards.dataset)
+
+
+def features_compared(wildcards):
+    """Return the features that any model of a comparison reads."""
+    dataset, table = wildcards.dataset, wildcards.get("table")
+    return features_of(
+        PARAMS.table(table, dataset) if table else PARAMS.models, dataset
     )
 
 

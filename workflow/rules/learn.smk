@@ -102,9 +102,15 @@ rule compare:
     input:
         code=code(
             "pipeline/compare.py",
-            "pipeline/printed.py",
-            "pipeline/report.py",
+            "pipeline/feature_table.py",
+            "pipeline/gains.py",
             "pipeline/pictures.py",
+            "pipeline/printed.py",
+            "pipeline/protocols.py",
+            "pipeline/redraws.py",
+            "pipeline/report.py",
+            "pipeline/significance.py",
+            "pipeline/slices.py",
         ),
         templates=["pipeline/report.html.j2", "pipeline/style.html.j2"],
         helpers=TABLES,
@@ -116,6 +122,7 @@ rule compare:
         validation=rules.split.output.validation,
         test=rules.split.output.test,
         images=rules.images.output,
+        features=features_compared,
         histories=expand(
             rules.train.output.history, model=PARAMS.models, allow_missing=True
         ),
@@ -144,6 +151,8 @@ rule compare:
             category="Comparison",
             labels={"dataset": "{dataset}", "models": "all", "file": "page"},
         ),
+        significance="results/{dataset}/significance.json",
+        slices="results/{dataset}/slices.json",
     log:
         "logs/compare/{dataset}.log",
     benchmark:
@@ -154,7 +163,8 @@ rule compare:
         runtime=60,
     shell:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
-        " {input.images} results/{wildcards.dataset} 2> {log}"
+        " {input.images} results/{wildcards.dataset}"
+        " --features data/features/{wildcards.dataset} 2> {log}"
 
 
 # What `dvc metrics` and `dvc plots` show. The recommendations are not read: DVC cannot tell.
@@ -189,9 +199,15 @@ rule compare_table:
     input:
         code=code(
             "pipeline/compare.py",
-            "pipeline/printed.py",
-            "pipeline/report.py",
+            "pipeline/feature_table.py",
+            "pipeline/gains.py",
             "pipeline/pictures.py",
+            "pipeline/printed.py",
+            "pipeline/protocols.py",
+            "pipeline/redraws.py",
+            "pipeline/report.py",
+            "pipeline/significance.py",
+            "pipeline/slices.py",
         ),
         templates=["pipeline/report.html.j2", "pipeline/style.html.j2"],
         helpers=TABLES,
@@ -203,6 +219,7 @@ rule compare_table:
         validation=rules.split.output.validation,
         test=rules.split.output.test,
         images=rules.images.output,
+        features=features_compared,
         results=of_table(
             rules.train.output.history,
             rules.evaluate_model.output.metrics,
@@ -223,6 +240,8 @@ rule compare_table:
             category="Comparison",
             labels={"dataset": "{dataset}", "models": "{table}", "file": "page"},
         ),
+        significance="results/{dataset}/{table}/significance.json",
+        slices="results/{dataset}/{table}/slices.json",
     log:
         "logs/compare/{dataset}/{table}.log",
     benchmark:
@@ -233,7 +252,8 @@ rule compare_table:
         runtime=60,
     shell:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
-        " {input.images} results/{wildcards.dataset} --table {wildcards.table} 2> {log}"
+        " {input.images} results/{wildcards.dataset}"
+        " --features data/features/{wildcards.dataset} --table {wildcards.table} 2> {log}"
 
 
 # Stage `study` for one dataset; the name itself is the target. Snakemake alone has it: it is of
