@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from scipy.stats import hypergeom
 
 from model import Interactions
 from model.ranking import inner_product
@@ -80,6 +81,20 @@ def test_opponents_are_the_items_that_a_user_never_met(parts):
     assert of.filter(pl.col(s.USER) == 10)["opponents"].item() == N_ITEMS - 7
 
 
+def test_probabilities_are_those_of_scipy():
+    """Also where fewer than 99 opponents are below the target."""
+    above, of, places = (
+        np.array([0, 3, 70, 101, 9000]),
+        np.array([99, 500, 120, 150, 12000]),
+        np.arange(99),
+    )
+
+    found = redraws.probabilities(above, of, places)
+
+    expected = hypergeom.pmf(places, of[:, None], above[:, None], 99)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+
+
 def test_a_target_above_all_is_found_on_every_list_and_one_below_all_on_none():
     mean, variance = redraws.moments(np.array([0, 500]), np.array([500, 500]))
 
@@ -99,7 +114,7 @@ def test_one_item_above_is_drawn_as_often_as_chance_says():
 
 def test_ranks_of_another_split_are_refused(parts):
     of = redraws.opponents(parts, N_ITEMS)
-    rows = pl.DataFrame([(0, 0, 0, 400, 7)], schema=s.RANKS, orient="row")
+    rows = pl.DataFrame([(0, 0, 0, N_ITEMS, 7)], schema=s.RANKS, orient="row")
 
     with pytest.raises(SchemaError, match=r"m/ranks.parquet: .*not of this split"):
         redraws.redrawn(rows, of, "m")
