@@ -45,6 +45,11 @@ rule tables:
         table_files(),
 
 
+rule sweep:
+    input:
+        sweep_files,
+
+
 rule sheets:
     input:
         sheet_files(),
@@ -58,4 +63,5 @@ rule compare_extractors:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"
+include: "workflow/rules/sweep.smk"
 include: "workflow/rules/messages.smk"

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pipeline import swaps
+from pipeline import swaps, sweeps
 from pipeline.errors import ParamsError
 from pipeline.feature_settings import Feature, in_words
 from pipeline.feature_settings import Settings as FeatureSettings
@@ -58,6 +58,7 @@ class Params(Stages):
     # Models that make a table of their own.
     tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, swaps.Swap] = Field(default_factory=dict)  # <dataset>: compared
+    sweep: sweeps.Sweep | None = None  # an analysis: a file without it is whole
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
 
@@ -75,6 +76,7 @@ class Params(Stages):
                     raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
                 for model in models:
                     self._settings(model, dataset)
+        sweeps.check(self)
         return self
 
     def source(self, dataset: str) -> Source:
@@ -195,9 +197,13 @@ class Params(Stages):
             return [swap.model, *swap.models()]
         if name not in self.tables:
             raise unknown("tables", f"no table {name!r}", self.tables, f"tables.{name}")
+        return self.possible(self.tables[name], dataset)
+
+    def possible(self, models: list[str], dataset: str) -> list[str]:
+        """Return `models` without those that need a modality the dataset lacks."""
         return [
             model
-            for model in self.tables[name]
+            for model in models
             if not self._absent(self._settings(model, dataset), dataset)
         ]
 

@@ -79,6 +79,8 @@ FEATURES: Columns = {ITEM: pl.Int32, PRESENT: pl.Boolean}
 CHECKPOINT_FILE, HISTORY_FILE = "checkpoint.safetensors", "history.parquet"
 METRICS_FILE, RANKS_FILE = "metrics.json", "ranks.parquet"
 RECOMMENDATIONS_FILE = "recommendations.parquet"
+CELLS_FOLDER, TRIALS_FILE = "sweep", "sweep_trials.json"  # a file per cell in the folder
+SWEEP_JSON, SWEEP_MD = "sweep.json", "sweep.md"
 # One row per evaluation during training. `phase` is select or refit.
 HISTORY: Columns = {
     "phase": pl.String,

@@ -36,17 +36,10 @@ from pipeline.command import parser, run
 from pipeline.errors import ParamsError
 from pipeline.io import read_json, write_json, write_text
 from pipeline.schema import VALIDATION
+from pipeline.sweeps import Budget
 from pipeline.train import Run
 
 log = logging.getLogger("search")
-
-
-class Budget(params.Section):
-    """What every run may spend; it stands in for the same keys of `train`."""
-
-    epochs: params.Count
-    evaluate_every: params.Count
-    patience: params.Count
 
 
 class Grid(params.Section):
@@ -102,9 +95,9 @@ def settings_of(
     )
 
 
-def try_out(settings: params.Params, arguments: learning.Arguments) -> dict[str, Any]:
+def try_out(job: Run) -> dict[str, Any]:
     """Train one run and return its settings, its best validation measurement and its curve."""
-    job = Run(arguments, settings)
+    settings, arguments = job.settings, job.arguments
     start = time.perf_counter()
     pairs = job.dataset.pairs(validation=False)
     progress = job.phase("select", pairs, settings.train.epochs, VALIDATION).progress
@@ -184,7 +177,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments = learning.Arguments(
             args.dataset, name, args.processed, args.features, args.out.parent, args.device
         )
-        found["runs"][key] = try_out(settings, arguments)
+        found["runs"][key] = try_out(Run(arguments, settings))
         log.info("%s: %s", key, {k: found["runs"][key][k] for k in ("epoch", "ndcg@10")})
         write_json(found, args.out)
         write_text(markdown(found), args.out.with_suffix(".md"))

@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline import params, swaps
+from pipeline import params, swaps, sweep_cells
 from pipeline.checksums import remembered_sha256
 from pipeline.command import parser, run
 from pipeline.errors import ParamsError, RawDataError
@@ -78,6 +78,8 @@ def slices(settings: params.Params) -> dict[str, Any]:
             found[f"compare/{dataset}/{swaps.TABLE}"] = own
         for model in settings.all_models(dataset):
             found |= _model_slices(settings, dataset, model)
+        for model in sweep_cells.models(settings, dataset):
+            found |= _sweep_slices(settings, dataset, model)
     return found
 
 
@@ -92,6 +94,19 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> dict[str
         f"train/{dataset}/{model}": [*own, settings.train],
         f"evaluate/{dataset}/{model}": [*own, settings.evaluate],
         f"recommend/{dataset}/{model}": [*own, settings.recommend],
+    }
+
+
+def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str, Any]:
+    sweep, fixed = sweep_cells.declared(settings), sweep_cells.fixed(settings, dataset, model)
+    tried = [sweep_cells.ranges(settings, dataset, model), sweep.seeds, sweep.trials]
+    cells = [cell.name for cell in sweep_cells.cells(settings, dataset, model)]
+    # The lines to paste hold what the section has for this dataset already.
+    own = settings.sections[model].get(dataset)
+    return {
+        f"sweep/{dataset}/{model}": fixed,
+        f"sweep_search/{dataset}/{model}": [fixed, *tried, settings.seed],
+        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, own],
     }
 
 

@@ -42,6 +42,8 @@ NOT_LISTED = {
         "model_settings",
         "feature_settings",
         "swaps",
+        "sweeps",
+        "sweep_cells",
         "command",
         "errors",
         "gpu_slots",

@@ -4,9 +4,17 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline import params, settings, swaps
+from pipeline import params, settings, swaps, sweep_cells
 from pipeline.errors import PipelineError
-from pipeline.schema import COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, STUDY_JSON
+from pipeline.schema import (
+    CELLS_FOLDER,
+    COMPARISON_JSON,
+    COMPARISON_MD,
+    REPORT_FILE,
+    STUDY_JSON,
+    SWEEP_MD,
+    TRIALS_FILE,
+)
 
 # Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
 try:
@@ -53,8 +61,9 @@ def last_files():
 
 
 def all_models():
-    """Return every model of `models`, `tables` and `extractors`."""
+    """Return every model of `models`, `tables`, `extractors` and `sweep`."""
     found = [m for dataset in PARAMS.datasets for m in PARAMS.all_models(dataset)]
+    found += PARAMS.sweep.models if PARAMS.sweep else []
     return list(dict.fromkeys(found))
 
 
@@ -87,6 +96,30 @@ def extractor_files(wildcards):
         table=swaps.TABLE,
         name=[COMPARISON_JSON, COMPARISON_MD, REPORT_FILE],
     )
+
+
+def sweep_files(wildcards):
+    """Return the table of every model that is swept, on every dataset."""
+    try:
+        sweep_cells.declared(PARAMS)
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
+    return [
+        f"results/{dataset}/{model}/{SWEEP_MD}"
+        for dataset in PARAMS.datasets
+        for model in sweep_cells.models(PARAMS, dataset)
+    ]
+
+
+def tried(wildcards):
+    """Return the results of a model's cells, and of the search over them if there is one."""
+    dataset, model = wildcards.dataset, wildcards.model
+    folder = f"results/{dataset}/{model}"
+    found = [
+        f"{folder}/{CELLS_FOLDER}/{cell.name}.json"
+        for cell in sweep_cells.cells(PARAMS, dataset, model)
+    ]
+    return found + ([f"{folder}/{TRIALS_FILE}"] if PARAMS.sweep.trials else [])
 
 
 def of_table(*patterns):

@@ -1,0 +1,95 @@
+"""Settings tried, and judged on validation: sweep (one cell: `sweep_cell`), and their table.
+
+Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once. Snakemake
+alone has them: a DVC matrix is fixed. Its experiments are those of pipeline/sweep_lines.py.
+"""
+
+SWEEPING = LEARNING + code(
+    "pipeline/search.py",
+    "pipeline/sweep.py",
+    "pipeline/train.py",
+)
+
+
+# Not test.parquet, nor what comes of it: candidates hold validation's and test's, of which the
+# first are read.
+rule sweep_cell:
+    input:
+        code=SWEEPING,
+        settings="data/settings/sweep/{dataset}/{model}.json",
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        candidates=rules.split.output.candidates,
+        features=features_read,
+    output:
+        "results/{dataset}/{model}/sweep/{cell}.json",
+    log:
+        "logs/sweep/{dataset}/{model}/{cell}.log",
+    benchmark:
+        "logs/benchmarks/sweep/{dataset}/{model}/{cell}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
+    shell:
+        "python -m pipeline.sweep {wildcards.dataset} {wildcards.model} {wildcards.cell}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset} {output}"
+        " --threads {threads} 2> {log}"
+
+
+# One trial after the other: each is proposed by what came of those before.
+rule sweep_search:
+    input:
+        code=SWEEPING + code("pipeline/sweep_search.py", "pipeline/sweep_trial.py"),
+        settings="data/settings/sweep_search/{dataset}/{model}.json",
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        candidates=rules.split.output.candidates,
+        features=features_read,
+    output:
+        "results/{dataset}/{model}/sweep_trials.json",
+    log:
+        "logs/sweep_search/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/sweep_search/{dataset}/{model}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
+    shell:
+        "python -m pipeline.sweep_search {wildcards.dataset} {wildcards.model}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset} {output}"
+        " --threads {threads} 2> {log}"
+
+
+rule sweep_table:
+    input:
+        code=code("pipeline/sweep_table.py"),
+        helpers=TABLES,
+        settings="data/settings/sweep_table/{dataset}/{model}.json",
+        tried=tried,
+    output:
+        numbers="results/{dataset}/{model}/sweep.json",
+        table=report(
+            "results/{dataset}/{model}/sweep.md",
+            caption="../report/sweep.rst",
+            category="Sweeps",
+            labels={"dataset": "{dataset}", "model": "{model}"},
+        ),
+    log:
+        "logs/sweep_table/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/sweep_table/{dataset}/{model}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python -m pipeline.sweep_table {wildcards.dataset} {wildcards.model}"
+        " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
