@@ -121,7 +121,7 @@ def _advice(table: dict[str, Any]) -> Iterator[str]:
     ]
     if edges:
         yield ""
-        yield f"At the end of its range, where more may be found: {', '.join(edges)}."
+        yield f"At an end of its range, beyond which may be better ones: {', '.join(edges)}."
 
 
 def _at_edge(best: dict[str, Any], key: str, values: list[Any]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -30,6 +31,7 @@ STAGES = [
     "curves",
 ]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "study"}
+MAY_USE_A_GPU |= {"sweep", "sweep_search"}
 # The slice in data/settings speaks for params; the others have no bearing on content.
 NOT_LISTED = {
     f"pipeline/{name}.py"
@@ -205,11 +207,7 @@ def test_no_engine_builds_a_compared_extractor_by_itself(tree):
 def test_another_setting_of_one_compared_extractor_plans_that_feature_and_its_model(tree):
     """The outputs are placeholders that Snakemake has recorded: what is planned matters."""
     edit(tree, extractors={"sample": SWAP})
-    for job in snakemake_jobs(tree, "compare_extractors"):
-        for name in job.outputs:
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).touch()
-    run(tree, "snakemake", "--cores", "1", "--touch", "--forceall", "compare_extractors")
+    pretend(tree, "compare_extractors")
     assert planned(tree, "compare_extractors") == set()
 
     edit(tree, extractors__sample__instead__titles__epochs=3)
@@ -221,6 +219,15 @@ def test_another_setting_of_one_compared_extractor_plans_that_feature_and_its_mo
         "recommend@sample-vbpr_titles",
         "compare@sample",
     }
+
+
+def pretend(tree: Path, target: str) -> None:
+    """Make empty outputs, and records as if Snakemake had made them."""
+    for job in snakemake_jobs(tree, target):
+        for name in job.outputs:
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).touch()
+    run(tree, "snakemake", "--cores", "1", "--touch", "--forceall", target)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +261,85 @@ def test_two_extractors_of_one_field_stand_side_by_side(tree):
     assert {f"data/features/sample/{name}.parquet" for name in features} <= job.inputs
 
 
+# --- sweeps -------------------------------------------------------------------------------
+
+SWEEP = {
+    "models": ["bprmf", "vbpr"],
+    "ranges": {"lr": [0.001, 0.01], "content_dim": [8, 4]},
+    "cells": "all",
+    "trials": 0,
+    "seeds": [1, 2],
+    "budget": {"epochs": 2, "evaluate_every": 1, "patience": 1},
+}
+
+
+def cells(tree: Path) -> set[str]:
+    """Return the cells and tables that Snakemake would make now, by model."""
+    said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "sweep")
+    tables = re.findall(r"pipeline\.sweep_table sample (\w+) ", said)
+    trained = re.findall(r"pipeline\.sweep sample (\w+) (\S+) ", said)
+    assert len(re.findall(r"python -m pipeline\.", said)) == len(tables) + len(trained)
+    return {"/".join(one) for one in trained} | set(tables)
+
+
+def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
+    edit(tree, sweep=SWEEP | {"trials": 3})
+
+    jobs = snakemake_jobs(tree, "sweep")
+
+    trained = of_stage(jobs, "sweep")
+    assert len(trained) == 2 * 2 + 2 * 2 * 2
+    assert "results/sample/vbpr/sweep/content_dim-8__lr-0.01__seed-2.json" in trained
+    trials = [f"results/sample/{model}/sweep_trials.json" for model in SWEEP["models"]]
+    assert of_stage(jobs, "sweep_search") == trials
+    for stage in ("sweep", "sweep_search", "sweep_table"):
+        found = [job for job in jobs if f"pipeline.{stage} " in job.command]
+        assert not [n for job in found for n in job.inputs if n.endswith("test.parquet")]
+        for job in found:
+            assert_lists_what_it_imports(job, stage)
+    (table,) = [job for job in jobs if "pipeline.sweep_table sample vbpr" in job.command]
+    assert {n for n in table.inputs if n.startswith("results/")} == {
+        trials[1],
+        *(name for name in trained if "/vbpr/" in name),
+    }
+    for engine in (snakemake_jobs(tree), dvc_jobs(tree)):
+        assert not [job for job in engine if "pipeline.sweep" in job.command]
+
+
+def test_an_edited_value_plans_the_cells_that_have_it_and_the_table(tree):
+    """Another test part plans nothing."""
+    edit(tree, sweep=SWEEP)
+    pretend(tree, "sweep")
+    (tree / "data/processed/sample/test.parquet").write_bytes(b"other")
+    assert cells(tree) == set()
+
+    # bprmf has no such setting.
+    edit(tree, sweep__ranges__content_dim=[8, 16])
+    new = {f"vbpr/content_dim-16__lr-{lr}__seed-{s}" for lr in (0.001, 0.01) for s in (1, 2)}
+    assert cells(tree) == new | {"vbpr"}
+
+    edit(tree, sweep__ranges__content_dim=[8])  # a value less: no cell, another table
+    assert cells(tree) == {"vbpr"}
+
+    # What is swept has no say outside its range, nor has the budget of the final training.
+    edit(tree, sweep__ranges=SWEEP["ranges"], vbpr__default__lr=0.5, train__epochs=7)
+    assert cells(tree) == set()
+    edit(tree, vbpr__default__l2=0.5)
+    again = cells(tree)
+    assert {name.partition("/")[0] for name in again} == {"vbpr"}
+    assert len(again) == 2 * 2 * 2 + 1
+
+
+def test_a_sweep_without_its_section_is_refused_and_nothing_else_is(tree):
+    edit(tree, sweep=None)
+
+    said = run(tree, "snakemake", "--dry-run", "sweep", fails=True)
+
+    assert "params.yaml: sweep: expected a section with models" in said
+    assert "most recent call last" not in said
+    run(tree, "snakemake", "--dry-run", "evaluate")
+
+
 @pytest.mark.parametrize(
     ("profile", "plugin"), [("slurm", "slurm"), ("kubernetes", "cluster_sync")]
 )
@@ -267,9 +353,12 @@ def test_a_profile_of_a_cluster_plans_the_same_jobs(tree, profile, plugin):
 
 
 def test_every_job_says_what_it_needs_and_is_timed(tree):
-    """Of all that there are: parts of features, tables and the study too."""
+    """Of all that there are: parts of features, tables, the study and the sweep too."""
+    edit(tree, sweep=SWEEP | {"trials": 1})
     options = ["--dry-run", "--forceall", "--set-scatter", "features=2", "--printshellcmds"]
-    plan = run(tree, "snakemake", *options, "--", "evaluate", "tables", "study", "sheets")
+    plan = run(
+        tree, "snakemake", *options, "--", "evaluate", "tables", "study", "sheets", "sweep"
+    )
     jobs = [job for job in re.split(r"^\[.*\d{4}\]$", plan, flags=re.M) if "    output:" in job]
 
     rules = {re.search(r"rule (\w+):", job)[1] for job in jobs}
@@ -552,3 +641,34 @@ def test_pictures_encoded_in_parts_give_the_same_bytes_and_no_part_stays(tmp_pat
     assert not list((parts / "data/shards").rglob("*.parquet"))
     # One job again: nothing is to be done.
     assert "Nothing to be done" in run(parts, "snakemake", "--dry-run", wanted)
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_in_a_table_that_does_not_depend_on_test_and_keeps_its_cells(tree):
+    """Run, edited, run again: what was there is not trained anew."""
+    edit(
+        tree,
+        sources__sample__scale=0.1,
+        features__sample__visual=SIF,
+        sweep=SWEEP | {"ranges": {"lr": [0.001, 0.05]}, "models": ["bprmf", "vbpr"]},
+    )
+    target = ["snakemake", "--cores", "2", "sweep"]
+    said = run(tree, *target)
+    assert "results/sample/vbpr/sweep.md" in said.partition("Results: ")[2]
+    tables = {path: path.read_bytes() for path in sorted(tree.glob("results/sample/*/sweep.*"))}
+    assert len(tables) == 4
+
+    test = tree / "data/processed/sample/test.parquet"
+    rows = pl.read_parquet(test)
+    assert (rows["item"] > 0).any()
+    rows.with_columns(pl.lit(0, pl.Int32).alias("item")).write_parquet(test)
+    run(tree, *target, "--forcerun", "sweep_cell", "sweep_table")
+    assert {path: path.read_bytes() for path in tables} == tables
+
+    cell = tree / "results/sample/bprmf/sweep/lr-0.05__seed-1.json"
+    made_at = cell.stat().st_mtime_ns
+    edit(tree, sweep__ranges__lr=[0.002, 0.05])
+    run(tree, *target)
+    assert cell.stat().st_mtime_ns == made_at
+    text = (tree / "results/sample/bprmf/sweep.md").read_text()
+    assert [text.count(value) for value in ("| 0.002 |", "| 0.05 |", "| 0.001 |")] == [1, 1, 0]

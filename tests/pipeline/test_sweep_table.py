@@ -82,7 +82,7 @@ def test_the_lines_to_paste_make_params_yaml_say_what_won(project):
 
 def test_the_best_at_the_end_of_a_range_is_said_to_be(project):
     """Of two values either is at an end, which says nothing."""
-    assert "At the end of its range, where more may be found: lr." in run()[1]
+    assert "At an end of its range, beyond which may be better ones: lr." in run()[1]
 
 
 def test_the_table_does_not_depend_on_the_order_of_the_ranges_values(project):

@@ -98,17 +98,22 @@ def extractor_files(wildcards):
     )
 
 
-def sweep_files(wildcards):
+def sweep_tables():
     """Return the table of every model that is swept, on every dataset."""
-    try:
-        sweep_cells.declared(PARAMS)
-    except PipelineError as error:
-        raise WorkflowError(str(error)) from None
     return [
         f"results/{dataset}/{model}/{SWEEP_MD}"
         for dataset in PARAMS.datasets
         for model in sweep_cells.models(PARAMS, dataset)
     ]
+
+
+def sweep_files(wildcards):
+    """Return `sweep_tables`, or fail if there is nothing to sweep."""
+    try:
+        sweep_cells.declared(PARAMS)
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
+    return sweep_tables()
 
 
 def tried(wildcards):

@@ -41,12 +41,12 @@ def last_lines(path):
 
 
 def where_results_are():
-    """Return a line with the comparison and the page of each dataset that has them."""
+    """Return a line with the comparisons, pages and tables of sweeps that are there."""
     files = [
         f"results/{dataset}/{name}"
         for dataset in PARAMS.datasets
         for name in (COMPARISON_MD, REPORT_FILE)
-    ]
+    ] + sweep_tables()
     there = [file for file in files if Path(file).exists()]
     return (
         f"Results: {', '.join(there)}"
