@@ -35,17 +35,30 @@ CUTOFFS: s.Columns = POINTS | {"k": pl.Int32, "value": pl.Float64}
 MEASURED = {"loss": "training loss", "hr@10": "HR@10, {part}", "ndcg@10": "NDCG@10, {part}"}
 
 
-def scores(metrics: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return `{model: {sampled: {measure: value}, full: ..., epoch: ...}}`.
+def scores(
+    metrics: Mapping[str, dict[str, Any]], histories: Mapping[str, pl.DataFrame]
+) -> dict[str, dict[str, Any]]:
+    """Return `{model: {sampled: {measure: value}, full: ..., validation: ..., epoch: ...}}`.
 
     Args:
         metrics: content of each model's metrics.json.
+        histories: schema.HISTORY of each model.
     """
     return {
         model: {"epoch": found["epoch"]}
         | {part: {k: v for k, v in found[part].items() if "@" in k} for part in PARTS}
+        | _validation(histories[model])
         for model, found in metrics.items()
     }
+
+
+def _validation(history: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Return what the epoch was chosen by, to choose between experiments by the same."""
+    chosen = history.filter(phase="select", measured_on=s.VALIDATION).drop_nulls("ndcg@10")
+    best = chosen.sort("ndcg@10", descending=True, maintain_order=True).head(1)
+    return (
+        {} if best.is_empty() else {s.VALIDATION: best.select("hr@10", "ndcg@10").to_dicts()[0]}
+    )
 
 
 def learning(histories: Mapping[str, pl.DataFrame], dataset: str) -> pl.DataFrame:
@@ -107,7 +120,9 @@ def main(argv: list[str] | None = None) -> None:
     }
     ranks = {m: io.read_parquet(path / s.RANKS_FILE, s.RANKS) for m, path in models.items()}
 
-    io.write_json(scores(metrics), args.plots / s.SCORES_FOLDER / f"{args.dataset}.json")
+    io.write_json(
+        scores(metrics, histories), args.plots / s.SCORES_FOLDER / f"{args.dataset}.json"
+    )
     tables = {
         s.LEARNING_FOLDER: learning(histories, args.dataset),
         s.CUTOFFS_FOLDER: cutoffs(ranks, args.dataset),

@@ -40,13 +40,21 @@ def points(table, panel, x):
 
 
 def test_scores_are_the_measures_and_the_epoch_without_settings_and_counts():
-    assert curves.scores({"bprmf": METRICS}) == {
+    assert curves.scores({"bprmf": METRICS}, {"bprmf": history()}) == {
         "bprmf": {
             "epoch": 5,
             "sampled": {"hr@5": 0.5, "ndcg@5": 0.25},
             "full": {"hr@5": 0.25, "ndcg@5": 0.125},
+            "validation": {"hr@10": 0.3, "ndcg@10": 0.2},
         }
     }
+
+
+@pytest.mark.parametrize("rows", [[], [(*row[:-1], "test") for row in HISTORY]])
+def test_a_choice_that_was_not_on_validation_is_no_score_of_it(rows):
+    assert (
+        "validation" not in curves.scores({"bprmf": METRICS}, {"bprmf": history(rows)})["bprmf"]
+    )
 
 
 def test_learning_has_what_chose_the_epoch_and_not_the_refit():

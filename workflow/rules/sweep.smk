@@ -1,7 +1,7 @@
 """Settings tried, and judged on validation: sweep (one cell: `sweep_cell`), and their table.
 
-Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once. Snakemake
-alone has them: a DVC matrix is fixed. Its experiments are those of pipeline/sweep_lines.py.
+Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once. They are
+Snakemake's; the same ones as experiments of DVC are queued by pipeline/sweep_lines.py.
 """
 
 SWEEPING = LEARNING + code(
@@ -11,8 +11,7 @@ SWEEPING = LEARNING + code(
 )
 
 
-# Not test.parquet, nor what comes of it: candidates hold validation's and test's, of which the
-# first are read.
+# Not test.parquet. Of the candidates, those of validation decide.
 rule sweep_cell:
     input:
         code=SWEEPING,
