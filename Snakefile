@@ -40,6 +40,11 @@ rule study:
         studies(),
 
 
+rule explain:
+    input:
+        explanation_files(),
+
+
 rule tables:
     input:
         table_files(),

@@ -121,8 +121,8 @@ class ReleasedMCLN(Recommender):
             for name in self.modalities
         }
 
-    def positive(self, x_RX: Tensor, other_RX: Tensor) -> Tensor:
-        """Return e_vt of interacted items, (R, D)."""
+    def positive(self, x_RX: Tensor, other_RX: Tensor | None) -> Tensor:
+        """Return e_vt of interacted items, (R, D); without i* nothing is subtracted."""
         for layer in self.counterfactual:
             x_RX = layer(x_RX, other_RX)
         return F.relu(self.positive_output(x_RX))

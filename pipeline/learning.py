@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,11 @@ def restored(
 
 def arguments(stage: str, documentation: str | None, argv: list[str] | None) -> Arguments:
     """Read the command line of a stage about one model, and fix the number of threads."""
+    return chosen(command_line(stage, documentation).parse_args(argv))
+
+
+def command_line(stage: str, documentation: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a stage about one model, to which more may be added."""
     parse = parser(stage, documentation)
     parse.add_argument("dataset", help="a name under `sources` in params.yaml")
     parse.add_argument("model", help="a model's section in params.yaml")
@@ -188,10 +194,13 @@ def arguments(stage: str, documentation: str | None, argv: list[str] | None) -> 
     parse.add_argument("results", type=Path, help="folder of the model's results")
     parse.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parse.add_argument("--threads", type=int, help="CPU threads; default: all there are")
-    args = parse.parse_args(argv)
+    return parse
+
+
+def chosen(args: argparse.Namespace) -> Arguments:
+    """Return what `command_line` read, and fix the number of threads."""
     use_threads(args.threads)
-    del args.threads
-    return Arguments(**vars(args))
+    return Arguments(**{field.name: getattr(args, field.name) for field in fields(Arguments)})
 
 
 def choose_device(name: str) -> torch.device:

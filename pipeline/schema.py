@@ -106,6 +106,7 @@ RECOMMENDATIONS: Columns = {
     "raw_item": pl.String,
     "score": pl.Float32,
 }
+EXPLANATIONS_FILE = "explanations.json"
 # results/<dataset>/
 COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
     "comparison.json",

@@ -26,7 +26,9 @@ STAGES = [
 README = ROOT / "README.md"
 
 
-@pytest.mark.parametrize("stage", [*STAGES, "look", "study", "settings", "fingerprint"])
+@pytest.mark.parametrize(
+    "stage", [*STAGES, "explain", "look", "study", "settings", "fingerprint"]
+)
 def test_every_stage_answers_help(stage):
     done = subprocess.run(
         [sys.executable, "-m", f"pipeline.{stage}", "--help"],

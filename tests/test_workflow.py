@@ -30,6 +30,7 @@ STAGES = [
     "compare",
     "curves",
 ]
+TARGETS = ["evaluate", "explain", "tables", "study", "sheets", "sweep"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "study"}
 MAY_USE_A_GPU |= {"sweep", "sweep_search"}
 # The slice in data/settings speaks for params; the others have no bearing on content.
@@ -356,9 +357,7 @@ def test_every_job_says_what_it_needs_and_is_timed(tree):
     """Of all that there are: parts of features, tables, the study and the sweep too."""
     edit(tree, sweep=SWEEP | {"trials": 1})
     options = ["--dry-run", "--forceall", "--set-scatter", "features=2", "--printshellcmds"]
-    plan = run(
-        tree, "snakemake", *options, "--", "evaluate", "tables", "study", "sheets", "sweep"
-    )
+    plan = run(tree, "snakemake", *options, "--", *TARGETS)
     jobs = [job for job in re.split(r"^\[.*\d{4}\]$", plan, flags=re.M) if "    output:" in job]
 
     rules = {re.search(r"rule (\w+):", job)[1] for job in jobs}
@@ -466,6 +465,26 @@ def test_a_sheet_is_made_of_every_feature_and_depends_on_the_code_that_it_import
         assert_lists_what_it_imports(job, "look")
         assert "pipeline/style.html.j2" in job.inputs
     assert not [job for job in snakemake_jobs(tree) if "pipeline.look " in job.command]
+
+
+def test_every_model_is_explained_and_the_job_depends_on_the_code_that_it_imports(tree):
+    """Snakemake alone has it; `evaluate` does not ask for it."""
+    edit(tree, models=["bprmf", "base"])
+
+    jobs = [
+        job for job in snakemake_jobs(tree, "explain") if "pipeline.explain " in job.command
+    ]
+
+    assert {min(job.outputs) for job in jobs} == {
+        f"results/sample/{model}/explanations.json" for model in ("bprmf", "base")
+    }
+    for job in jobs:
+        assert_lists_what_it_imports(job, "explain")
+        assert (
+            min(job.outputs).replace("explanations.json", "checkpoint.safetensors")
+            in job.inputs
+        )
+    assert not [job for job in snakemake_jobs(tree) if "pipeline.explain " in job.command]
 
 
 def assert_lists_what_it_imports(job: Job, stage: str) -> None:

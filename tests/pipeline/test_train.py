@@ -4,66 +4,33 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import yaml
+from small_dataset import FOLDERS, METADATA_OF_6, N_ITEMS, N_USERS, ROOT, run, write
 
-from pipeline import evaluate, learning, params, recommend, split, train
+from pipeline import evaluate, learning, params, recommend, train
 from pipeline.errors import SchemaError, TrainingDiverged
-from pipeline.feature_table import METADATA, write_features
+from pipeline.feature_table import write_features
 from pipeline.io import read_json, write_parquet
 from pipeline.schema import (
-    CANDIDATES_FILE,
     HISTORY,
-    INTERACTIONS,
-    ITEMS,
     RANKS,
     RECOMMENDATIONS,
-    USERS,
 )
 
-ROOT = Path(__file__).parents[2]
-N_USERS, N_ITEMS = 60, 130
 LEARNING = [m for m in params.ARCHITECTURES if m not in ("popularity", "itemknn")]
 LEARNING += ["base", "base_vt", "mcln_printed"]
-METADATA_OF_6 = dict.fromkeys(METADATA, "x") | {"dim": "6"}
-FOLDERS = ["data/processed/sample", "data/features/sample"]
 
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     """A processed dataset with features, and params.yaml with a small budget."""
     monkeypatch.chdir(tmp_path)
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["train"] |= {"epochs": 12, "evaluate_every": 3, "patience": 3}
-    raw["invrl"]["default"]["stages"] |= {"pretrain_epochs": 2, "mask_epochs": 1}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-    rows = [
-        (u, (u % 2) * 60 + (7 * u + 11 * k) % 60, k) for u in range(N_USERS) for k in range(8)
-    ]
-    interactions = pl.DataFrame(rows, schema=INTERACTIONS, orient="row")
-    parts = split.leave_one_out(interactions)
-    folder = tmp_path / FOLDERS[0]
-    for part, table in parts.items():
-        write_parquet(table, folder / f"{part}.parquet")
-    write_parquet(split.candidates(parts, N_ITEMS, 1), folder / CANDIDATES_FILE)
-    users = [(u, f"u{u}") for u in range(N_USERS)]
-    items = [(i, f"i{i}", None, None, None) for i in range(N_ITEMS)]
-    write_parquet(pl.DataFrame(users, schema=USERS, orient="row"), folder / "users.parquet")
-    write_parquet(pl.DataFrame(items, schema=ITEMS, orient="row"), folder / "items.parquet")
-    generator = np.random.default_rng(0)
-    for modality in ("visual", "textual"):
-        vectors = generator.random((N_ITEMS, 6), dtype=np.float32)
-        path = tmp_path / FOLDERS[1] / f"{modality}.parquet"
-        write_features(list(vectors), path, dim=6, metadata=METADATA_OF_6)
+    write(tmp_path)
     return tmp_path
-
-
-def run(stage, model, results=None):
-    stage.main(["sample", model, *FOLDERS, results or f"results/{model}", "--threads", "1"])
 
 
 @pytest.mark.parametrize("model", ["mcln", "dmrl", "mmgcn"])

@@ -10,6 +10,7 @@ from pipeline.schema import (
     CELLS_FOLDER,
     COMPARISON_JSON,
     COMPARISON_MD,
+    EXPLANATIONS_FILE,
     REPORT_FILE,
     STUDY_JSON,
     SWEEP_MD,
@@ -142,6 +143,16 @@ def studies():
     datasets = PARAMS.datasets
     known = [name for name in datasets if PARAMS.source(name).format == "sample"]
     return expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
+
+
+def explanation_files():
+    """Return the explanations of every model on every dataset."""
+    return expand(
+        "results/{dataset}/{model}/{name}",
+        dataset=PARAMS.datasets,
+        model=PARAMS.models,
+        name=EXPLANATIONS_FILE,
+    )
 
 
 def sheet_files():

@@ -98,6 +98,38 @@ rule recommend:
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
 
 
+# Stage `explain` for one model; the name itself is the target. Snakemake alone has it: it is
+# looked at, and nothing follows from it.
+rule explain_model:
+    input:
+        code=code("pipeline/explain.py", "pipeline/pictures.py", "pipeline/report.py"),
+        helpers=LEARNING,
+        settings="data/settings/recommend/{dataset}/{model}.json",
+        gallery="data/settings/compare/{dataset}.json",
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        test=rules.split.output.test,
+        features=features_read,
+        checkpoint=rules.train.output.checkpoint,
+        recommendations=rules.recommend.output,
+    output:
+        "results/{dataset}/{model}/explanations.json",
+    log:
+        "logs/explain/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/explain/{dataset}/{model}.tsv"
+    threads: ALL_CORES
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    shell:
+        "python -m pipeline.explain {wildcards.dataset} {wildcards.model}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
+        " results/{wildcards.dataset}/{wildcards.model} --device cpu 2> {log}"
+
+
 rule compare:
     input:
         code=code(

@@ -1,0 +1,234 @@
+r"""Stage `explain`: take scores of one model apart, for the report's users or for one pair.
+
+    checkpoint, recommendations, data/processed/D, data/features/D
+        -> results/D/M/explanations.json
+
+    {"dataset", "model", "architecture", "parts": [NAME] or null, "why": null or a sentence,
+     "explanations": [{
+        "user", "raw_user", "item", "raw_item", "title", "kind": held out or recommended,
+        "place", "score", "mean_score",
+        "parts": [{"name", "value", "share", "above_mean"}],
+        "counterfactual": {"with", "without", "removed"} or null,
+        "own", "rest", "n_history",
+        "history": [{"item", "raw_item", "title", "value", "parts": {NAME: value}}] or null}]}
+
+- place: 0-based, among the items that the user has neither in train nor in validation.
+- parts: `id`, each modality, and `inter`, the output of the counterfactual layers. The values
+  sum to the score. share is |value| over the sum of the |values|. above_mean is the value less
+  its mean over the catalogue: what sets this item apart for this user; it sums to the score
+  less mean_score.
+- counterfactual: the value of `inter` with the layers as they are, what it would be with the
+  same weights if they subtracted nothing, and how much the subtraction took away.
+- history: of the user's n_history items those through which most of the score came, most
+  first; their values, `own` (the user's own embedding) and `rest` (the other items) sum to the
+  score. See model/explanation.py. Null where the user's items are no part of the score.
+
+`parts` is null for a model whose score is no sum of such parts; `why` says so.
+
+    python -m pipeline.explain sample mcln data/processed/sample data/features/sample \
+        results/sample/mcln
+    python -m pipeline.explain sample mcln data/processed/sample data/features/sample \
+        results/sample/mcln --user A00000000USER --item B000000000
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from model import Interactions
+from model.explanation import INTER, Parts, parts, sources
+from pipeline import learning, params, report
+from pipeline import schema as s
+from pipeline.command import run
+from pipeline.errors import ParamsError
+from pipeline.io import read_parquet, write_json
+
+RECOMMENDED, SOURCES = 3, 5  # items of a user's list that are explained; items of the history
+NO_CONTENT = "{} reads no content: the whole of a score is from who took what."
+NO_SUM = (
+    "{} is not taken apart: its score is no inner product with a sum of an ID part and content "
+    "parts, or what its parts are is not written down in model/explanation.py."
+)
+log = logging.getLogger("explain")
+
+
+class Explainer:
+    """A trained model's parts, and the names of what they are about."""
+
+    def __init__(
+        self, found: Parts, known: Interactions, items: pl.DataFrame, users: pl.DataFrame
+    ) -> None:
+        """Keep them.
+
+        Args:
+            found: the model's parts.
+            known: pairs of train and validation.
+            items: schema.ITEMS.
+            users: schema.USERS.
+        """
+        self.parts, self.known = found, known
+        self.raw_items = items.sort(s.ITEM)[s.RAW_ID].to_list()
+        self.raw_users = users.sort(s.USER)[s.RAW_ID].to_list()
+        self.titles = report.labels(items, items[s.ITEM].to_list())
+
+    def explain(self, user: int, item: int) -> dict[str, Any]:
+        """Return one of the explanations, less `kind`."""
+        vector = self.parts.users[user].double()
+        scores = {name: rows.double() @ vector for name, rows in self.parts.items.items()}
+        total = torch.stack(list(scores.values())).sum(0)
+        size = sum(abs(values[item].item()) for values in scores.values())
+        named = {"user": user, "raw_user": self.raw_users[user], **self._named(item)}
+        return named | {
+            "place": self._place(total, user, item),
+            "score": total[item].item(),
+            "mean_score": total.mean().item(),
+            "parts": [
+                {
+                    "name": name,
+                    "value": values[item].item(),
+                    "share": abs(values[item].item()) / size if size else 0.0,
+                    "above_mean": (values[item] - values.mean()).item(),
+                }
+                for name, values in scores.items()
+            ],
+            "counterfactual": self._counterfactual(vector, item),
+            **self._history(user, item),
+        }
+
+    def numbers(self, raw_user: str, raw_item: str) -> tuple[int, int]:
+        """Return the numbers behind two raw ids.
+
+        Raises:
+            ParamsError: there is no such user or item.
+        """
+        known = {"user": (self.raw_users, raw_user), "item": (self.raw_items, raw_item)}
+        for what, (names, wanted) in known.items():
+            if wanted not in names:
+                raise ParamsError(
+                    f"--{what}: expected a raw_id of {what}s.parquet, such as {names[0]!r}, "
+                    f"got {wanted!r}"
+                )
+        return self.raw_users.index(raw_user), self.raw_items.index(raw_item)
+
+    def _named(self, item: int) -> dict[str, Any]:
+        return {"item": item, "raw_item": self.raw_items[item], "title": self.titles[item]}
+
+    def _place(self, scores: Tensor, user: int, item: int) -> int:
+        others = torch.ones(len(scores), dtype=torch.bool)
+        others[self.known.items[self.known.users == user]] = False
+        others[item] = False
+        return int((scores[others] >= scores[item]).sum())
+
+    def _counterfactual(self, vector: Tensor, item: int) -> dict[str, float] | None:
+        if self.parts.without is None:
+            return None
+        with_, without = (
+            (rows[item].double() @ vector).item()
+            for rows in (self.parts.items[INTER], self.parts.without)
+        )
+        return {"with": with_, "without": without, "removed": without - with_}
+
+    def _history(self, user: int, item: int) -> dict[str, Any]:
+        """Return the user's items in the order of what came through them."""
+        if self.parts.propagation is None:
+            return {"own": None, "rest": None, "n_history": None, "history": None}
+        items, through, own = sources(
+            self.parts.propagation, user, n_users=len(self.parts.users)
+        )
+        target = torch.stack([rows[item] for rows in self.parts.items.values()]).double()
+        values = through.double() @ target.T  # (S, parts)
+        order = values.sum(1).argsort(descending=True, stable=True)
+        first, others = order[:SOURCES].tolist(), order[SOURCES:]
+        return {
+            "own": (target @ own.double()).sum().item(),
+            "rest": values[others].sum().item(),
+            "n_history": len(items),
+            "history": [
+                self._named(int(items[place]))
+                | {"value": values[place].sum().item()}
+                | {"parts": dict(zip(self.parts.items, values[place].tolist(), strict=True))}
+                for place in first
+            ],
+        }
+
+
+def reason(model: str, reads: list[str]) -> str:
+    """Say why a model has no parts.
+
+    Args:
+        model: its name.
+        reads: the modalities that it reads.
+    """
+    return (NO_SUM if reads else NO_CONTENT).format(model)
+
+
+def example_pairs(processed: Path, results: Path, n: int) -> Iterator[tuple[int, int, str]]:
+    """Yield user, item and kind: the report's users with what was held out and recommended."""
+    train, test = (
+        read_parquet(processed / file, s.INTERACTIONS) for file in (s.TRAIN_FILE, s.TEST_FILE)
+    )
+    lists = read_parquet(results / s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS)
+    best = lists.filter(pl.col("position") < RECOMMENDED).sort(s.USER, "position")
+    targets = dict(test.select(s.USER, s.ITEM).iter_rows())
+    for user in report.chosen_users(train, test, n):
+        yield user, targets[user], "held out"
+        for item in best.filter(pl.col(s.USER) == user)[s.ITEM]:
+            if item != targets[user]:
+                yield user, item, "recommended"
+
+
+def load(settings: params.Params, arguments: learning.Arguments) -> Explainer | None:
+    """Read a trained model and its dataset; None if the model is not taken apart."""
+    dataset = learning.Dataset(arguments.processed)
+    model, _ = learning.restored(settings, arguments, dataset)
+    found = parts(model.cpu())
+    if found is None:
+        return None
+    items = read_parquet(arguments.processed / s.ITEMS_FILE, s.ITEMS)
+    users = read_parquet(arguments.processed / s.USERS_FILE, s.USERS)
+    return Explainer(found, dataset.pairs(validation=True), items, users)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, take apart, write; or print the one explanation that was asked for."""
+    line = learning.command_line("explain", __doc__)
+    line.add_argument("--user", help="raw_id; with --item, prints one explanation, writes none")
+    line.add_argument("--item", help="raw_id")
+    args = line.parse_args(argv)
+    if (args.user is None) != (args.item is None):
+        raise ParamsError("--user and --item: expected both or neither, got one")
+    arguments, settings = learning.chosen(args), params.load()
+    reads = settings.model_modalities(arguments.model, arguments.dataset)
+    with torch.inference_mode():
+        explainer = load(settings, arguments)
+        why = None if explainer else reason(arguments.model, reads)
+        if args.user is not None:
+            if explainer is None:
+                raise ParamsError(str(why))
+            one = explainer.explain(*explainer.numbers(args.user, args.item))
+            print(json.dumps(one, indent=2, ensure_ascii=False))
+            return
+        pairs = example_pairs(arguments.processed, arguments.results, settings.compare.users)
+        found = [explainer.explain(u, i) | {"kind": kind} for u, i, kind in pairs if explainer]
+    table = {
+        "dataset": arguments.dataset,
+        "model": arguments.model,
+        "architecture": settings.architecture(arguments.model),
+        "parts": list(explainer.parts.items) if explainer else None,
+        "why": why,
+        "explanations": found,
+    }
+    log.info("%s %s: %d", arguments.dataset, arguments.model, len(found))
+    write_json(table, arguments.results / s.EXPLANATIONS_FILE)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""A processed dataset small enough to train on in a second, for the stages about one model."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import yaml
+
+from pipeline import split
+from pipeline.feature_table import METADATA, write_features
+from pipeline.io import write_parquet
+from pipeline.schema import CANDIDATES_FILE, INTERACTIONS, ITEMS, USERS
+
+ROOT = Path(__file__).parents[2]
+N_USERS, N_ITEMS = 60, 130
+METADATA_OF_6 = dict.fromkeys(METADATA, "x") | {"dim": "6"}
+FOLDERS = ["data/processed/sample", "data/features/sample"]
+
+
+def write(folder):
+    """Write the tables, two modalities, and params.yaml with a small budget."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["train"] |= {"epochs": 12, "evaluate_every": 3, "patience": 3}
+    raw["invrl"]["default"]["stages"] |= {"pretrain_epochs": 2, "mask_epochs": 1}
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw))
+    rows = [
+        (u, (u % 2) * 60 + (7 * u + 11 * k) % 60, k) for u in range(N_USERS) for k in range(8)
+    ]
+    interactions = pl.DataFrame(rows, schema=INTERACTIONS, orient="row")
+    parts = split.leave_one_out(interactions)
+    processed = folder / FOLDERS[0]
+    for part, table in parts.items():
+        write_parquet(table, processed / f"{part}.parquet")
+    write_parquet(split.candidates(parts, N_ITEMS, 1), processed / CANDIDATES_FILE)
+    users = [(u, f"u{u}") for u in range(N_USERS)]
+    items = [(i, f"i{i}", None, None, None) for i in range(N_ITEMS)]
+    write_parquet(pl.DataFrame(users, schema=USERS, orient="row"), processed / "users.parquet")
+    write_parquet(pl.DataFrame(items, schema=ITEMS, orient="row"), processed / "items.parquet")
+    generator = np.random.default_rng(0)
+    for modality in ("visual", "textual"):
+        vectors = generator.random((N_ITEMS, 6), dtype=np.float32)
+        path = folder / FOLDERS[1] / f"{modality}.parquet"
+        write_features(list(vectors), path, dim=6, metadata=METADATA_OF_6)
+
+
+def run(stage, model, results=None):
+    """Run a stage about one model in the working directory."""
+    stage.main(["sample", model, *FOLDERS, results or f"results/{model}", "--threads", "1"])
