@@ -6,6 +6,7 @@ Shapes: U users to rank, B users of a block, I items, C candidates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -22,18 +23,26 @@ BLOCK = 1 << 24
 Scorer: TypeAlias = Callable[[Tensor], Tensor]
 
 
-def inner_product(users: Tensor, items: Tensor) -> Scorer:
+@dataclass(frozen=True)
+class InnerProduct:
+    """The scorer of a model whose score is a product of two vectors."""
+
+    users: Tensor  # (all users, D)
+    items: Tensor  # (I, D)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Return the (B, I) scores of (B,) users."""
+        return self.users[rows] @ self.items.T
+
+
+def inner_product(users: Tensor, items: Tensor) -> InnerProduct:
     """Return the scorer of a model whose score is a product of two vectors.
 
     Args:
         users: (all users, D).
         items: (I, D).
     """
-
-    def score(rows: Tensor) -> Tensor:
-        return users[rows] @ items.T
-
-    return score
+    return InnerProduct(users, items)
 
 
 def ranks(

@@ -27,7 +27,7 @@ README = ROOT / "README.md"
 
 
 @pytest.mark.parametrize(
-    "stage", [*STAGES, "explain", "look", "study", "settings", "fingerprint"]
+    "stage", [*STAGES, "explain", "export", "look", "study", "settings", "fingerprint"]
 )
 def test_every_stage_answers_help(stage):
     done = subprocess.run(
