@@ -1,7 +1,8 @@
 # Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
-.PHONY: run compare-extractors test test-slow check format bench dag after-dvc after-snakemake experiments
+.PHONY: run compare-extractors explore test test-slow check format bench dag after-dvc after-snakemake experiments
 
 SHELL := /bin/bash
+DATASET := sample
 CORES := $(shell nproc)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 INSTALLED := .venv/.installed
@@ -14,6 +15,11 @@ run: $(INSTALLED)
 compare-extractors: $(INSTALLED)
 	snakemake --cores $(CORES) compare_extractors
 	@cat results/*/extractors/comparison.md
+
+# Pages about DATASET on http://127.0.0.1:8000, until stopped; its results must be there.
+explore: $(INSTALLED)
+	python -m pipeline.explore $(DATASET) data/processed/$(DATASET) data/features/$(DATASET) \
+		data/images/$(DATASET).parquet results/$(DATASET)
 
 test: check
 	python -m pytest -m "not slow"
