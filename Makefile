@@ -1,11 +1,14 @@
 # Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
-.PHONY: run compare-extractors explore test test-slow check format bench dag after-dvc after-snakemake experiments
+.PHONY: run compare-extractors explore test test-slow check format bench dag after-dvc after-snakemake experiments sweep sweep-experiments
 
 SHELL := /bin/bash
 DATASET := sample
 CORES := $(shell nproc)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 INSTALLED := .venv/.installed
+# Of `make sweep-experiments`.
+DATASET ?= sample
+MODEL ?= mcln
 
 run: $(INSTALLED)
 	snakemake --cores $(CORES) evaluate
@@ -52,6 +55,16 @@ after-dvc after-snakemake: $(INSTALLED)
 
 experiments: $(INSTALLED)
 	@dvc exp show --no-pager --only-changed --drop '(data|pipeline|results)/|(model|params.yaml)$$'
+
+sweep: $(INSTALLED)
+	snakemake --cores $(CORES) sweep
+	@cat results/*/*/sweep.md
+
+# By validation, without what was measured on test.
+sweep-experiments: $(INSTALLED)
+	@dvc exp show --no-pager --only-changed \
+	    --drop '(data|pipeline|results)/|(model|params.yaml)$$|[.](sampled|full)[.]' \
+	    --sort-by 'plots/scores/$(DATASET).json:$(MODEL).validation.ndcg@10' --sort-order desc
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x .venv/bin/python || python3 -m venv .venv

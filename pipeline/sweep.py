@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import learning, params, search, sweep_cells
 from pipeline.command import parser, run
@@ -34,10 +34,15 @@ from pipeline.train import WORK, Run
 
 log = logging.getLogger("sweep")
 Start = Callable[[learning.Arguments, params.Params], Run]
+By = Literal["cell", "trial"]  # who trains: both may at once, and each saves its state
 
 
 def try_cell(
-    raw: dict[str, Any], cell: Cell, job: learning.Arguments, start: Start = Run
+    raw: dict[str, Any],
+    cell: Cell,
+    job: learning.Arguments,
+    start: Start = Run,
+    by: By = "cell",
 ) -> Any:
     """Train a cell; return what search.try_out does, without times, or why it diverged.
 
@@ -46,11 +51,12 @@ def try_cell(
         cell: what is tried.
         job: names, folders and device; `job.model` is the model that is swept.
         start: makes the training, for one that is watched.
+        by: who trains it.
 
     Raises:
         ParamsError: params.yaml, or the cell, cannot be run.
     """
-    name = run_name(job.model, cell)
+    name = run_name(job.model, cell, by)
     grid = search.Grid(
         budget=sweep_cells.declared(params.parse(raw)).budget,
         seeds=[cell.seed],
@@ -68,14 +74,14 @@ def try_cell(
     return known | found
 
 
-def run_name(model: str, cell: Cell) -> str:
+def run_name(model: str, cell: Cell, by: By) -> str:
     """Return the name of a cell's run: no other training's saved state begins with it."""
-    return re.sub(r"\W+", "_", f"{model}__{cell.name}")
+    return re.sub(r"\W+", "_", f"{model}__{by}__{cell.name}")
 
 
-def forget(dataset: str, model: str, cell: Cell) -> None:
+def forget(dataset: str, model: str, cell: Cell, by: By = "cell") -> None:
     """Remove the saved state of a cell's training, whose result is written."""
-    for left in WORK.glob(f"{dataset}-{run_name(model, cell)}-*.safetensors"):
+    for left in WORK.glob(f"{dataset}-{run_name(model, cell, by)}-*.safetensors"):
         left.unlink()
 
 

@@ -106,7 +106,7 @@ class Search:
         self._tell(trial, None if pruned else worth)
         log.info("trial %d, %s: %s", trial.number, values, "pruned" if pruned else worth)
         for seed in self.sweep.seeds:
-            forget(self.job.dataset, self.job.model, Cell(values, seed))
+            forget(self.job.dataset, self.job.model, Cell(values, seed), by="trial")
 
     def _repeat(self, trial: optuna.Trial, old: optuna.trial.FrozenTrial) -> None:
         """Give a proposal that was tried already the same end."""
@@ -130,11 +130,11 @@ class Search:
             return Watched(arguments, settings).watched_by(trial)
 
         try:
-            results = [try_cell(self.raw, first, self.job, watched)]
+            results = [try_cell(self.raw, first, self.job, watched, by="trial")]
         except Pruned:
             curve = self.study.trials[trial.number].intermediate_values
             return [{"values": values, "seed": first.seed, "pruned": max(curve)}]
-        return [*results, *(try_cell(self.raw, cell, self.job) for cell in others)]
+        return [*results, *(try_cell(self.raw, cell, self.job, by="trial") for cell in others)]
 
     def _next(self) -> optuna.Trial:
         states = self.optuna.trial.TrialState

@@ -26,9 +26,11 @@ STAGES = [
 README = ROOT / "README.md"
 
 
-@pytest.mark.parametrize(
-    "stage", [*STAGES, "explain", "export", "look", "study", "settings", "fingerprint"]
-)
+SWEEPING = ["sweep", "sweep_lines", "sweep_search", "sweep_table"]
+ANALYSES = ["explain", "export", "look", "search", "study"]
+
+
+@pytest.mark.parametrize("stage", [*STAGES, *SWEEPING, *ANALYSES, "settings", "fingerprint"])
 def test_every_stage_answers_help(stage):
     done = subprocess.run(
         [sys.executable, "-m", f"pipeline.{stage}", "--help"],

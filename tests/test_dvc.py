@@ -45,6 +45,9 @@ TINY = {
     "evaluate_every: 5 ": "evaluate_every: 1 ",
 }
 DEPENDENCIES = "(data|pipeline|results)/|(model|params.yaml)$"  # columns of `dvc exp show`
+NOT_TEST = f"{DEPENDENCIES}|[.](sampled|full)[.]"
+BY_VALIDATION = "plots/scores/sample.json:mcln.validation.ndcg@10"
+DOCUMENTED = ("Experiments", "Sharing what was", "Sweeps")  # sections of workflow/README.md
 S3_USER, S3_SECRET, BUCKET = "tester", "a secret of this test", "team"
 
 
@@ -150,10 +153,10 @@ def cloned(built: Path, tmp_path: Path) -> Path:
 
 
 def test_what_the_document_names_is_run_here():
-    """Each `dvc` command of two sections by its words; the options of `exp show` too."""
+    """Each `dvc` command of three sections by its words; the options of `exp show` too."""
     document = (ROOT / "workflow/README.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", document, flags=re.MULTILINE)
-    text = "".join(s for s in sections if s.startswith(("Experiments", "Sharing what was")))
+    text = "".join(s for s in sections if s.startswith(DOCUMENTED))
     here = Path(__file__).read_text(encoding="utf-8")
     two_words = r"(?:exp|metrics|params|plots|remote|cache) [a-z]+"
 
@@ -165,6 +168,10 @@ def test_what_the_document_names_is_run_here():
     make = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$$", "$")
     assert f"--only-changed --drop '{DEPENDENCIES}'" in text
     assert f"--only-changed --drop '{DEPENDENCIES}'" in make
+    assert f"--drop '{NOT_TEST}'" in make
+    by = BY_VALIDATION.replace("sample", "$(DATASET)").replace("mcln", "$(MODEL)")
+    assert f"--sort-by '{by}' --sort-order desc" in make
+    assert f"--sort-by {BY_VALIDATION} --sort-order desc" in text
 
 
 # --- metrics, plots, experiments ----------------------------------------------------------
@@ -268,6 +275,44 @@ def test_an_experiment_elsewhere_leaves_the_working_tree_alone(copied):
     assert made(copied) != before
     assert "up to date" in dvc(copied, "status")
     assert stages_run(dvc(copied, "repro")) == set()
+
+
+SWEEP = """\
+sweep:
+  models: [mcln]
+  ranges: {lr: [0.00001, 0.05]}
+  cells: all
+  trials: 0
+  seeds: [2023]
+  budget: {epochs: 3, evaluate_every: 1, patience: 3}
+"""
+
+
+@pytest.mark.slow
+def test_the_cells_of_a_sweep_are_experiments_sorted_by_validation(copied):
+    """What an experiment scores on validation is what Snakemake's job of that cell writes."""
+    text = (copied / "params.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"^sweep:.*\n(?:[ #].*\n)+", SWEEP, text, flags=re.MULTILINE)
+    (copied / "params.yaml").write_text(text, encoding="utf-8")
+    commit(copied, "Sweep")
+
+    lines = run(copied, "python", "-m", "pipeline.sweep_lines", "sample", "mcln")
+    run(copied, "sh", "-e", "-c", lines)
+    dvc(copied, "exp run --run-all --jobs 2")
+
+    options = f"--only-changed --drop {NOT_TEST} --sort-by {BY_VALIDATION} --sort-order desc"
+    table = list(csv.DictReader(io.StringIO(dvc(copied, f"exp show --csv {options}"))))
+    found = [row for row in table if row["Experiment"]]
+    values = [float(row["mcln.validation.ndcg@10"]) for row in found]
+    assert len(values) == 2
+    assert values == sorted(values, reverse=True)
+    assert not [name for name in table[0] if "sampled" in name or "full" in name]
+    folders = ["data/processed/sample", "data/features/sample"]
+    for row, value in zip(found, values, strict=True):
+        cell = row["Experiment"].removeprefix("sample-mcln-")
+        command = ["python", "-m", "pipeline.sweep", "sample", "mcln", cell, *folders]
+        run(copied, *command, "cell.json")
+        assert json.loads((copied / "cell.json").read_text())["ndcg@10"] == value
 
 
 # --- remotes ------------------------------------------------------------------------------

@@ -44,9 +44,9 @@ def counted(monkeypatch):
     """Return a list that gets every cell that is trained from now on."""
     trained = []
 
-    def count(raw, cell, *others):
+    def count(raw, cell, *others, **by):
         trained.append(cell)
-        return try_cell(raw, cell, *others)
+        return try_cell(raw, cell, *others, **by)
 
     monkeypatch.setattr(sweep_search, "try_cell", count)
     return trained
@@ -110,6 +110,8 @@ def test_a_search_that_was_killed_goes_on_within_its_trial_and_ends_in_the_same(
     monkeypatch.setattr(sweep_search.Watched, "_report", killed)
     with pytest.raises(KeyboardInterrupt):
         run(swept)
+    (state,) = (swept / ".work/train").iterdir()  # not where the cell's own job has it
+    assert state.name.startswith("sample-lightgcn__trial__")
 
     assert run(swept) == whole
     assert measured[0] <= 4 * 3 + 1  # one epoch's measurement twice, no trial from its start
