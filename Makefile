@@ -63,7 +63,7 @@ sweep: $(INSTALLED)
 # By validation, without what was measured on test.
 sweep-experiments: $(INSTALLED)
 	@dvc exp show --no-pager --only-changed \
-	    --drop '(data|pipeline|results)/|(model|params.yaml)$$|[.](sampled|full)[.]' \
+	    --drop '(data|pipeline|results)/|(model|params.yaml)$$|.*[.](sampled|full)[.]' \
 	    --sort-by 'plots/scores/$(DATASET).json:$(MODEL).validation.ndcg@10' --sort-order desc
 
 $(INSTALLED): pyproject.toml constraints.txt

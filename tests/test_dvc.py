@@ -45,7 +45,7 @@ TINY = {
     "evaluate_every: 5 ": "evaluate_every: 1 ",
 }
 DEPENDENCIES = "(data|pipeline|results)/|(model|params.yaml)$"  # columns of `dvc exp show`
-NOT_TEST = f"{DEPENDENCIES}|[.](sampled|full)[.]"
+NOT_TEST = f"{DEPENDENCIES}|.*[.](sampled|full)[.]"
 BY_VALIDATION = "plots/scores/sample.json:mcln.validation.ndcg@10"
 DOCUMENTED = ("Experiments", "Sharing what was", "Sweeps")  # sections of workflow/README.md
 S3_USER, S3_SECRET, BUCKET = "tester", "a secret of this test", "team"

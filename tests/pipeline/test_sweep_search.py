@@ -2,6 +2,7 @@
 
 import sys
 
+import polars as pl
 import pytest
 import yaml
 from test_train import FOLDERS, workspace  # noqa: F401 (a fixture)
@@ -149,16 +150,34 @@ def test_ranges_with_fewer_cells_than_trials_are_tried_whole(swept):
     assert len(run(swept)) == 2
 
 
-def test_other_data_is_another_study(swept, monkeypatch):
+def test_a_study_outlives_a_change_of_test_and_no_other(swept, monkeypatch):
+    """Of its data, the budget, or a line of the code that is imported."""
     run(swept)
     trained = counted(monkeypatch)
     (swept / FOLDERS[0] / "test.parquet").unlink()
     run(swept)
-    assert trained == []  # test is no part of it
+    assert trained == []
 
     declare(swept, budget=SWEEP["budget"] | {"epochs": 4})
     run(swept)
     assert len(trained) == 4
+
+    path = swept / FOLDERS[0] / "candidates.parquet"
+    table = pl.read_parquet(path)
+    is_validation = pl.col("part") == "validation"
+    other = pl.when(is_validation).then((pl.col("item") + 1) % 130).otherwise(pl.col("item"))
+    table.with_columns(other.cast(pl.Int32).alias("item")).write_parquet(path)
+    run(swept)
+    assert len(trained) == 8
+
+    code = sweep_search._code()
+    names = {path.name for path in code}
+    assert {"lightgcn.py", "fit.py", "train.py", "sweep_search.py"} <= names
+    changed = swept / "lightgcn.py"
+    changed.write_text("another line")
+    monkeypatch.setattr(sweep_search, "_code", lambda: [*code, changed])
+    run(swept)
+    assert len(trained) == 12
 
 
 def test_a_damaged_study_is_refused(swept):
