@@ -33,13 +33,22 @@ from pipeline.schema import MANIFEST_FILE
 from pipeline.sources import RawFile
 from pipeline.sources import mirror as mirrors
 from pipeline.sources.fetch import Fetcher
-from pipeline.sources.folder import Entry, entry, manifest, move, replacing_in
+from pipeline.sources.folder import (
+    Entry,
+    drop,
+    entry,
+    manifest,
+    move,
+    replacing_in,
+    tell_changes,
+)
 from pipeline.sources.mirror import Mirror
 from pipeline.sources.raw import check
 
 logger = logging.getLogger(__name__)
 
 WORK = Path(".work/download")  # outside the declared outputs, which engines delete first
+KEPT = Path(".work/manifests")  # the last manifest of each dataset, for the same reason
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 NOT_INPUT = "ground_truth/"  # what the generator knows and no model may see
 
@@ -98,13 +107,8 @@ def _check_obtainable(
     if absent:
         raise RawDataError(
             f"{target}: expected {', '.join(file.name for file in absent)} in the mirror, got "
-            f"no such files. {_how_to_get(absent[0])} them into {mirror.mend}"
+            f"no such files. {absent[0].how_to_get} them into {mirror.mend}"
         )
-
-
-def _how_to_get(file: RawFile) -> str:
-    is_own = file.page.startswith("own:")
-    return "Put" if is_own else f"They are behind a log-in: fetch them from {file.page} and put"
 
 
 def _is_in(mirror: Mirror, file: RawFile) -> bool:
@@ -168,9 +172,9 @@ def copy_pictures(
     if mirror.folder is None:
         names = {name for name in before if name.split("/")[0] in folders}
         return [_picture(target, name) for name in names if (target / name).is_file()]
-    found = [path for folder in folders for path in (mirror.folder / folder).rglob("*")]
-    pictures = (path for path in found if path.suffix.lower() in PICTURES and path.is_file())
-    names = {path.relative_to(mirror.folder).as_posix() for path in pictures}
+    paths = (path for folder in folders for path in (mirror.folder / folder).rglob("*"))
+    found = (path for path in paths if path.suffix.lower() in PICTURES and path.is_file())
+    names = {path.relative_to(mirror.folder).as_posix() for path in found}
     for name in sorted(names):
         with replacing_in(target, name) as partial:
             shutil.copyfile(mirror.folder / name, partial)
@@ -202,14 +206,6 @@ def generate(make: Callable[[Path], None], url: str, target: Path, work: Path) -
     return [entry(target, name, url) for name in names if not name.startswith(NOT_INPUT)]
 
 
-def _drop(target: Path, names: set[str]) -> None:
-    """Remove what an earlier run left and this one does not need."""
-    for name in names:
-        path = target / name
-        if path.resolve().is_relative_to(target.resolve()):
-            path.unlink(missing_ok=True)
-
-
 def _bring(
     dataset: str, target: Path, settings: params.Params, before: set[str]
 ) -> list[Entry]:
@@ -238,8 +234,9 @@ def main(argv: list[str] | None = None) -> None:
     before = {old["file"] for old in manifest(args.raw)}
     entries = _bring(args.dataset, args.raw, settings, before)
     entries.sort(key=lambda new: new["file"])
-    _drop(args.raw, before - {new["file"] for new in entries})
+    drop(args.raw, before - {new["file"] for new in entries})
     write_json(entries, args.raw / MANIFEST_FILE)
+    tell_changes(KEPT / f"{args.dataset}.json", entries, args.raw)
     shutil.rmtree(WORK / args.dataset, ignore_errors=True)
     logger.info(
         "%s: %d files, %d bytes", args.raw, len(entries), sum(e["bytes"] for e in entries)

@@ -178,9 +178,9 @@ def statistics(
     n_items: int,
     rounds: Rounds,
     steps: Steps | None = None,
-    core: str | None = None,
+    sides: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Return Table 1's columns of the paper, the core's name, and the counts of all steps."""
+    """Return Table 1's columns of the paper, what the core is, and the counts of all steps."""
     n_users = interactions[USER].n_unique()
     rows = interactions.height
     return {
@@ -189,7 +189,9 @@ def statistics(
         "interactions": rows,
         "distinct_pairs": interactions.select(USER, ITEM).n_unique(),
         "density": rows / (n_users * n_items),
-        "core": core,
+        "core": core_name(*sides) if sides else None,
+        "k_user": sides[0] if sides else None,
+        "k_item": sides[1] if sides else None,
         "filters": steps or [],
         "rounds": rounds,
     }
@@ -228,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
         sides = rules.k_user or rules.k, rules.k_item or rules.k
         core, steps, rounds = filtered(reviews, raw_items, *sides, filters.asked_for(rules))
         interactions, users, items = numbered(core, raw_items)
-        table = statistics(interactions, items.height, rounds, steps, core_name(*sides))
+        table = statistics(interactions, items.height, rounds, steps, sides)
         log.info("%s: %s", args.dataset, filters.in_words(steps))
     shown = {k: v for k, v in table.items() if k not in ("filters", "rounds")}
     log.info("%s: %s", args.dataset, shown)

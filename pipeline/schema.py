@@ -114,6 +114,7 @@ COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
     "report.html",
 )
 SIGNIFICANCE_JSON, SLICES_JSON = "significance.json", "slices.json"
+VALIDATION_JSON, VALIDATION_MD = "validation.json", "validation.md"
 STUDY_JSON, STUDY_MD, STUDY_SVG = "study.json", "study.md", "study.svg"
 
 # plots/, for `dvc metrics` and `dvc plots`: a file per dataset in each folder

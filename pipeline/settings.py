@@ -57,6 +57,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
             f"ingest/{dataset}": [source, settings.ingest],
             f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
             f"split/{dataset}": [source.format, settings.split, settings.seed],
+            f"validate/{dataset}": [source.format],
             f"images/{dataset}": [settings.images, reads_images],
             f"compare/{dataset}": [*compared, settings.models, source, features],
             f"curves/{dataset}": [settings.models],

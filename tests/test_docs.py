@@ -15,6 +15,7 @@ STAGES = [
     "ingest",
     "kcore",
     "split",
+    "validate",
     "images",
     "features",
     "train",
@@ -27,7 +28,7 @@ README = ROOT / "README.md"
 
 
 SWEEPING = ["sweep", "sweep_lines", "sweep_search", "sweep_table"]
-ANALYSES = ["explain", "export", "look", "search", "study"]
+ANALYSES = ["drift", "explain", "export", "look", "search", "study"]
 
 
 @pytest.mark.parametrize("stage", [*STAGES, *SWEEPING, *ANALYSES, "settings", "fingerprint"])

@@ -22,6 +22,7 @@ STAGES = [
     "ingest",
     "kcore",
     "split",
+    "validate",
     "images",
     "features",
     "train",
@@ -149,7 +150,7 @@ def test_snakemake_and_dvc_plan_the_same_jobs(tree):
 
     assert sorted(from_snakemake - from_dvc) == []
     assert sorted(from_dvc - from_snakemake) == []
-    assert len(from_dvc) == 3 * (5 + 3 * len(models) + 2) + 4
+    assert len(from_dvc) == 3 * (6 + 3 * len(models) + 2) + 4
 
 
 def test_training_does_not_read_the_test_part(tree):

@@ -84,7 +84,8 @@ def planned(tree: Path, target: str = "evaluate") -> set[str]:
     """Return what Snakemake would run now, by DVC's names."""
     said = run(tree, "snakemake", "--dry-run", "--printshellcmds", target)
     commands = re.findall(r"python -m pipeline\.(\w+) (\S+) (\S+)", said)
-    per_dataset = {"download", "ingest", "kcore", "split", "images", "compare", "curves"}
+    per_dataset = {"download", "ingest", "kcore", "split", "validate", "images"}
+    per_dataset |= {"compare", "curves"}
     return {
         f"{stage}@{dataset}" if stage in per_dataset else f"{stage}@{dataset}-{which}"
         for stage, dataset, which in commands

@@ -42,6 +42,16 @@ class RawFile:
         """The address that stands for the file in the manifest."""
         return self.urls[0] if self.urls else self.page
 
+    @property
+    def how_to_get(self) -> str:
+        """How a person gets it where it has no address, up to the word put."""
+        is_own = self.page.startswith("own:")
+        return (
+            "Put"
+            if is_own
+            else f"They are behind a log-in: fetch them from {self.page} and put"
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reader:

@@ -306,3 +306,23 @@ def test_one_changed_byte_in_a_published_split_is_refused(project, mirror):
 
 def split(folder):
     return params.PublishedSplitSource(format="published_split", folder=folder)
+
+
+def test_a_file_that_is_another_than_last_time_is_named(mirror, caplog):
+    """Also when an engine has removed the manifest in between."""
+    gift_cards(mirror)
+    download.main(["gift_cards", "raw"])
+    shutil.rmtree("raw")
+    other = gzip.compress(b"{}\n{}\n", mtime=0)
+    (mirror / "gift_cards" / GIFTS[0]).write_bytes(other)
+    caplog.clear()
+
+    download.main(["gift_cards", "raw"])
+    download.main(["gift_cards", "raw"])
+
+    (said,) = [line for line in caplog.messages if "no longer what it was" in line]
+    before, now = (hashlib.sha256(data).hexdigest()[:16] for data in (PACKED, other))
+    assert said == (
+        f"raw/{GIFTS[0]}: no longer what it was: {len(PACKED)} bytes, sha256 {before}, "
+        f"now {len(other)} bytes, sha256 {now}"
+    )

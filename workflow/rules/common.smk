@@ -15,6 +15,7 @@ from pipeline.schema import (
     STUDY_JSON,
     SWEEP_MD,
     TRIALS_FILE,
+    VALIDATION_MD,
 )
 
 # Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
@@ -47,8 +48,8 @@ def code(*names):
 
 
 def last_files():
-    """Return the comparison, the curves and the features of every dataset, read or not."""
-    names = [COMPARISON_JSON, COMPARISON_MD, REPORT_FILE]
+    """Return the comparison, the curves, the check and the features of every dataset."""
+    names = [COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, VALIDATION_MD]
     features = [
         f"data/features/{dataset}/{modality}.parquet"
         for dataset in PARAMS.datasets

@@ -1,4 +1,4 @@
-"""From the raw dump to the split: download, ingest, kcore, split, images."""
+"""From the raw dump to the split: download, ingest, kcore, split, validate, images."""
 
 TABLES = code("pipeline/io.py", "pipeline/schema.py")
 
@@ -99,6 +99,49 @@ rule split:
     shell:
         "python -m pipeline.split {wildcards.dataset} data/interim/{wildcards.dataset}"
         " data/processed/{wildcards.dataset} 2> {log}"
+
+
+rule validate:
+    input:
+        code=code(
+            "pipeline/validate.py",
+            "pipeline/checks.py",
+            "pipeline/dataset_profile.py",
+            "pipeline/drift.py",
+        ),
+        helpers=TABLES,
+        settings="data/settings/validate/{dataset}.json",
+        manifest=rules.download.output,
+        reviews=rules.ingest.output.reviews,
+        raw_items=rules.ingest.output.item_table,
+        interactions=rules.kcore.output.interactions,
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        test=rules.split.output.test,
+        candidates=rules.split.output.candidates,
+        statistics=rules.kcore.output.statistics,
+    output:
+        numbers="results/{dataset}/validation.json",
+        page=report(
+            "results/{dataset}/validation.md",
+            caption="../report/validation.rst",
+            category="Datasets",
+            labels={"dataset": "{dataset}"},
+        ),
+    log:
+        "logs/validate/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/validate/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    shell:
+        "python -m pipeline.validate {wildcards.dataset} data/raw/{wildcards.dataset}"
+        " data/interim/{wildcards.dataset} data/processed/{wildcards.dataset}"
+        " results/{wildcards.dataset} 2> {log}"
 
 
 rule images:
