@@ -30,6 +30,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from pipeline import learning, params, sweep_cells
 from pipeline.command import parser, run
 from pipeline.errors import ParamsError, RawDataError
@@ -73,7 +75,8 @@ class Search:
         """Run the trials that are missing.
 
         Returns:
-            `{number, state, results}` of each trial that is no repetition, in their order.
+            `{number, state, results}` of each trial that is no repetition, in their order; of
+            a study that has more, the first ones.
         """
         wanted = min(self.sweep.trials, math.prod(map(len, self.ranges.values())))
         while len(self._different()) < wanted and len(self.study.trials) < ASKED * wanted:
@@ -86,7 +89,7 @@ class Search:
                 "state": trial.state.name.lower(),
                 "results": trial.user_attrs["results"],
             }
-            for trial in self._different()
+            for trial in self._different()[:wanted]
         ]
 
     def _one(self) -> None:
@@ -186,7 +189,7 @@ class Search:
         for path in _code():
             digest.update(path.read_bytes())
         job = Run(self.job, self.settings)
-        digest.update(job.device.type.encode())
+        digest.update(f"{job.device.type}{torch.__version__}".encode())
         pairs = job.dataset.pairs(validation=False)
         judged = job.dataset.candidates(VALIDATION)
         for tensor in (pairs.users, pairs.items, *job.features.values(), *judged):

@@ -80,7 +80,9 @@ def test_a_trial_is_the_cell_that_the_grid_would_train(swept):
     assert try_cell(params.read(), sweep_cells.Cell(trial["values"], 1), job) == trial
 
 
-def test_more_trials_keep_those_that_there_are(swept, monkeypatch):
+def test_more_trials_keep_those_that_there_are_and_fewer_are_the_first_of_them(
+    swept, monkeypatch
+):
     first = run(swept)
     trained = counted(monkeypatch)
     declare(swept, trials=6)
@@ -88,6 +90,10 @@ def test_more_trials_keep_those_that_there_are(swept, monkeypatch):
     more = run(swept)
 
     assert more[:4] == first
+    assert len(trained) == 2
+
+    declare(swept, trials=3)
+    assert run(swept) == first[:3]
     assert len(trained) == 2
 
 
