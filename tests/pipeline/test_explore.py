@@ -1,4 +1,4 @@
-"""The pages of a briefly trained dataset, asked for over HTTP from a started server."""
+"""`explore` and `browse`: the pages of a briefly trained dataset, from a started server."""
 
 import io
 import os
