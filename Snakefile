@@ -23,6 +23,7 @@ wildcard_constraints:
     modality="|".join(modalities()),
     model="|".join(all_models()),
     table="|".join([*PARAMS.tables, swaps.TABLE]),
+    cell="[^/]+",
 
 
 rule all:
@@ -69,4 +70,5 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"
 include: "workflow/rules/sweep.smk"
+include: "workflow/rules/study.smk"
 include: "workflow/rules/messages.smk"

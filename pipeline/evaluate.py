@@ -79,10 +79,17 @@ def _check_targets(test: pl.DataFrame, users: Tensor, targets: Tensor) -> None:
         )
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Read, rank, write."""
-    arguments = learning.arguments("evaluate", __doc__, argv)
-    settings = params.load()
+def evaluated(
+    settings: params.Params, arguments: learning.Arguments
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Rank the test items with the model whose checkpoint lies in `arguments.results`.
+
+    Returns:
+        The content of metrics.json, and schema.RANKS.
+
+    Raises:
+        SchemaError: no checkpoint, or test is not what the candidates were drawn for.
+    """
     dataset = learning.Dataset(arguments.processed)
     model, facts = learning.restored(settings, arguments, dataset)
     users, targets, negatives = dataset.candidates(TEST)
@@ -91,13 +98,20 @@ def main(argv: list[str] | None = None) -> None:
         known = dataset.pairs(validation=True)
         sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
 
-    table = metrics(sampled, full, facts, settings.evaluate.k, dataset.n_items)
-    log.info("%s %s: %s", arguments.dataset, arguments.model, table["sampled"])
     columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
     rows = pl.DataFrame(
         {name: column.numpy() for name, column in zip(RANKS, columns, strict=True)}
     )
-    write_parquet(rows.cast(pl.Schema(RANKS)), arguments.results / RANKS_FILE)
+    table = metrics(sampled, full, facts, settings.evaluate.k, dataset.n_items)
+    return table, rows.cast(pl.Schema(RANKS))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, rank, write."""
+    arguments = learning.arguments("evaluate", __doc__, argv)
+    table, rows = evaluated(params.load(), arguments)
+    log.info("%s %s: %s", arguments.dataset, arguments.model, table["sampled"])
+    write_parquet(rows, arguments.results / RANKS_FILE)
     write_json(table, arguments.results / METRICS_FILE)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pipeline import swaps, sweeps
+from pipeline import studies, swaps, sweeps
 from pipeline.errors import ParamsError
 from pipeline.feature_settings import Feature, in_words
 from pipeline.feature_settings import Settings as FeatureSettings
@@ -41,7 +41,6 @@ from pipeline.stage_settings import (  # noqa: F401
     Recommend,
     Split,
     Stages,
-    Study,
     Train,
 )
 
@@ -58,7 +57,8 @@ class Params(Stages):
     # Models that make a table of their own.
     tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, swaps.Swap] = Field(default_factory=dict)  # <dataset>: compared
-    sweep: sweeps.Sweep | None = None  # an analysis: a file without it is whole
+    study: studies.Study = studies.Study()  # an analysis: a file without it is whole
+    sweep: sweeps.Sweep | None = None  # likewise
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
 
@@ -77,6 +77,7 @@ class Params(Stages):
                 for model in models:
                     self._settings(model, dataset)
         sweeps.check(self)
+        studies.check(self)
         return self
 
     def source(self, dataset: str) -> Source:

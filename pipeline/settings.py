@@ -24,7 +24,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline import params, swaps, sweep_cells
+from pipeline import params, study_cells, swaps, sweep_cells
 from pipeline.checksums import remembered_sha256
 from pipeline.command import parser, run
 from pipeline.errors import ParamsError, RawDataError
@@ -64,7 +64,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
         }
         if source.format == "sample":
             models = settings.content_models(dataset)
-            own = [settings.study, source, features, models, settings.seed]
+            own = [settings.study.items, source, features, models, settings.seed]
             found[f"study/{dataset}"] = own
         for modality in dict.fromkeys([*settings.modalities, *every_feature]):
             feature = every_feature.get(modality)
@@ -81,6 +81,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
             found |= _model_slices(settings, dataset, model)
         for model in sweep_cells.models(settings, dataset):
             found |= _sweep_slices(settings, dataset, model)
+        found |= study_cells.slices(settings, dataset)
     return found
 
 

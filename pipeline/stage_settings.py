@@ -126,12 +126,6 @@ class Compare(Section):
     k: Count
 
 
-class Study(Section):
-    """Size of the study of what moves a score."""
-
-    items: Count = 60  # with a copy for each factor
-
-
 class Stages(Section):
     """The sections of every stage."""
 
@@ -144,4 +138,3 @@ class Stages(Section):
     evaluate: Evaluate
     recommend: Recommend
     compare: Compare
-    study: Study = Study()  # an analysis: a file without it is whole

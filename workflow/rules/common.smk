@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline import params, settings, swaps, sweep_cells
+from pipeline import params, settings, study_cells, swaps, sweep_cells
 from pipeline.errors import PipelineError
 from pipeline.schema import (
     CELLS_FOLDER,
@@ -13,6 +13,7 @@ from pipeline.schema import (
     EXPLANATIONS_FILE,
     REPORT_FILE,
     STUDY_JSON,
+    SWEEP_JSON,
     SWEEP_MD,
     TRIALS_FILE,
     VALIDATION_MD,
@@ -154,6 +155,53 @@ def explanation_files():
         model=PARAMS.models,
         name=EXPLANATIONS_FILE,
     )
+
+
+# The trainings of the study: {dataset: {name: cell}}.
+CELLS = {dataset: study_cells.cells(PARAMS, dataset) for dataset in PARAMS.datasets}
+
+
+def cell_of(wildcards):
+    """Return the study's cell of a job, or say which there are."""
+    try:
+        return study_cells.cell(PARAMS, wildcards.dataset, wildcards.cell)
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def cell_files(*names):
+    """Return a function that gives these files of every cell of a job's dataset."""
+
+    def files(wildcards):
+        return expand(
+            "results/{dataset}/study/{cell}/{name}",
+            dataset=wildcards.dataset,
+            cell=CELLS[wildcards.dataset],
+            name=names,
+        )
+
+    return files
+
+
+def features_of_cell(wildcards):
+    """Return the features that a cell's model reads."""
+    model = cell_of(wildcards).model
+    return expand(
+        "data/features/{dataset}/{modality}.parquet",
+        dataset=wildcards.dataset,
+        modality=PARAMS.model_modalities(model, wildcards.dataset),
+    )
+
+
+def sweep_of_cell(wildcards):
+    """Return the sweep that a cell's settings are from, if its budget searches."""
+    model = study_cells.searched(PARAMS, cell_of(wildcards).model)
+    return [f"results/{wildcards.dataset}/{model}/{SWEEP_JSON}"] if model else []
+
+
+def sweep_option(wildcards, input):
+    """Return the option that names the sweep; nothing where there is none."""
+    return f" --sweep {input.sweep}" if input.sweep else ""
 
 
 def sheet_files():

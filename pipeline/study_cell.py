@@ -1,0 +1,122 @@
+r"""Stage `study_cell`: train one cell of the section `study`, and rank test with it, once.
+
+    data/processed/D, data/features/D [, results/D/M/sweep.json]
+        -> results/D/study/CELL/{checkpoint.safetensors,history.parquet,metrics.json,ranks.parquet}
+
+A cell is a model, at most one of its settings changed, and a seed; its name says which:
+mcln__layers-2__seed-2023. `study.budget` names what it may spend, in place of the same keys of
+`train`; everything else is that of params.yaml, or, with a budget that searches, what the
+model's sweep found best on validation. The epoch is chosen and the model refitted as the stage
+`train` does it, by the same code. Test is opened when that is over.
+
+A killed training goes on where it stood (.work/train/) and ends in the same bytes.
+
+    python -m pipeline.study_cell sample mcln__layers-2__seed-2023 data/processed/sample \
+        data/features/sample results/sample/study/mcln__layers-2__seed-2023
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from pipeline import learning, params, search, study_cells
+from pipeline.command import parser, run
+from pipeline.errors import ParamsError
+from pipeline.evaluate import evaluated
+from pipeline.io import read_json, write_json, write_parquet
+from pipeline.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
+from pipeline.study_cells import Cell
+from pipeline.train import WORK, Run, learn
+
+log = logging.getLogger("study_cell")
+
+
+def settings_of(
+    raw: dict[str, Any], dataset: str, cell: Cell, sweep: dict[str, Any] | None
+) -> params.Params:
+    """Return params.yaml with the cell as the model `run_name(cell)`, under the study's budget.
+
+    Args:
+        raw: params.yaml, unchecked.
+        dataset: where it is trained.
+        cell: the training.
+        sweep: content of sweep.json, for a budget that searches.
+
+    Raises:
+        ParamsError: the budget searches, and `sweep` is None or of another model.
+        SchemaError: the sweep found nothing.
+    """
+    settings = params.parse(raw)
+    wanted, given = study_cells.searched(settings, cell.model), sweep and sweep["model"]
+    if wanted != given:
+        raise ParamsError(
+            f"study_cell {cell.name}: expected --sweep results/{dataset}/{wanted}/sweep.json, "
+            f"got one of {given}; see study.budget in params.yaml"
+        )
+    changed = study_cells.changes(settings, dataset, cell, sweep)
+    budget = study_cells.budget(settings).model_dump()
+    name = run_name(cell)
+    grid = search.Grid(
+        budget={key: budget[key] for key in search.Budget.model_fields},
+        seeds=[cell.seed],
+        runs={name: {"model": cell.model} | changed},
+    )
+    return search.settings_of(raw, dataset, name, grid, cell.seed)
+
+
+def run_name(cell: Cell) -> str:
+    """Return the name of a cell's training: no other one's saved state begins with it."""
+    return re.sub(r"\W+", "_", f"study__{cell.name}")
+
+
+def train_and_evaluate(
+    raw: dict[str, Any], cell: Cell, job: learning.Arguments, sweep: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Train a cell, rank test, write the four files, and return the content of metrics.json.
+
+    Args:
+        raw: params.yaml, unchecked.
+        cell: the training.
+        job: names, folders and device; `job.model` is `run_name(cell)`.
+        sweep: see `settings_of`.
+    """
+    settings = settings_of(raw, job.dataset, cell, sweep)
+    tensors, facts, history = learn(Run(job, settings))
+    write_parquet(history, job.results / HISTORY_FILE)
+    facts |= {"model": cell.model}
+    learning.save_checkpoint(tensors, facts, job.results / CHECKPOINT_FILE)
+    table, ranks = evaluated(settings, job)
+    table |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
+    write_parquet(ranks, job.results / RANKS_FILE)
+    write_json(table, job.results / METRICS_FILE)
+    for left in WORK.glob(f"{job.dataset}-{job.model}-*.safetensors"):
+        left.unlink()
+    return table
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Find the cell, train it, rank, write."""
+    parse = parser("study_cell", __doc__)
+    parse.add_argument("dataset", help="a name under `sources` in params.yaml")
+    parse.add_argument("cell", help="its name, such as mcln__layers-2__seed-2023")
+    parse.add_argument("processed", type=Path, help="folder of the processed tables")
+    parse.add_argument("features", type=Path, help="folder of the features")
+    parse.add_argument("out", type=Path, help="folder to write to")
+    parse.add_argument("--sweep", type=Path, help="sweep.json, for a budget that searches")
+    parse.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parse.add_argument("--threads", type=int, help="CPU threads; default: all there are")
+    args = parse.parse_args(argv)
+    learning.use_threads(args.threads)
+    cell = study_cells.cell(params.load(), args.dataset, args.cell)
+    names = args.dataset, run_name(cell)
+    job = learning.Arguments(*names, args.processed, args.features, args.out, args.device)
+    sweep = read_json(args.sweep) if args.sweep else None
+    table = train_and_evaluate(params.read(), cell, job, sweep)
+    log.info("%s %s: %s", args.dataset, cell.name, table["sampled"])
+
+
+if __name__ == "__main__":
+    run(main)
