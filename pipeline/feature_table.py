@@ -132,6 +132,17 @@ def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
     return np.asarray(table[PRESENT].to_numpy())
 
 
+def described(path: Path) -> dict[str, str]:
+    """Return the metadata of a modality's file without reading its rows; see `read_features`.
+
+    Raises:
+        SchemaError: the file is absent, or has other columns or metadata.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    return _check_schema(pq.read_schema(path), path)[1]
+
+
 def _schema(dim: int) -> pa.Schema:
     width = pa.list_(pa.float32(), dim)
     return pa.schema([(ITEM, pa.int32()), (PRESENT, pa.bool_()), (FEATURE, width)])

@@ -16,6 +16,7 @@ import logging
 
 import polars as pl
 import torch
+from torch import Tensor
 
 from model import Interactions
 from model.ranking import Scorer, top_k
@@ -36,25 +37,31 @@ log = logging.getLogger("recommend")
 
 
 def recommendations(
-    scorer: Scorer, known: Interactions, k: int, raw_ids: pl.DataFrame
+    scorer: Scorer,
+    known: Interactions,
+    k: int,
+    raw_ids: pl.DataFrame,
+    users: Tensor | None = None,
 ) -> pl.DataFrame:
-    """Return every user's list.
+    """Return every user's list, or those of some.
 
     Args:
         scorer: the model's scores.
         known: pairs that are not recommended again.
         k: length of the lists.
         raw_ids: `item` and `raw_id`.
+        users: (U,) int64; all by default.
 
     Returns:
         schema.RECOMMENDATIONS, sorted by user and position.
     """
     blocks = []
-    for users, items, scores in top_k(scorer, torch.arange(known.n_users), known, k):
+    wanted = torch.arange(known.n_users) if users is None else users
+    for some, items, scores in top_k(scorer, wanted, known, k):
         width = items.shape[1]
         block = {
-            USER: users.repeat_interleave(width).numpy(),
-            "position": torch.arange(width).repeat(len(users)).numpy(),
+            USER: some.repeat_interleave(width).numpy(),
+            "position": torch.arange(width).repeat(len(some)).numpy(),
             ITEM: items.flatten().numpy(),
             "score": scores.flatten().numpy(),
         }

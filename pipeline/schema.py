@@ -115,6 +115,11 @@ COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
 )
 SIGNIFICANCE_JSON, SLICES_JSON = "significance.json", "slices.json"
 VALIDATION_JSON, VALIDATION_MD = "validation.json", "validation.md"
+# results/<dataset>/study/, beside a folder per cell with the files of a model
+TABLES_JSON, TABLES_TEX = "tables.json", "tables.tex"
+EXAMPLES_FILE, PAGE_MD, TIMES_FILE = "examples.parquet", "report.md", "times.txt"
+FIGURES_FOLDER, MODEL = "figures", "model"
+EXAMPLES: Columns = {MODEL: pl.String, **RECOMMENDATIONS}  # lists of the users that are shown
 STUDY_JSON, STUDY_MD, STUDY_SVG = "study.json", "study.md", "study.svg"
 
 # plots/, for `dvc metrics` and `dvc plots`: a file per dataset in each folder

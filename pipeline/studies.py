@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from pipeline import study_cells, sweep_cells, sweeps
+from pipeline import study_budget, study_cells, sweep_cells, sweeps
 from pipeline.errors import ParamsError
 from pipeline.model_settings import ARCHITECTURES
 from pipeline.sections import Count, Name, Section
@@ -74,7 +74,7 @@ def check(settings: Params) -> None:
     for name, grid in study.grids.items():
         _check_grid(settings, name, grid)
     if study.tables or study.grids:
-        budget = study_cells.budget(settings)
+        budget = study_budget.budget(settings)
         _check_once(f"budgets.{study.budget}.seeds", budget.seeds)
         for dataset in settings.datasets:
             study_cells.tables(settings, dataset)

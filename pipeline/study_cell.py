@@ -1,7 +1,7 @@
 r"""Stage `study_cell`: train one cell of the section `study`, and rank test with it, once.
 
     data/processed/D, data/features/D [, results/D/M/sweep.json]
-        -> results/D/study/CELL/{checkpoint.safetensors,history.parquet,metrics.json,ranks.parquet}
+        -> results/D/study/CELL/{checkpoint.safetensors,history,metrics.json,ranks}
 
 A cell is a model, at most one of its settings changed, and a seed; its name says which:
 mcln__layers-2__seed-2023. `study.budget` names what it may spend, in place of the same keys of
@@ -22,9 +22,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline import learning, params, search, study_cells
+from pipeline import learning, params, search, study_budget, study_cells
 from pipeline.command import parser, run
-from pipeline.errors import ParamsError
 from pipeline.evaluate import evaluated
 from pipeline.io import read_json, write_json, write_parquet
 from pipeline.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
@@ -35,7 +34,7 @@ log = logging.getLogger("study_cell")
 
 
 def settings_of(
-    raw: dict[str, Any], dataset: str, cell: Cell, sweep: dict[str, Any] | None
+    raw: dict[str, Any], dataset: str, cell: Cell, changed: dict[str, Any]
 ) -> params.Params:
     """Return params.yaml with the cell as the model `run_name(cell)`, under the study's budget.
 
@@ -43,28 +42,15 @@ def settings_of(
         raw: params.yaml, unchecked.
         dataset: where it is trained.
         cell: the training.
-        sweep: content of sweep.json, for a budget that searches.
-
-    Raises:
-        ParamsError: the budget searches, and `sweep` is None or of another model.
-        SchemaError: the sweep found nothing.
+        changed: settings of its model that differ from params.yaml.
     """
-    settings = params.parse(raw)
-    wanted, given = study_cells.searched(settings, cell.model), sweep and sweep["model"]
-    if wanted != given:
-        raise ParamsError(
-            f"study_cell {cell.name}: expected --sweep results/{dataset}/{wanted}/sweep.json, "
-            f"got one of {given}; see study.budget in params.yaml"
-        )
-    changed = study_cells.changes(settings, dataset, cell, sweep)
-    budget = study_cells.budget(settings).model_dump()
-    name = run_name(cell)
+    budget = study_budget.budget(params.parse(raw))
     grid = search.Grid(
-        budget={key: budget[key] for key in search.Budget.model_fields},
+        budget=search.Budget(**{k: getattr(budget, k) for k in search.Budget.model_fields}),
         seeds=[cell.seed],
-        runs={name: {"model": cell.model} | changed},
+        runs={run_name(cell): {"model": cell.model} | changed},
     )
-    return search.settings_of(raw, dataset, name, grid, cell.seed)
+    return search.settings_of(raw, dataset, run_name(cell), grid, cell.seed)
 
 
 def run_name(cell: Cell) -> str:
@@ -81,13 +67,17 @@ def train_and_evaluate(
         raw: params.yaml, unchecked.
         cell: the training.
         job: names, folders and device; `job.model` is `run_name(cell)`.
-        sweep: see `settings_of`.
+        sweep: content of sweep.json, for a budget that searches.
+
+    Raises:
+        ParamsError: the sweep is missing, or of another model.
+        SchemaError: the sweep found nothing, or tables do not belong together.
     """
-    settings = settings_of(raw, job.dataset, cell, sweep)
+    changed = study_budget.changes(params.parse(raw), job.dataset, cell, sweep)
+    settings = settings_of(raw, job.dataset, cell, changed)
     tensors, facts, history = learn(Run(job, settings))
     write_parquet(history, job.results / HISTORY_FILE)
-    facts |= {"model": cell.model}
-    learning.save_checkpoint(tensors, facts, job.results / CHECKPOINT_FILE)
+    learning.save_checkpoint(tensors, facts | {"model": cell.model}, _checkpoint(job))
     table, ranks = evaluated(settings, job)
     table |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     write_parquet(ranks, job.results / RANKS_FILE)
@@ -95,6 +85,10 @@ def train_and_evaluate(
     for left in WORK.glob(f"{job.dataset}-{job.model}-*.safetensors"):
         left.unlink()
     return table
+
+
+def _checkpoint(job: learning.Arguments) -> Path:
+    return job.results / CHECKPOINT_FILE
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,18 +9,17 @@ settings are all the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from pipeline import sweep_cells
-from pipeline.errors import ParamsError, SchemaError
+from pipeline.errors import ParamsError
+from pipeline.study_budget import budget, searched
 
 if TYPE_CHECKING:
     from pipeline.params import Params
-    from pipeline.studies import Budget
 
 Values = dict[str, Any]
 
@@ -54,21 +53,6 @@ class Row:
         return ", ".join([self.model, *changed])
 
 
-def budget(settings: Params) -> Budget:
-    """Return what the study may spend.
-
-    Raises:
-        ParamsError: `study.budget` names none of `study.budgets`.
-    """
-    study = settings.study
-    if study.budget not in study.budgets:
-        raise ParamsError(
-            f"params.yaml: study.budget: expected one of {list(study.budgets)}, got "
-            f"{study.budget!r}"
-        )
-    return study.budgets[study.budget]
-
-
 def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
     """Return `{table or grid: its rows}` of a dataset, in the file's order.
 
@@ -77,7 +61,8 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
     Raises:
         ParamsError: no such budget, or a model does not take a value of a grid.
     """
-    study, first = settings.study, {}
+    study = settings.study
+    first: dict[str, tuple[str, Values]] = {}
     asked: dict[str, list[tuple[str, Values]]] = {
         table: [(model, {}) for model in settings.table(table, dataset)]
         for table in study.tables
@@ -94,9 +79,9 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
         for model, values in rows:
             key = _same(settings, dataset, model, values)
             own = first.setdefault(key, (model, _changed(settings, dataset, model, values)))
-            cells = tuple(Cell(*own, seed) for seed in budget(settings).seeds)
+            cells = tuple(Cell(own[0], own[1], seed) for seed in budget(settings).seeds)
             found[table].append(Row(model, values, cells))
-    return found
+    return {table: rows for table, rows in found.items() if rows}
 
 
 def _changed(settings: Params, dataset: str, model: str, values: Values) -> Values:
@@ -140,26 +125,6 @@ def taken(settings: Params, dataset: str, model: str, changes: dict[str, Any]) -
         ) from None
 
 
-def searched(settings: Params, model: str) -> str | None:
-    """Return the model whose sweep gives a model's settings; None where nothing is searched.
-
-    A variant that is not swept itself has what was found for the model it is a variant of.
-
-    Raises:
-        ParamsError: neither is swept.
-    """
-    if not budget(settings).search:
-        return None
-    swept = settings.sweep.models if settings.sweep else []
-    for name in (model, settings.architecture(model)):
-        if name in swept:
-            return name
-    raise ParamsError(
-        f"params.yaml: study.budget: {settings.study.budget} searches each model's settings: "
-        f"expected {settings.architecture(model)} in sweep.models, got {swept}"
-    )
-
-
 def cells(settings: Params, dataset: str) -> dict[str, Cell]:
     """Return `{name: cell}` of every training of a dataset, seed after seed."""
     every = [
@@ -176,6 +141,16 @@ def _is_asked(settings: Params) -> bool:
     return bool(settings.study.tables or settings.study.grids)
 
 
+def shown(settings: Params, dataset: str) -> dict[str, Cell]:
+    """Return `{model: training with the first seed}` of the models whose lists are shown.
+
+    These are the ones of `models`; all of the first table if it has none of them.
+    """
+    rows = [row for rows in tables(settings, dataset).values() for row in rows]
+    own = {row.model: row.cells[0] for row in rows if not row.values}
+    return {m: own[m] for m in settings.models if m in own} or own
+
+
 def cell(settings: Params, dataset: str, name: str) -> Cell:
     """Return the cell that has this name.
 
@@ -190,36 +165,6 @@ def cell(settings: Params, dataset: str, name: str) -> Cell:
             f"{len(found)}{such}"
         )
     return found[name]
-
-
-def changes(
-    settings: Params, dataset: str, cell: Cell, sweep: Mapping[str, Any] | None
-) -> Values:
-    """Return what a cell changes in its model's settings.
-
-    Args:
-        settings: the file params.yaml.
-        dataset: where it is trained.
-        cell: the training.
-        sweep: content of the sweep.json that `searched` asks for; None where it asks for none.
-
-    Raises:
-        SchemaError: no run of the sweep came to its end.
-    """
-    if sweep is None:
-        return dict(cell.values)
-    if sweep["best"] is None:
-        raise SchemaError(
-            f"results/{dataset}/{sweep['model']}/sweep.json: no run came to its end; widen "
-            "sweep.ranges in params.yaml"
-        )
-    own = settings.model(cell.model, dataset)
-    # What makes a variant a variant stays, such as M of the paper's own form.
-    kept: set[str] = set()
-    if sweep["model"] != cell.model:
-        kept = set(settings.sections[cell.model]["default"])
-    best = {k: v for k, v in sweep["best"].items() if hasattr(own, k) and k not in kept}
-    return best | cell.values
 
 
 def slices(settings: Params, dataset: str) -> dict[str, Any]:

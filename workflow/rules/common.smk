@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline import params, settings, study_cells, swaps, sweep_cells
+from pipeline import params, settings, study_budget, study_cells, swaps, sweep_cells
 from pipeline.errors import PipelineError
 from pipeline.schema import (
     CELLS_FOLDER,
@@ -13,8 +13,11 @@ from pipeline.schema import (
     EXPLANATIONS_FILE,
     REPORT_FILE,
     STUDY_JSON,
+    STUDY_SVG,
     SWEEP_JSON,
     SWEEP_MD,
+    TABLES_TEX,
+    TIMES_FILE,
     TRIALS_FILE,
     VALIDATION_MD,
 )
@@ -141,10 +144,14 @@ def of_table(*patterns):
 
 
 def studies():
-    """Return the studies of the generated datasets: of others the causes are not known."""
+    """Return the page of every dataset; for generated ones also what moves a score there."""
     datasets = PARAMS.datasets
     known = [name for name in datasets if PARAMS.source(name).format == "sample"]
-    return expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
+    found = expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
+    if PARAMS.study.tables or PARAMS.study.grids:
+        names = [TABLES_TEX, REPORT_FILE, TIMES_FILE]
+        found += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
+    return found
 
 
 def explanation_files():
@@ -183,6 +190,41 @@ def cell_files(*names):
     return files
 
 
+def features_of_study(wildcards):
+    """Return every feature of a dataset: Table 1 says how wide they are."""
+    return expand(
+        "data/features/{dataset}/{modality}.parquet",
+        dataset=wildcards.dataset,
+        modality=PARAMS.dataset_features(wildcards.dataset),
+    )
+
+
+def checkpoints_shown(wildcards):
+    """Return the checkpoints of the models whose lists are on the study's page."""
+    return expand(
+        "results/{dataset}/study/{cell}/checkpoint.safetensors",
+        dataset=wildcards.dataset,
+        cell=[c.name for c in study_cells.shown(PARAMS, wildcards.dataset).values()],
+    )
+
+
+def factors_studied(wildcards):
+    """Return the study of what moves a score, which generated datasets have."""
+    known = PARAMS.source(wildcards.dataset).format == "sample"
+    names = [STUDY_JSON, STUDY_SVG] if known else []
+    return [f"results/{wildcards.dataset}/{name}" for name in names]
+
+
+def factors_option(wildcards, input):
+    """Return the option that names its folder; nothing where there is none."""
+    return f" --factors results/{wildcards.dataset}" if input.factors else ""
+
+
+def study_figures():
+    """Return the names of the figures on the study's page."""
+    return [*PARAMS.study.grids, "learning", "cutoffs"]
+
+
 def features_of_cell(wildcards):
     """Return the features that a cell's model reads."""
     model = cell_of(wildcards).model
@@ -195,7 +237,7 @@ def features_of_cell(wildcards):
 
 def sweep_of_cell(wildcards):
     """Return the sweep that a cell's settings are from, if its budget searches."""
-    model = study_cells.searched(PARAMS, cell_of(wildcards).model)
+    model = study_budget.searched(PARAMS, cell_of(wildcards).model)
     return [f"results/{wildcards.dataset}/{model}/{SWEEP_JSON}"] if model else []
 
 

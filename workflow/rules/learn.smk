@@ -1,5 +1,6 @@
 """From features to the tables: train, evaluate, recommend, compare, curves; and study."""
 
+PAGE = [f"pipeline/{name}.html.j2" for name in ("report", "style", "tile")]
 LEARNING = TABLES + code("pipeline/learning.py", "pipeline/feature_table.py", "model")
 
 
@@ -144,7 +145,7 @@ rule compare:
             "pipeline/significance.py",
             "pipeline/slices.py",
         ),
-        templates=["pipeline/report.html.j2", "pipeline/style.html.j2"],
+        templates=PAGE,
         helpers=TABLES,
         settings="data/settings/compare/{dataset}.json",
         statistics=rules.kcore.output.statistics,
@@ -241,7 +242,7 @@ rule compare_table:
             "pipeline/significance.py",
             "pipeline/slices.py",
         ),
-        templates=["pipeline/report.html.j2", "pipeline/style.html.j2"],
+        templates=PAGE,
         helpers=TABLES,
         settings="data/settings/compare/{dataset}/{table}.json",
         statistics=rules.kcore.output.statistics,

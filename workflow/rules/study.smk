@@ -32,15 +32,173 @@ rule study_cell:
         "logs/study_cell/{dataset}/{cell}.log",
     benchmark:
         "logs/benchmarks/study_cell/{dataset}/{cell}.tsv"
-    params:
-        sweep=sweep_option,
     threads: 1
     resources:
         mem_mb=16000,
         runtime=1440,
         gpu=1,
+    params:
+        sweep=sweep_option,
     shell:
         "python -m pipeline.study_cell {wildcards.dataset} {wildcards.cell}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " results/{wildcards.dataset}/study/{wildcards.cell}{params.sweep}"
         " --threads {threads} 2> {log}"
+
+
+rule study_tables:
+    input:
+        code=code(
+            "pipeline/compare.py",
+            "pipeline/feature_table.py",
+            "pipeline/pictures.py",
+            "pipeline/printed.py",
+            "pipeline/report.py",
+            "pipeline/study_latex.py",
+            "pipeline/study_parts.py",
+            "pipeline/study_show.py",
+            "pipeline/study_tables.py",
+        ),
+        helpers=TABLES,
+        settings="data/settings/study_tables/{dataset}.json",
+        statistics=rules.kcore.output.statistics,
+        features=features_of_study,
+        cells=cell_files("metrics.json", "ranks.parquet"),
+    output:
+        numbers="results/{dataset}/study/tables.json",
+        latex="results/{dataset}/study/tables.tex",
+    log:
+        "logs/study_tables/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/study_tables/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m pipeline.study_tables {wildcards.dataset}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
+        " results/{wildcards.dataset}/study 2> {log}"
+
+
+rule study_examples:
+    input:
+        code=code(
+            "pipeline/evaluate.py",
+            "pipeline/pictures.py",
+            "pipeline/recommend.py",
+            "pipeline/report.py",
+            "pipeline/search.py",
+            "pipeline/study_cell.py",
+            "pipeline/study_examples.py",
+            "pipeline/train.py",
+        ),
+        helpers=LEARNING,
+        settings="data/settings/study_page/{dataset}.json",
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        test=rules.split.output.test,
+        features=features_of_study,
+        checkpoints=checkpoints_shown,
+    output:
+        "results/{dataset}/study/examples.parquet",
+    log:
+        "logs/study_examples/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/study_examples/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        gpu=1,
+    shell:
+        "python -m pipeline.study_examples {wildcards.dataset}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
+        " results/{wildcards.dataset}/study --threads {threads} 2> {log}"
+
+
+rule study_page:
+    input:
+        code=code(
+            "pipeline/compare.py",
+            "pipeline/pictures.py",
+            "pipeline/printed.py",
+            "pipeline/report.py",
+            "pipeline/sources/sample/factors.py",
+            "pipeline/study_differences.py",
+            "pipeline/study_factors.py",
+            "pipeline/study_figures.py",
+            "pipeline/study_markdown.py",
+            "pipeline/study_page.py",
+            "pipeline/study_parts.py",
+            "pipeline/study_plot.py",
+            "pipeline/study_report.py",
+            "pipeline/study_show.py",
+        ),
+        templates=[
+            f"pipeline/{name}.html.j2" for name in ("study_page", "style", "tile")
+        ],
+        helpers=TABLES,
+        settings="data/settings/study_page/{dataset}.json",
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        test=rules.split.output.test,
+        images=rules.images.output,
+        numbers=rules.study_tables.output.numbers,
+        examples=rules.study_examples.output,
+        cells=cell_files("history.parquet", "ranks.parquet"),
+        factors=factors_studied,
+    output:
+        figures=expand(
+            "results/{dataset}/study/figures/{name}.{kind}",
+            name=study_figures(),
+            kind=["png", "svg"],
+            allow_missing=True,
+        ),
+        markdown="results/{dataset}/study/report.md",
+        page=report(
+            "results/{dataset}/study/report.html",
+            caption="../report/study_page.rst",
+            category="Study",
+            labels={"dataset": "{dataset}", "file": "page"},
+        ),
+    log:
+        "logs/study_page/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/study_page/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        factors=factors_option,
+    shell:
+        "python -m pipeline.study_page {wildcards.dataset} data/processed/{wildcards.dataset}"
+        " {input.images} results/{wildcards.dataset}/study{params.factors} 2> {log}"
+
+
+# Reads what Snakemake wrote of its own jobs, which it does not let a rule name as an input.
+rule study_times:
+    input:
+        code=code("pipeline/study_times.py"),
+        helpers=TABLES,
+        settings="data/settings/study_tables/{dataset}.json",
+        cells=cell_files("metrics.json"),
+    output:
+        "results/{dataset}/study/times.txt",
+    log:
+        "logs/study_times/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/study_times/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python -m pipeline.study_times {wildcards.dataset}"
+        " logs/benchmarks/study_cell/{wildcards.dataset} results/{wildcards.dataset}/study"
+        " 2> {log}"

@@ -1,0 +1,245 @@
+r"""Stage `study_page`: the study as one page, and the same as Markdown with its figures.
+
+    results/D/study/{tables.json,examples.parquet}, CELL/{history,ranks}, data/processed/D,
+    data/images/D [, results/D/study.{json,svg}]
+        -> results/D/study/{report.html,report.md}, figures/NAME.{svg,png}
+
+The page has no script and asks for nothing. The same inputs give the same bytes, so how long a
+training took is not on it: see the stage `study_times`.
+
+`--factors` adds the study of what moves a score, on generated datasets. `--more FILE` adds
+sections that another stage wrote, as a list of pipeline.study_parts.Part in JSON; they stand
+behind the tables, in the order given.
+
+    python -m pipeline.study_page sample data/processed/sample data/images/sample.parquet \
+        results/sample/study --factors results/sample
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from argparse import Namespace
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+from matplotlib.figure import Figure
+
+from pipeline import io, params, report, study_cells, study_differences, study_figures
+from pipeline import schema as s
+from pipeline import study_markdown as markdown
+from pipeline.command import parser, run
+from pipeline.study_factors import part as factors_part
+from pipeline.study_parts import Part, read_parts
+from pipeline.study_show import parts as shown_parts
+
+log = logging.getLogger("study_page")
+LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
+
+
+def figures(found: Mapping[str, Any], results: Path) -> dict[str, Figure]:
+    """Return the grids' figures, and the curves of the first table's models.
+
+    Args:
+        found: content of tables.json.
+        results: folder of the cells.
+    """
+    grids = {
+        name: study_figures.grid(table["rows"])
+        for name, table in found["tables"].items()
+        if any(row["values"] for row in table["rows"])
+    }
+    rows = [row for row in next(iter(found["tables"].values()))["rows"] if not row["same_as"]]
+    histories, ranks = {}, {}
+    for row in rows:
+        folders = [results / cell for cell in row["cells"]]
+        histories[row["label"]] = io.read_parquet(folders[0] / s.HISTORY_FILE, s.HISTORY)
+        every = [io.read_parquet(folder / s.RANKS_FILE, s.RANKS) for folder in folders]
+        ranks[row["label"]] = pl.concat(every)
+    curves = {
+        LEARNING: study_figures.learning(histories),
+        CUTOFFS: study_figures.cutoffs(ranks),
+    }
+    return grids | curves
+
+
+def labels(found: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each figure shows, in a sentence."""
+    seeds = found["budget"]["seeds"]
+    bars = "; bars are a standard deviation over the seeds" if len(seeds) > 1 else ""
+    said = {
+        LEARNING: f"While the epoch was chosen, seed {seeds[0]}. Losses of different models "
+        "are not on one scale.",
+        CUTOFFS: "Share of users whose held-out item is among the first k, all seeds.",
+        FACTORS: "What a change of one factor does to a score, and how much of it goes back to "
+        "what people do not choose by.",
+    }
+    return {
+        name: said.get(name, f"HR@5 and NDCG@5 (sampled) by setting{bars}.") for name in names
+    }
+
+
+def curves(found: Mapping[str, Any]) -> Part:
+    """Return the section of the curves."""
+    table = next(iter(found["tables"]))
+    return Part(
+        name="curves",
+        title="Curves",
+        text=[f"The models of {table}: validation while they learn, and hits on test."],
+        figures=[LEARNING, CUTOFFS],
+    )
+
+
+def material(
+    settings: params.Params, args: Namespace, found: Mapping[str, Any]
+) -> report.Material:
+    """Return what the gallery of users is made of: see pipeline/report.py."""
+    cells = study_cells.shown(settings, args.dataset)
+    lists = io.read_parquet(args.results / s.EXAMPLES_FILE, s.EXAMPLES)
+    files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
+    return report.Material(
+        settings=settings,
+        dataset=args.dataset,
+        statistics=dict(found["data"]["ours"]),
+        items=io.read_parquet(args.processed / s.ITEMS_FILE, s.ITEMS),
+        users=io.read_parquet(args.processed / s.USERS_FILE, s.USERS),
+        parts={
+            n: io.read_parquet(args.processed / f, s.INTERACTIONS) for n, f in files.items()
+        },
+        ranks={
+            m: io.read_parquet(args.results / c.name / s.RANKS_FILE, s.RANKS)
+            for m, c in cells.items()
+        },
+        histories={},
+        lists={m: lists.filter(pl.col(s.MODEL) == m).drop(s.MODEL) for m in cells},
+    )
+
+
+def lead(found: Mapping[str, Any]) -> list[str]:
+    """Return what the page begins with: what was run, and with what."""
+    names = ", ".join(found["tables"])
+    budget = found["budget"]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "polars"))
+    return [
+        f"The paper's tables and figures ({names}) on the dataset {found['dataset']}, with the "
+        f"budget {budget['name']}: at most {budget['epochs']} epochs, {len(budget['seeds'])} "
+        f"seed{'s' * (len(budget['seeds']) > 1)}, settings "
+        f"{'searched on validation' if budget['search'] else 'as in params.yaml'}.",
+        f"Python {platform.python_version()}, {versions}; one thread per training. How long it "
+        f"took, and on what machine, is in {s.TIMES_FILE}: no two runs share it.",
+    ]
+
+
+def warnings(settings: params.Params, found: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know before any number."""
+    budget, said = found["budget"], []
+    if budget["epochs"] < settings.train.epochs:
+        said.append(
+            f"Under-trained. The budget {budget['name']} ends after {budget['epochs']} epochs "
+            f"where train.epochs has {settings.train.epochs}, and models differ in how many "
+            "they need: the page shows that everything runs, not who wins."
+        )
+    for modality, made in found["data"]["features"].items():
+        if "untrained" in made["weights"]:
+            said.append(f"Untrained weights. The features {modality} are from random weights.")
+    if found["optimistic"]:
+        said.append("Optimistic numbers. The epoch was chosen on the test items.")
+    return said
+
+
+def cards(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures at the top."""
+    ours, budget = found["data"]["ours"], found["budget"]
+    cells = {
+        cell
+        for table in found["tables"].values()
+        for row in table["rows"]
+        for cell in row["cells"]
+    }
+    counts = {key: f"{ours[key]:,}" for key in ("users", "items", "interactions")}
+    seeds = ", ".join(map(str, budget["seeds"]))
+    return counts | {
+        "trainings": f"{len(cells):,}",
+        "seeds": seeds if len(seeds) < 12 else str(len(budget["seeds"])),
+    }
+
+
+def render(drawn: Mapping[str, str], people: report.People, context: dict[str, Any]) -> str:
+    """Return the page.
+
+    Args:
+        drawn: the figures as SVG.
+        people: report.gallery; may be empty.
+        context: everything else that the template names.
+    """
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    pages = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=True)
+    said = context["labels_of"]
+    drawings = {n: study_figures.themed(text, n, said[n]) for n, text in drawn.items()}
+    return pages.get_template("study_page.html.j2").render(
+        drawings=drawings, people=people, latest=report.SHOWN_TRAIN, **context
+    )
+
+
+def _arguments(argv: list[str] | None) -> Namespace:
+    parse = parser("study_page", __doc__)
+    parse.add_argument("dataset", help="a name under `sources` in params.yaml")
+    parse.add_argument("processed", type=Path, help="folder of the processed tables")
+    parse.add_argument("images", type=Path, help="table of pictures")
+    parse.add_argument("results", type=Path, help="folder of the cells, and to write to")
+    parse.add_argument("--factors", type=Path, help="folder with study.json and study.svg")
+    parse.add_argument(
+        "--more", type=Path, nargs="*", default=[], help="JSON files of further sections"
+    )
+    return parse.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, draw, write."""
+    args, settings = _arguments(argv), params.load()
+    found = io.read_json(args.results / s.TABLES_JSON)
+    drawings = {
+        name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
+        for name, picture in figures(found, args.results).items()
+    }
+    parts = [*shown_parts(found), curves(found)]
+    if args.factors:
+        parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))
+        drawings[FACTORS] = (args.factors / s.STUDY_SVG).read_text(encoding="utf-8")
+    parts += [part for path in args.more for part in read_parts(path)]
+    last = study_differences.part(settings, found)
+    said = labels(found, drawings)
+    title = f"{args.dataset}: the study of the paper"
+    whole = material(settings, args, found)
+    people = report.gallery(whole)
+    shown = report.items_shown(people)
+    pictures = report.read_pictures(args.images, shown)
+    context = {
+        "title": title,
+        "lead": lead(found),
+        "warnings": warnings(settings, found),
+        "cards": cards(found),
+        "parts": parts,
+        "last": last,
+        "labels_of": said,
+        "labels": report.labels(whole.items, shown),
+        "thumbnails": {
+            item: code
+            for item in sorted(pictures)
+            if (code := report.thumbnail(pictures[item]))
+        },
+        "seed": found["budget"]["seeds"][0],
+    }
+    io.write_text(render(drawings, people, context), args.results / s.REPORT_FILE)
+    text = markdown.document(
+        title, [*lead(found), *warnings(settings, found)], [*parts, last], said
+    )
+    io.write_text(text, args.results / s.PAGE_MD)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,190 @@
+r"""Stage `study_tables`: the study's numbers, table by table, beside the paper's.
+
+    results/D/study/CELL/{metrics.json,ranks.parquet}, data/processed/D/statistics.json,
+    data/features/D -> results/D/study/{tables.json,tables.tex}
+
+A row has the mean and the standard deviation of each measure over the seeds of the training,
+the values themselves, and what the paper prints in its place, where the dataset is one of the
+paper's splits. The best row of a table, by sampled NDCG@10, is tested against every other over
+the users, as in the stage `compare`: a user's gain is the mean over the seeds.
+
+    python -m pipeline.study_tables sample data/processed/sample data/features/sample \
+        results/sample/study
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline import io, params, study_budget, study_cells, study_latex, study_show
+from pipeline import schema as s
+from pipeline.command import parser, run
+from pipeline.compare import FULL, MEASURE, NAMES, SAMPLED, pairs
+from pipeline.feature_table import described
+from pipeline.printed import PRINTED, TABLE_1, point_of, table_of
+from pipeline.study_cells import Row
+
+Metrics = Mapping[str, dict[str, Any]]
+SHARED = ("selected_on", "trained_on", "refit", "optimistic", "n_users")  # by every cell
+
+
+def gathered(
+    settings: params.Params, dataset: str, metrics: Metrics, ranks: Mapping[str, pl.DataFrame]
+) -> dict[str, Any]:
+    """Return the content of tables.json, but for the statistics of the data.
+
+    Args:
+        settings: the file params.yaml.
+        dataset: its name.
+        metrics: content of each cell's metrics.json, by the cell's name.
+        ranks: schema.RANKS of each cell.
+    """
+    rows = study_cells.tables(settings, dataset)
+    budget = study_budget.budget(settings)
+    first = next(iter(metrics.values()))
+    return {
+        "dataset": dataset,
+        "budget": {"name": settings.study.budget} | budget.model_dump(),
+        "split_seed": settings.seed,
+        "candidates": {part: first[part]["candidates"] for part in (SAMPLED, FULL)},
+        **{key: first[key] for key in SHARED},
+        "tables": {
+            table: _table(settings, dataset, own, metrics, ranks) for table, own in rows.items()
+        },
+    }
+
+
+def _table(
+    settings: params.Params,
+    dataset: str,
+    rows: Sequence[Row],
+    metrics: Metrics,
+    ranks: Mapping[str, pl.DataFrame],
+) -> dict[str, Any]:
+    folder = split_folder(settings, dataset)
+    found = [_row(row, metrics) | {"paper": _printed(row, folder)} for row in rows]
+    trained: dict[str, str] = {}
+    for row in found:
+        first = trained.setdefault(row["cells"][0], row["label"])
+        row["same_as"] = None if first == row["label"] else first
+    unique = [row for row in found if row["same_as"] is None]
+    best = max(unique, key=lambda row: row[SAMPLED].get(MEASURE, {}).get("mean", 0.0))
+    tables = {row["label"]: pl.concat([ranks[c] for c in row["cells"]]) for row in unique}
+    return {
+        "rows": found,
+        "best": best["label"],
+        "significance": pairs(tables, best["label"]),
+    }
+
+
+def _row(row: Row, metrics: Metrics) -> dict[str, Any]:
+    cells = [cell.name for cell in row.cells]
+    own = [metrics[cell] for cell in cells]
+    return {
+        "label": row.label,
+        "model": row.model,
+        "values": row.values,
+        "cells": cells,
+        "epochs": [found["epoch"] for found in own],
+        "settings": own[0]["settings"],
+        **{
+            part: {
+                name: spread([found[part][name] for found in own])
+                for name in NAMES
+                if name in own[0][part]
+            }
+            for part in (SAMPLED, FULL)
+        },
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return the mean, the standard deviation (n - 1; None of one value) and the values."""
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "sd": sd, "seeds": list(values)}
+
+
+def _printed(row: Row, folder: str) -> dict[str, Any] | None:
+    """Return what the paper prints in a row's place, and where."""
+    if not row.values:
+        numbers = PRINTED.get(folder, {}).get(row.model)
+        where = table_of(row.model, numbers) if numbers else ""
+    else:
+        ((setting, value),) = row.values.items()
+        numbers = point_of(folder, setting, value) if row.model == "mcln" else None
+        where = "Table 5" if setting == "counterfactual_layers" else "peak of Figure 4"
+    if numbers is None:
+        return None
+    return {"where": where, **dict(zip(NAMES, numbers, strict=False))}
+
+
+def split_folder(settings: params.Params, dataset: str) -> str:
+    """Return the folder of a published split, whose numbers the paper has; else nothing."""
+    source = settings.source(dataset)
+    return source.folder if source.format == "published_split" else ""
+
+
+def data(
+    found: Mapping[str, Any], features: Mapping[str, Mapping[str, str]], folder: str
+) -> dict[str, Any]:
+    """Return Table 1's row of a dataset, the paper's, and what made the features.
+
+    Args:
+        found: content of statistics.json.
+        features: metadata of each modality's feature file.
+        folder: of the published split; else nothing.
+    """
+    counts = {key: found[key] for key in ("users", "items", "interactions", "density")}
+    widths = {modality: int(said["dim"]) for modality, said in features.items()}
+    told = ("extractor", "field", "weights", "dim")
+    return {
+        "ours": counts | {"features": widths},
+        "paper": TABLE_1.get(folder),
+        "features": {m: {key: said[key] for key in told} for m, said in features.items()},
+    }
+
+
+def read(
+    settings: params.Params, dataset: str, results: Path
+) -> Iterator[tuple[str, dict[str, Any], pl.DataFrame]]:
+    """Yield each cell's name, metrics and ranks.
+
+    Raises:
+        SchemaError: a file is absent, or is of another model.
+    """
+    for name in study_cells.cells(settings, dataset):
+        metrics = io.read_json(results / name / s.METRICS_FILE)
+        yield name, metrics, io.read_parquet(results / name / s.RANKS_FILE, s.RANKS)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, gather, write."""
+    parse = parser("study_tables", __doc__)
+    parse.add_argument("dataset", help="a name under `sources` in params.yaml")
+    parse.add_argument("processed", type=Path, help="folder of the processed tables")
+    parse.add_argument("features", type=Path, help="folder of the features")
+    parse.add_argument("results", type=Path, help="folder of the cells, and to write to")
+    args = parse.parse_args(argv)
+    settings = params.load()
+    cells = list(read(settings, args.dataset, args.results))
+    metrics = {name: own for name, own, _ in cells}
+    ranks = {name: own for name, _, own in cells}
+    features = {
+        modality: described(args.features / f"{modality}.parquet")
+        for modality in settings.dataset_features(args.dataset)
+    }
+    found = io.read_json(args.processed / s.STATISTICS_FILE)
+    folder = split_folder(settings, args.dataset)
+    table = gathered(settings, args.dataset, metrics, ranks)
+    table["data"] = data(found, features, folder)
+    io.write_json(table, args.results / s.TABLES_JSON)
+    io.write_text(study_latex.document(study_show.parts(table)), args.results / s.TABLES_TEX)
+
+
+if __name__ == "__main__":
+    run(main)
