@@ -5,14 +5,16 @@
     python -m pipeline.download gift_cards data/raw/gift_cards
     DATA_MIRROR=/srv/mirror python -m pipeline.download taobao data/raw/taobao
 
-DATA_MIRROR names a folder laid out as <dataset>/<file name as published>. It is looked at
-before the network, and its files pass the same checks. Datasets behind a log-in can only come
-from there; where to get them is in docs/data.md.
+DATA_MIRROR names a folder laid out as <dataset>/<file name as published>, or an address that
+starts with file:, s3:, gs: or http(s):. It is looked at before the network, and its files pass
+the same checks. Datasets behind a log-in can only come from there; where to get them is in
+docs/data.md.
 
-From the network, every address of a file is tried in order, with pauses that grow. What has
-arrived is kept in .work/download/D/ and a later run goes on from there, unless the server's
-file has changed. Checksums are compared where they are known. The manifest is written last: a
-list of {file, url, bytes, sha256}, where url is the published address, whichever copy was used.
+From the network, every address of a file is tried in order, with pauses that grow; several
+files, and ranges of large ones, come at once. What has arrived is kept in .work/download/D/ and
+a later run goes on from there, unless the server's file has changed. Checksums are compared
+where they are known. The manifest is written last: a list of {file, url, bytes, sha256}, where
+url is the published address, whichever copy was used.
 
 Dataset `sample` is generated from the seed instead.
 """
@@ -24,6 +26,8 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import command, params, sources
@@ -32,24 +36,16 @@ from pipeline.io import sha256_of, write_json
 from pipeline.schema import MANIFEST_FILE
 from pipeline.sources import RawFile
 from pipeline.sources import mirror as mirrors
+from pipeline.sources.copying import copy_file, copy_pictures
 from pipeline.sources.fetch import Fetcher
-from pipeline.sources.folder import (
-    Entry,
-    drop,
-    entry,
-    manifest,
-    move,
-    replacing_in,
-    tell_changes,
-)
+from pipeline.sources.folder import Entry, drop, entry, manifest, move, tell_changes
 from pipeline.sources.mirror import Mirror
-from pipeline.sources.raw import check
+from pipeline.sources.traffic import Stopped, Traffic
 
 logger = logging.getLogger(__name__)
 
 WORK = Path(".work/download")  # outside the declared outputs, which engines delete first
 KEPT = Path(".work/manifests")  # the last manifest of each dataset, for the same reason
-PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 NOT_INPUT = "ground_truth/"  # what the generator knows and no model may see
 
 Known = Mapping[tuple[str, str], Entry]  # by (file, url)
@@ -80,20 +76,58 @@ def download(
     """
     known = {(old["file"], old["url"]): old for old in manifest(target)}
     _check_obtainable(files, target, mirror, known)
-    present, arrived = [], {}
+    present, absent = [], {}
     for file in files:
         causes: list[str] = []
-        if _copy(file, target, mirror, causes) or _is_kept(file, target, known):
+        if copy_file(file, target, mirror, causes) or _is_kept(file, target, known):
             present.append(file)
-        elif part := fetcher.fetch(file, work, causes):
-            arrived[file] = part
-        elif file.required:
-            raise _cannot_be_had(file, target, mirror, causes)
+        else:
+            absent[file] = causes
+    arrived = _fetch(absent, target, work, mirror, fetcher)
     # Only now, so that a run that is stopped has its finished files among the unfinished
     # ones, where the next run finds them.
     for file, part in arrived.items():
         move(part, target, file.name)
     return [entry(target, file.name, file.published) for file in [*present, *arrived]]
+
+
+def _fetch(
+    absent: Mapping[RawFile, list[str]],
+    target: Path,
+    work: Path,
+    mirror: Mirror,
+    fetcher: Fetcher,
+) -> dict[RawFile, Path]:
+    """Fetch files, several at once; the first that cannot be had stops the others.
+
+    Args:
+        absent: file -> why it does not come from the mirror's folder.
+        target: data/raw/<dataset>, for the messages.
+        work: see `download`.
+        mirror: its address is tried before the published ones.
+        fetcher: how the network is used.
+    """
+
+    def one(file: RawFile) -> Path | None:
+        urls = (mirror.url(file.name), *file.urls)
+        asked = replace(file, urls=tuple(url for url in urls if url))
+        part = fetcher.fetch(asked, work, absent[file])
+        if part is None and file.required:
+            raise _cannot_be_had(file, target, mirror, absent[file])
+        return part
+
+    with ThreadPoolExecutor(fetcher.traffic.connections) as pool:
+        jobs = [pool.submit(one, file) for file in absent]
+        try:
+            wait(jobs, return_when=FIRST_EXCEPTION)
+        finally:  # also where the user interrupts
+            if not all(job.done() for job in jobs):
+                fetcher.traffic.stop()
+    errors = [error for job in jobs if (error := job.exception())]
+    for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+        raise error
+    parts = [job.result() for job in jobs]
+    return {file: part for file, part in zip(absent, parts, strict=True) if part}
 
 
 def _check_obtainable(
@@ -112,6 +146,9 @@ def _check_obtainable(
 
 
 def _is_in(mirror: Mirror, file: RawFile) -> bool:
+    # At an address a file is there until it is asked for.
+    if mirror.address:
+        return True
     return mirror.folder is not None and (mirror.folder / file.name).is_file()
 
 
@@ -125,26 +162,6 @@ def _cannot_be_had(
     )
 
 
-def _copy(file: RawFile, target: Path, mirror: Mirror, causes: list[str]) -> bool:
-    """Copy a file from the mirror; if that fails, note why."""
-    if mirror.folder is None:
-        return False
-    found = mirror.folder / file.name
-    if not _is_in(mirror, file):
-        causes.append(f"  {found} ({mirrors.VARIABLE}): no such file")
-        return False
-    try:
-        with replacing_in(target, file.name) as partial:
-            shutil.copyfile(found, partial)
-            check(partial, file)
-    except (OSError, RawDataError) as error:
-        causes.append(f"  {found} ({mirrors.VARIABLE}): {error}")
-        logger.warning("%s: not used: %s", found, error)
-        return False
-    logger.info("%s: copied from %s", target / file.name, found)
-    return True
-
-
 def _is_kept(file: RawFile, target: Path, known: Known) -> bool:
     """Tell whether an earlier run's manifest vouches for the file that is there."""
     old, path = known.get((file.name, file.published)), target / file.name
@@ -153,38 +170,6 @@ def _is_kept(file: RawFile, target: Path, known: Known) -> bool:
     kept = sha256_of(path) == str(old["sha256"])
     logger.info("%s: %s", path, "there already" if kept else "there, but not as it arrived")
     return kept
-
-
-def copy_pictures(
-    folders: Sequence[str], target: Path, mirror: Mirror, before: set[str]
-) -> list[Entry]:
-    """Copy the pictures that the mirror has.
-
-    Args:
-        folders: folders of pictures, such as images.
-        target: data/raw/<dataset>.
-        mirror: where they are; without a mirror, what is there stays.
-        before: the files of the last manifest.
-
-    Returns:
-        The manifest's entries of the pictures.
-    """
-    if mirror.folder is None:
-        names = {name for name in before if name.split("/")[0] in folders}
-        return [_picture(target, name) for name in names if (target / name).is_file()]
-    paths = (path for folder in folders for path in (mirror.folder / folder).rglob("*"))
-    found = (path for path in paths if path.suffix.lower() in PICTURES and path.is_file())
-    names = {path.relative_to(mirror.folder).as_posix() for path in found}
-    for name in sorted(names):
-        with replacing_in(target, name) as partial:
-            shutil.copyfile(mirror.folder / name, partial)
-    if folders:
-        logger.info("%s: %d pictures copied from the mirror", target, len(names))
-    return [_picture(target, name) for name in names]
-
-
-def _picture(target: Path, name: str) -> Entry:
-    return entry(target, name, f"mirror:{name}")
 
 
 def generate(make: Callable[[Path], None], url: str, target: Path, work: Path) -> list[Entry]:
@@ -218,9 +203,15 @@ def _bring(
     mirror = mirrors.find(os.environ.get(mirrors.VARIABLE), dataset)
     if isinstance(source, params.TablesSource) and source.folder:
         mirror = Mirror(dataset=dataset, place=Path(source.folder))
-    fetcher = Fetcher(retries=settings.download.retries, timeout=settings.download.timeout)
+    fetcher = _fetcher(settings.download)
     entries = download(reader.files(source), target, work, mirror, fetcher)
     return entries + copy_pictures(reader.folders(source), target, mirror, before)
+
+
+def _fetcher(settings: params.Download) -> Fetcher:
+    most = settings.max_megabytes_per_second
+    traffic = Traffic(settings.connections, None if most is None else most * 1e6)
+    return Fetcher(retries=settings.retries, timeout=settings.timeout, traffic=traffic)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from pipeline.params import Images
 from pipeline.picture_answers import Later, check_status, save
-from pipeline.picture_hosts import Host, Hosts, retry_after
+from pipeline.picture_hosts import Host, Hosts
 from pipeline.picture_table import NotHad, not_written
+from pipeline.retry_after import retry_after
 
 USER_AGENT = f"mcln-pipeline (pictures of a catalogue) python-httpx/{httpx.__version__}"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a retry; doubled each time

@@ -11,35 +11,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from pipeline.picture_table import NotHad
+from pipeline.retry_after import LONGEST_WAIT
 
-LONGEST_WAIT = 300.0  # seconds; a host that asks for more is left alone until the next run
 FIRST_GAP, LONGEST_GAP = 0.25, 10.0  # seconds between requests of a host that is too busy
 SHRINK, NO_GAP = 0.9, 0.02  # the gap after each good answer; seconds below which there is none
 # A host is given up after so many requests in a row, over so many seconds, without an answer.
 IN_VAIN, IN_VAIN_SECONDS = 20, 60.0
-
-
-def retry_after(value: str, now: datetime) -> float:
-    """Return the seconds that a header `Retry-After` asks to wait (RFC 9110, 10.2.3).
-
-    Args:
-        value: a number of seconds or an HTTP date.
-        now: with a time zone.
-
-    Returns:
-        At least 0; 0 if the value is neither.
-    """
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        then = parsedate_to_datetime(value)
-        return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 class Host:

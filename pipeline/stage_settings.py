@@ -16,6 +16,8 @@ class Download(Section):
 
     retries: Annotated[int, Field(ge=0)]
     timeout: Positive  # seconds without a byte
+    connections: Count = 4  # at once, to all servers together
+    max_megabytes_per_second: Positive | None = None  # of all connections together
 
 
 class Ingest(Section):

@@ -1,59 +1,62 @@
-"""Files over HTTP, for lines that drop and servers that are gone.
+"""Files from the network, for lines that drop and servers that are gone.
 
 A file arrives as <work>/<file>.part, with a note beside it of where it came from and which
 version it is. The next attempt, in this run or a later one, asks for the rest on the condition
-that the version is still that one; otherwise it starts again.
+that the version is still that one; otherwise it starts again. A large file whose server states
+its version beyond doubt comes in ranges, over several connections; see `ranges`.
+
+Proxies are those of the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
-from tqdm import tqdm
 
 from pipeline.errors import RawDataError
-from pipeline.io import write_json
+from pipeline.sources import ranges, remote, whole
+from pipeline.sources.answers import Interrupted, NoRanges, Refused
+from pipeline.sources.part import Part, bar
 from pipeline.sources.raw import RawFile, check
+from pipeline.sources.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; each pause is twice the one before
 CONNECT_TIMEOUT = 10.0  # seconds; a server that is there answers within one
-# Worth another try: time-out, too early, too many requests (RFC 9110, 8470, 6585).
-PASSING = {408, 425, 429}
+PROGRESS = 1 << 20  # bytes; a round that brings as much does not count as a failed one
 
 
-class _Refused(Exception):  # noqa: N818 (a finding, not a fault of ours)
-    """This address will not give the file, now or later."""
+@dataclass(slots=True)
+class _Address:
+    """Where a file may be, and how that went so far."""
 
-
-class _Interrupted(Exception):  # noqa: N818
-    """This address may give the file, or the rest of it, later."""
+    url: str
+    failure: str = ""
+    refused: bool = False
+    not_before: float = 0.0  # of time.monotonic
+    in_one_piece: bool = False  # its server has turned out to give no ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetcher:
-    """How the network is used.
+    """How the network is used; several threads may fetch at once.
 
     Args:
-        retries: further rounds over a file's addresses after the first.
+        retries: further rounds over a file's addresses, in a row, that bring next to nothing.
         timeout: seconds without a byte before a connection counts as dropped.
         pause: seconds before the second round; doubled each time.
+        traffic: what all files share.
     """
 
     retries: int
     timeout: float
     pause: float = FIRST_PAUSE
+    traffic: Traffic = field(default_factory=Traffic)
 
     def fetch(self, file: RawFile, work: Path, causes: list[str]) -> Path | None:
         """Bring a file to `<work>/<name>.part` and check it.
@@ -67,177 +70,113 @@ class Fetcher:
             The checked file, or None if no address gave it.
 
         Raises:
-            RawDataError: the disk has no room for it.
+            RawDataError: the disk has no room for it; or it is optional, and an address that
+                may have it did not answer.
+            Stopped: `traffic` was stopped.
         """
-        part = _Part(work / f"{file.name}.part")
-        addresses = list(file.urls)
-        failures: dict[str, str] = {}
-        limits = httpx.Timeout(self.timeout, connect=min(self.timeout, CONNECT_TIMEOUT))
-        with httpx.Client(timeout=limits, follow_redirects=True) as client:
-            for pause in self._pauses():
-                time.sleep(pause)
-                if self._round(client, file, part, addresses, failures):
-                    return part.path
-                if not addresses:
-                    break
-        causes += [f"  {url}: {failures[url]}" for url in file.urls]
-        return None
+        work.mkdir(parents=True, exist_ok=True)
+        part = Part(work / f"{file.name}.part")
+        addresses = [_Address(url) for url in file.urls]
+        with self._client() as client:
+            had = self._patiently(client, file, part, addresses)
+        causes += [f"  {one.url}: {one.failure}" for one in addresses if not had]
+        if not (had or file.required or all(one.refused for one in addresses)):
+            tried = "\n".join(causes)
+            raise RawDataError(
+                f"{file.name}: may be there, and could not be had\n{tried}\nRun again to go on"
+            )
+        return part.path if had else None
 
-    def _pauses(self) -> Iterator[float]:
-        yield 0.0
-        for attempt in range(self.retries):
-            yield min(self.pause * 2**attempt, LONGEST_PAUSE)
+    def _client(self) -> httpx.Client:
+        limits = httpx.Timeout(self.timeout, connect=min(self.timeout, CONNECT_TIMEOUT))
+        return httpx.Client(timeout=limits, follow_redirects=True)
+
+    def _patiently(
+        self, client: httpx.Client, file: RawFile, part: Part, addresses: list[_Address]
+    ) -> bool:
+        failed = 0  # rounds in a row
+        while True:
+            before = _had(part)
+            if self._round(client, file, part, addresses):
+                return True
+            left = [one.not_before for one in addresses if not one.refused]
+            failed = 0 if _had(part) - before >= PROGRESS else failed
+            if not left or failed == self.retries:
+                return False
+            self.traffic.sleep(max(self._pause(failed), min(left) - time.monotonic()))
+            failed += 1
+
+    def _pause(self, failed: int) -> float:
+        """Return the seconds to wait after so many rounds in vain and one more."""
+        return min(self.pause * 2.0**failed, LONGEST_PAUSE)
 
     def _round(
-        self,
-        client: httpx.Client,
-        file: RawFile,
-        part: _Part,
-        addresses: list[str],
-        failures: dict[str, str],
+        self, client: httpx.Client, file: RawFile, part: Part, addresses: list[_Address]
     ) -> bool:
         """Try each address once, the one that a part came from first."""
-        for url in sorted(addresses, key=lambda url: url != part.url):
-            logger.info("%s: from %s", file.name, url)
+        now = time.monotonic()
+        ready = [one for one in addresses if not one.refused and one.not_before <= now]
+        for address in sorted(ready, key=lambda one: one.url not in _begun(part)):
+            logger.info("%s: from %s", file.name, address.url)
             try:
-                _check_part(part, file, resumed=_get(client, url, part))
-            except _Refused as error:
-                failures[url] = str(error)
-                addresses.remove(url)
-            except (_Interrupted, httpx.RequestError) as error:
-                failures[url] = f"{type(error).__name__.lstrip('_')}: {error}".rstrip(": ")
-                logger.warning("%s: %s", url, failures[url])
-                if part.size:
+                _check_part(part, file, resumed=self._bring(client, address, part))
+            except (Refused, httpx.TooManyRedirects) as error:
+                address.failure, address.refused = str(error), True
+            except (Interrupted, httpx.RequestError) as error:
+                _note(address, error)
+                if _had(part):
                     break  # go on from here after a pause, not anew from elsewhere
             else:
                 return True
         return False
 
+    def _bring(self, client: httpx.Client, address: _Address, part: Part) -> bool:
+        """Bring the part to the file's end; tell whether an earlier attempt had begun it."""
+        url, in_ranges = address.url, part.ranges
+        if remote.is_remote(url):
+            with self.traffic.turn():
+                origin = remote.origin(url)
+            return self._in_ranges(origin, part)
+        if in_ranges.url == url and not address.in_one_piece:
+            known = in_ranges.version, in_ranges.size
+            return self._in_ranges(ranges.http_origin(client, url, *known, self.timeout), part)
+        split = self.traffic.connections > 1 and not address.in_one_piece
+        with self.traffic.turn():
+            brought = whole.bring(client, url, part, self.traffic, self.timeout, split=split)
+        return brought if isinstance(brought, bool) else self._in_ranges(brought, part)
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """An unfinished download and the note beside it."""
-
-    path: Path
-
-    @property
-    def note(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.json")
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    @property
-    def url(self) -> str:
-        return self._noted("url")
-
-    @property
-    def version(self) -> str:
-        return self._noted("version")
-
-    def start(self, url: str, version: str) -> None:
-        """Forget what there is; the note is written before the first byte."""
-        self.path.unlink(missing_ok=True)
-        write_json({"url": url, "version": version}, self.note)
-
-    def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
-    def _noted(self, key: str) -> str:
-        try:
-            return str(json.loads(self.note.read_text(encoding="utf-8"))[key])
-        except (OSError, ValueError, LookupError, TypeError):
-            return ""  # no note, or half of one: the part cannot be continued
+    def _in_ranges(self, origin: ranges.Origin, part: Part) -> bool:
+        path = part.ranges.path
+        with (
+            self.traffic.room(path, origin.size, origin.url),
+            bar(path, 0, origin.size) as shown,
+        ):
+            return ranges.bring(origin, part, self.traffic, shown)
 
 
-def _get(client: httpx.Client, url: str, part: _Part) -> bool:
-    """Bring the part to the file's end; tell whether it went on from where it stood."""
-    # Identity, and raw bytes below: the file as published, not what is packed in it.
-    headers = {"Accept-Encoding": "identity"}
-    if part.size and part.version and part.url == url:
-        headers |= {"Range": f"bytes={part.size}-", "If-Range": part.version}
-    with client.stream("GET", url, headers=headers) as response:
-        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            _check_complete(response, part)
-            return True
-        _check_status(response)
-        _place(response, url, part)
-        _save(response, url, part)
-        return response.status_code == httpx.codes.PARTIAL_CONTENT
+def _begun(part: Part) -> set[str]:
+    """Return the addresses that there is something from."""
+    return {part.url, part.ranges.url}
 
 
-def _check_status(response: httpx.Response) -> None:
-    code = response.status_code
-    if code in PASSING or code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        raise _Interrupted(f"HTTP status {code}")
-    if code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-        raise _Refused(f"HTTP status {code}")
+def _had(part: Part) -> int:
+    """Return the bytes that have arrived."""
+    return part.size + part.ranges.had
 
 
-def _check_complete(response: httpx.Response, part: _Part) -> None:
-    """No bytes beyond the part's end: either it is whole, or it is of another file."""
-    total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
-    if total is None or int(total[1]) != part.size:
-        part.drop()
-        raise _Interrupted("the file on the server is not the one that was begun")
+def _note(address: _Address, error: Exception) -> None:
+    """Note what an address said that may give the file later."""
+    address.failure = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, Interrupted):
+        address.not_before = time.monotonic() + error.pause
+        address.in_one_piece = address.in_one_piece or isinstance(error, NoRanges)
+    logger.warning("%s: %s", address.url, address.failure)
 
 
-def _place(response: httpx.Response, url: str, part: _Part) -> None:
-    """Make the part end where the response begins."""
-    if response.status_code == httpx.codes.OK:
-        part.start(url, _version(response))
-        return
-    begins = response.headers.get("Content-Range", "").startswith(f"bytes {part.size}-")
-    # Some servers overlook If-Range.
-    if not begins or _version(response) not in ("", part.version):
-        part.drop()
-        raise _Interrupted("the file on the server is not the one that was begun")
-
-
-def _version(response: httpx.Response) -> str:
-    """Return what identifies the file's content: a strong ETag, else its date, else ''."""
-    tag = str(response.headers.get("ETag", ""))
-    return tag if tag.startswith('"') else str(response.headers.get("Last-Modified", ""))
-
-
-def _save(response: httpx.Response, url: str, part: _Part) -> None:
-    length = response.headers.get("Content-Length", "")
-    remaining = int(length) if length.isdigit() else None
-    free = shutil.disk_usage(part.path.parent).free
-    if remaining is not None and remaining > free:
-        raise RawDataError(
-            f"{url}: needs {remaining:,} bytes in {part.path.parent}, which has {free:,} free; "
-            f"make room and run again"
-        )
-    begun = part.size
-    total = None if remaining is None else begun + remaining
-    try:
-        with part.path.open("ab") as file, _bar(part, begun, total) as bar:
-            for chunk in response.iter_raw():
-                file.write(chunk)
-                bar.update(len(chunk))
-    except OSError as error:  # httpx raises none
-        raise RawDataError(f"{part.path}: cannot be written: {error}; run again") from error
-    if total is not None and part.size != total:
-        raise _Interrupted(f"expected {total:,} bytes, got {part.size:,}")
-
-
-@contextmanager
-def _bar(part: _Part, begun: int, total: int | None) -> Iterator[tqdm[Any]]:
-    name = part.path.name.removesuffix(".part")
-    # disable=None: no bar where nobody looks, such as in a log file.
-    with tqdm(
-        desc=name, initial=begun, total=total, unit="B", unit_scale=True, disable=None
-    ) as bar:
-        yield bar
-
-
-def _check_part(part: _Part, file: RawFile, *, resumed: bool) -> None:
+def _check_part(part: Part, file: RawFile, *, resumed: bool) -> None:
     try:
         check(part.path, file)
     except RawDataError as error:
         part.drop()
         # What an earlier run left may be at fault: then the whole file may yet be right.
-        raise (_Interrupted if resumed else _Refused)(str(error)) from None
+        raise (Interrupted if resumed else Refused)(str(error)) from None

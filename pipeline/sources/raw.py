@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 60  # characters of an offending line that a message quotes
 GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952
+# A member's header, or the end of an empty archive; PKWARE's APPNOTE, 4.3.7 and 4.3.16.
+ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+CHUNK = 1 << 20  # bytes unpacked at once
 
 
 class Tables(NamedTuple):
@@ -98,7 +103,9 @@ class BadLines:
 def check(path: Path, file: RawFile) -> None:
     """Raise RawDataError unless `path` is what is known of `file`.
 
-    A server that is gone often answers with a web page; so a name in .gz must hold gzip.
+    A server that is gone often answers with a web page; so a name in .gz must hold gzip, and
+    one in .zip a zip archive. Few publishers state a checksum, but every gzip file has one of
+    what is packed in it: it is read to its end.
     """
     with path.open("rb") as opened:
         start = opened.read(SHOWN)
@@ -106,9 +113,22 @@ def check(path: Path, file: RawFile) -> None:
         raise RawDataError("expected a file, got an empty one")
     if file.name.endswith(".gz") and not start.startswith(GZIP_MAGIC):
         raise RawDataError(f"expected a gzip file, got one that starts with {start!r}")
+    if file.name.endswith(".zip") and not start.startswith(ZIP_MAGIC):
+        raise RawDataError(f"expected a zip file, got one that starts with {start!r}")
     digest = sha256_of(path) if file.sha256 else ""
     if not digest.startswith(file.sha256):
         raise RawDataError(f"expected sha256 {file.sha256}..., got {digest}")
+    if file.name.endswith(".gz") and not file.sha256:
+        _check_packed(path)
+
+
+def _check_packed(path: Path) -> None:
+    try:
+        with gzip.open(path) as opened:
+            while opened.read(CHUNK):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RawDataError(f"expected a whole gzip file, got a damaged one: {error}") from None
 
 
 def complete_items(reviews: pl.DataFrame, metadata: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -29,7 +29,11 @@ GIFTS = ("Gift_Cards_5.json.gz", "meta_Gift_Cards.json.gz")
 def project(tmp_path, monkeypatch):
     """A working directory with params.yaml, no mirror, and no network worth waiting for."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("retries: 5 ", "retries: 0 "))
+    # One at a time, so that it is known which file fails first.
+    text = text.replace("retries: 5 ", "retries: 0 ").replace(
+        "connections: 4 ", "connections: 1 "
+    )
+    (tmp_path / "params.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DATA_MIRROR", raising=False)
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):

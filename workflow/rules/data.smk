@@ -5,7 +5,7 @@ TABLES = code("pipeline/io.py", "pipeline/schema.py")
 
 rule download:
     input:
-        code=code("pipeline/download.py", "pipeline/sources"),
+        code=code("pipeline/download.py", "pipeline/retry_after.py", "pipeline/sources"),
         helpers=TABLES,
         settings="data/settings/download/{dataset}.json",
     output:
@@ -157,6 +157,7 @@ rule images:
             "pipeline/picture_table.py",
             "pipeline/picture_tars.py",
             "pipeline/pictures.py",
+            "pipeline/retry_after.py",
         ),
         settings="data/settings/images/{dataset}.json",
         manifest=rules.download.output,
