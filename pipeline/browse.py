@@ -45,7 +45,9 @@ class Catalogue:
         self.taken = pl.concat(
             [table.select(s.USER, s.ITEM) for table in material.parts.values()]
         ).unique(maintain_order=True)
-        self.pictured = report.pictured(images)
+        report.read_pictures(images, [])  # refuses what is no table of pictures
+        good = pl.scan_parquet(images, glob=False).filter(pl.col("status") == "ok")
+        self.pictured = set(good.select(s.ITEM).collect()[s.ITEM])
         self.picture = lru_cache(KEPT)(self._picture)
         self.feature = lru_cache(None)(self._feature)
 

@@ -77,25 +77,12 @@ def read_pictures(path: Path, items: Iterable[int]) -> dict[int, bytes]:
     Raises:
         SchemaError: the table is absent or is not schema.IMAGES.
     """
-    wanted = _good(path).filter(pl.col(s.ITEM).is_in(sorted(items)))
-    return dict(wanted.select(s.ITEM, "bytes").collect().iter_rows())
-
-
-def pictured(path: Path) -> set[int]:
-    """Return the items that have a picture.
-
-    Raises:
-        SchemaError: the table is absent or is not schema.IMAGES.
-    """
-    return set(_good(path).select(s.ITEM).collect()[s.ITEM])
-
-
-def _good(path: Path) -> pl.LazyFrame:
     if not path.exists():
         raise SchemaError(f"{path}: no such table; run the stage that writes it first")
     rows = pl.scan_parquet(path, glob=False)
     check_columns(rows.head(0).collect(), s.IMAGES, str(path))
-    return rows.filter(pl.col("status") == "ok")
+    good = (pl.col("status") == "ok") & pl.col(s.ITEM).is_in(sorted(items))
+    return dict(rows.filter(good).select(s.ITEM, "bytes").collect().iter_rows())
 
 
 def gallery(material: Material) -> People:
