@@ -12,7 +12,7 @@ and the pages have no script.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,23 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-log = logging.getLogger("explore")
+
+
+def renderer(catalogue: Catalogue) -> Callable[..., str]:
+    """Return a function from a page's kind and what was found to its HTML."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    pages = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=True)
+    template = pages.get_template("explore.html.j2")
+    shared = {
+        "dataset": catalogue.material.dataset,
+        "titles": catalogue.titles,
+        "pictured": catalogue.pictured,
+    }
+
+    def page(kind: str, found: dict[str, Any], query: str = "") -> str:
+        return template.render(kind=kind, found=found, query=query, **shared)
+
+    return page
 
 
 def application(catalogue: Catalogue) -> Flask:
@@ -44,19 +60,7 @@ def application(catalogue: Catalogue) -> Flask:
     app = Flask("explore", static_folder=None)
     # A page elsewhere must not reach these through a name of its own for this machine.
     app.config["TRUSTED_HOSTS"] = [HOST, "localhost"]
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    pages = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, autoescape=True)
-    template = pages.get_template("explore.html.j2")
-
-    def page(kind: str, found: dict[str, Any], query: str = "") -> str:
-        return template.render(
-            kind=kind,
-            found=found,
-            query=query,
-            dataset=catalogue.material.dataset,
-            titles=catalogue.titles,
-            pictured=catalogue.pictured,
-        )
+    page = renderer(catalogue)
 
     def index() -> str:
         query = request.args.get("q", "")[:200]
