@@ -10,9 +10,9 @@ from pipeline.errors import ParamsError, RawDataError
 from pipeline.io import sha256_of
 from pipeline.settings import main, slices, write
 
-# Without the tables and the sweep, whose models would be named in every answer.
+# Without the tables, the sweep and the study, whose models would be named in every answer.
 RAW = yaml.safe_load(Path("params.yaml").read_text())
-RAW |= {"tables": {}, "extractors": {}, "sweep": None}
+RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {"items": 60}}
 NET = {"extractor": "resnet50", "field": "image"}
 SWAP = {"model": "vbpr", "modality": "visual", "instead": {"a": NET, "b": dict(NET)}}
 
