@@ -62,14 +62,27 @@ def read_parquet(path: Path, columns: Columns) -> pl.DataFrame:
     return table
 
 
+def scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
+    """Return `read_parquet`'s table unread, for those that need parts of it; as strict."""
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
+    table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+    _check_schema(table.collect_schema(), columns, str(path))
+    return table
+
+
 def check_columns(table: pl.DataFrame, columns: Columns, where: str) -> None:
     """Raise SchemaError unless `table` has each of `columns` with its type."""
+    _check_schema(table.schema, columns, where)
+
+
+def _check_schema(schema: pl.Schema, columns: Columns, where: str) -> None:
     for name, dtype in columns.items():
-        if name not in table.columns:
-            raise SchemaError(f"{where}: expected a column {name!r}, got {table.columns}")
-        if table.schema[name] != dtype:
+        if name not in schema:
+            raise SchemaError(f"{where}: expected a column {name!r}, got {list(schema)}")
+        if schema[name] != dtype:
             raise SchemaError(
-                f"{where}: expected column {name!r} to be {dtype}, got {table.schema[name]}"
+                f"{where}: expected column {name!r} to be {dtype}, got {schema[name]}"
             )
 
 

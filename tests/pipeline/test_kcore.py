@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline import kcore, params
 from pipeline.errors import ParamsError, RawDataError
 from pipeline.filters import Filters
-from pipeline.io import read_json, write_parquet
+from pipeline.io import read_json, read_parquet, write_parquet
 from pipeline.kcore import (
     as_published,
     core_name,
@@ -20,7 +20,7 @@ from pipeline.kcore import (
     numbered,
     statistics,
 )
-from pipeline.schema import RAW_ITEMS, REVIEWS
+from pipeline.schema import INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -198,3 +198,50 @@ def test_the_settings_of_kcore_touch_the_datasets_that_they_are_for():
 
     assert settings.kcore.of("beauty").k == 3
     assert settings.kcore.of("sample") == settings.kcore.model_copy(update={"datasets": {}})
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A working directory with params.yaml (k = 5) and 6 users who bought 6 items each."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    bought = [(f"u {u}", f"i'{i}", 9 - i) for u in range(6) for i in range(6)]
+    rows = reviews([*bought, ("u 0", "i'0", 1), ("rare", "i'0", 1)])
+    write_parquet(rows, Path("interim/reviews.parquet"))
+    items = catalogue("unsold", *(f"i'{i}" for i in range(6))).with_columns(brand=pl.lit("b"))
+    write_parquet(items, Path("interim/items.parquet"))
+    return tmp_path
+
+
+def test_the_command_writes_the_tables_and_the_counts(shop):
+    kcore.main(["gift_cards", "interim", "processed"])
+
+    interactions = read_parquet(Path("processed/interactions.parquet"), INTERACTIONS)
+    users = read_parquet(Path("processed/users.parquet"), USERS)
+    items = read_parquet(Path("processed/items.parquet"), ITEMS)
+    # The second purchase of (u 0, i'0) was the earlier one.
+    assert interactions.rows()[:3] == [(0, 0, 1), (0, 5, 4), (0, 4, 5)]
+    assert users["raw_id"].to_list() == [f"u {u}" for u in range(6)]
+    assert items["raw_id"].to_list() == [f"i'{i}" for i in range(6)]
+    assert items.columns == [*ITEMS, "brand"]
+    assert read_json(Path("processed/statistics.json"))["rounds"] == [
+        {"users": 7, "items": 6, "interactions": 37},
+        {"users": 6, "items": 6, "interactions": 36},
+    ]
+
+
+def test_the_same_tables_make_the_same_bytes(shop):
+    """Ids get arbitrary codes while they are read; nothing written may show them."""
+    kcore.main(["gift_cards", "interim", "one"])
+    kcore.main(["gift_cards", "interim", "two"])
+
+    for path in Path("one").iterdir():
+        assert path.read_bytes() == Path("two", path.name).read_bytes()
+
+
+def test_an_unknown_field_is_answered_with_those_of_the_file(shop):
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("require: []", "require: [smell]"))
+
+    with pytest.raises(ParamsError, match=r"no item field 'smell'; .*'image', 'brand'\]"):
+        kcore.main(["gift_cards", "interim", "processed"])

@@ -47,7 +47,12 @@ rule ingest:
 
 rule kcore:
     input:
-        code=code("pipeline/kcore.py", "pipeline/filters.py"),
+        code=code(
+            "pipeline/kcore.py",
+            "pipeline/filters.py",
+            "pipeline/id_codes.py",
+            "pipeline/peeling.py",
+        ),
         helpers=TABLES,
         settings="data/settings/kcore/{dataset}.json",
         reviews=rules.ingest.output.reviews,
