@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from polars.datatypes import DataTypeClass
 
 from pipeline.errors import SchemaError
 
+ROW_GROUP = 1 << 16  # rows
 Columns = Mapping[str, pl.DataType | DataTypeClass]
 
 
@@ -98,16 +100,72 @@ def write_parquet(
         path: the final name.
         metadata: entries for the Parquet schema's key-value metadata.
     """
-    arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
-    if metadata:
-        arrow = arrow.replace_schema_metadata(dict(sorted(metadata.items())))
-    write_arrow(arrow, path)
+    with parquet_writer(path, metadata) as write:
+        write(table)
+
+
+@contextmanager
+def parquet_writer(
+    path: Path, metadata: Mapping[str, str] | None = None
+) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """Yield a function that writes the next rows of a table, or leave no file at all.
+
+    Into how many pieces the rows come does not show in the file.
+
+    Args:
+        path: the final name, which the file gets when the block ends well.
+        metadata: entries for the Parquet schema's key-value metadata.
+
+    Yields:
+        A function that takes tables of the same columns; it must be called at least once.
+    """
+    with replacing(path) as partial, _RowGroups(partial, metadata) as groups:
+        yield groups.add
+
+
+@dataclass(slots=True)
+class _RowGroups:
+    """Collects rows until a group is full."""
+
+    path: Path
+    metadata: Mapping[str, str] | None
+    pending: pl.DataFrame | None = None
+    file: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> _RowGroups:
+        return self
+
+    def add(self, table: pl.DataFrame) -> None:
+        self.pending = table if self.pending is None else pl.concat([self.pending, table])
+        while self.pending.height >= ROW_GROUP:
+            self._write(self.pending[:ROW_GROUP])
+            self.pending = self.pending[ROW_GROUP:]
+
+    def __exit__(self, error: object, *_: object) -> None:
+        if (
+            error is None
+            and self.pending is not None
+            and (self.pending.height or not self.file)
+        ):
+            self._write(self.pending)
+        if self.file is not None:
+            self.file.close()
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        # Pages end where chunks do, so that there must be one chunk.
+        arrow = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self.file is None:
+            schema = arrow.schema
+            if self.metadata:
+                schema = schema.with_metadata(dict(sorted(self.metadata.items())))
+            self.file = pq.ParquetWriter(self.path, schema, compression="zstd")
+        self.file.write_table(arrow, row_group_size=ROW_GROUP)
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
     """Write an Arrow table as zstd-compressed Parquet, or leave no file at all."""
     with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd", row_group_size=1 << 16)
+        pq.write_table(table, partial, compression="zstd", row_group_size=ROW_GROUP)
 
 
 def read_json(path: Path) -> Any:

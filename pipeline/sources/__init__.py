@@ -18,8 +18,9 @@ from pipeline.sources import (
     tianchi,
 )
 from pipeline.sources.raw import RawFile, Reader, Tables
+from pipeline.sources.stream import Stream
 
-__all__ = ["SOURCES", "RawFile", "Reader", "Tables", "get"]
+__all__ = ["SOURCES", "RawFile", "Reader", "Stream", "Tables", "get"]
 
 
 def _generate_sample(source: params.SampleSource, seed: int, folder: Path) -> None:
@@ -33,13 +34,23 @@ SOURCES = {
     "sample": Reader(
         files=lambda source: [],
         read=amazon2018.read_sample,
+        stream=amazon2018.stream_sample,
         generate=_generate_sample,
     ),
-    "amazon2014": Reader(files=amazon2014.files, read=amazon2014.read),
-    "amazon2018": Reader(files=amazon2018.files, read=amazon2018.read),
-    "amazon2023": Reader(files=amazon2023.files, read=amazon2023.read),
+    "amazon2014": Reader(
+        files=amazon2014.files, read=amazon2014.read, stream=amazon2014.stream
+    ),
+    "amazon2018": Reader(
+        files=amazon2018.files, read=amazon2018.read, stream=amazon2018.stream
+    ),
+    "amazon2023": Reader(
+        files=amazon2023.files, read=amazon2023.read, stream=amazon2023.stream
+    ),
     "tianchi": Reader(
-        files=tianchi.files, read=tianchi.read, folders=lambda source: (tianchi.PICTURES,)
+        files=tianchi.files,
+        read=tianchi.read,
+        stream=tianchi.stream,
+        folders=lambda source: (tianchi.PICTURES,),
     ),
     "published_split": Reader(files=published_split.files, read=published_split.read),
     "tables": Reader(files=tables.files, read=tables.read, folders=tables.folders),

@@ -30,8 +30,9 @@ from pipeline.schema import (
     USER,
     VERIFIED,
 )
-from pipeline.sources.raw import RawFile, Tables, complete_items
+from pipeline.sources.raw import RawFile
 from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, json_record, records
+from pipeline.sources.stream import Stream, completed
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ METADATA: dict[str, Any] = {
 SCRAPED = re.compile(r"aPageStart|getTime\(\s*\)|<\s*/?\s*(?:span|script|style|div)\b", re.I)
 
 
+SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace())  # all there are
+
+
 def addressed(name: str, folders: tuple[str, ...]) -> RawFile:
     """Return the file called `name`, found below each of `folders` (official one first)."""
     return RawFile(name=name, urls=tuple(f"{folder}/{name}" for folder in folders))
@@ -66,35 +70,32 @@ def metadata_name(
     return name
 
 
-def read_tables(rows: pl.DataFrame, metadata: Iterator[pl.DataFrame]) -> Tables:
-    """Keep the metadata of the items that are reviewed.
+def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) -> Stream:
+    """Return reviews with the metadata of the items in them.
 
     Args:
-        rows: schema.REVIEWS, and perhaps `verified`.
+        reviews: schema.REVIEWS, and perhaps `verified`.
         metadata: tables of columns `METADATA`, in the order of the metadata file.
 
     Returns:
-        `rows`; items sorted by asin, one each, with nulls where an item has no metadata.
-
-    Raises:
-        RawDataError: the metadata file is absent or damaged, or has too many bad lines.
+        Items are sorted by asin, one each, with nulls where an item has no metadata. Reading
+        raises RawDataError where a file is absent or damaged, lacks a field, or has too many
+        bad lines.
     """
-    reviewed = rows.select(pl.col(ITEM).unique().alias(RAW_ID))
-    n_read, kept = 0, [pl.DataFrame(schema=METADATA)]
-    for table in metadata:
-        n_read += table.height
-        kept.append(table.join(reviewed, on=RAW_ID, how="semi", maintain_order="left"))
-    logger.info("metadata: %d rows read; those of items without a review are left out", n_read)
-    return Tables(rows, _cleaned(complete_items(rows, pl.concat(kept), key=ITEM)))
+
+    def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
+        return map(_cleaned, completed(metadata, METADATA, reviewed, work))
+
+    return Stream(reviews, items)
 
 
 def read_metadata(metadata: Iterator[pl.DataFrame]) -> pl.DataFrame:
-    """Read metadata alone: items as `read_tables` gives them, reviewed or not, by asin."""
+    """Read metadata alone: items as `stream` gives them, reviewed or not, by asin."""
     items = pl.concat([pl.DataFrame(schema=METADATA), *metadata])
     return _cleaned(items.unique(RAW_ID, keep="first", maintain_order=True).sort(RAW_ID))
 
 
-def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> pl.DataFrame:
+def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> Iterator[pl.DataFrame]:
     """Read a file of JSON lines.
 
     Args:
@@ -102,7 +103,7 @@ def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> pl.DataFr
         max_bad_lines: lines that may be no JSON object.
         verified: whether the dump says who bought the item.
 
-    Returns:
+    Yields:
         schema.REVIEWS in the order of the file, and `verified` if asked for.
 
     Raises:
@@ -110,8 +111,9 @@ def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> pl.DataFr
     """
     required = set(REVIEW_FIELDS)
     fields = REVIEW_FIELDS | ({VERIFIED: FLAG} if verified else {})
-    rows = [
-        table.select(
+    yield pl.DataFrame(schema=REVIEWS | ({VERIFIED: pl.Boolean} if verified else {}))
+    for table in records(path, fields, required, json_record, "a JSON object", max_bad_lines):
+        yield table.select(
             pl.col("reviewerID").alias(USER),
             pl.col("asin").alias(ITEM),
             pl.col("unixReviewTime").alias(TIME),
@@ -119,30 +121,29 @@ def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> pl.DataFr
             pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
             *([VERIFIED] if verified else []),
         )
-        for table in records(
-            path, fields, required, json_record, "a JSON object", max_bad_lines
-        )
-    ]
-    empty = REVIEWS | ({VERIFIED: pl.Boolean} if verified else {})
-    return pl.concat([pl.DataFrame(schema=empty), *rows])
 
 
 def _cleaned(items: pl.DataFrame) -> pl.DataFrame:
     """Tidy titles and brands, and turn empty values into nulls."""
-    titles = pl.Series(TITLE, [_title(text) for text in items[TITLE]], dtype=pl.String)
-    brands = pl.Series(BRAND, [_unescaped(text) for text in items[BRAND]], dtype=pl.String)
-    stripped = pl.col(DESCRIPTION, IMAGE).str.strip_chars()
+    titles = _unescaped(_without_scraped(items[TITLE]))
     n_scraped = items[TITLE].count() - titles.count()
-    logger.info("titles: %d that are blank or scraped mark-up are left empty", n_scraped)
-    return items.with_columns(titles, brands, stripped).with_columns(
+    if n_scraped:
+        logger.info("titles: %d that are blank or scraped mark-up are left empty", n_scraped)
+    stripped = pl.col(DESCRIPTION, IMAGE).str.strip_chars()
+    return items.with_columns(titles, _unescaped(items[BRAND]), stripped).with_columns(
         pl.col(DESCRIPTION, IMAGE).replace("", None),
         pl.when(pl.col(CATEGORY).list.len() > 0).then(pl.col(CATEGORY)).alias(CATEGORY),
     )
 
 
-def _title(text: str | None) -> str | None:
-    return None if text is None or SCRAPED.search(text) else _unescaped(text)
+def _without_scraped(titles: pl.Series) -> pl.Series:
+    suspects = titles.str.contains(r"(?i)<|aPageStart|getTime").fill_null(False)
+    texts = [None if SCRAPED.search(text) else text for text in titles.filter(suspects)]
+    return titles.scatter(suspects.arg_true(), pl.Series(texts, dtype=pl.String))
 
 
-def _unescaped(text: str | None) -> str | None:
-    return None if text is None else html.unescape(text).strip() or None
+def _unescaped(texts: pl.Series) -> pl.Series:
+    escaped = texts.str.contains("&", literal=True).fill_null(False)
+    plain = [html.unescape(text) for text in texts.filter(escaped)]
+    whole = texts.scatter(escaped.arg_true(), pl.Series(plain, dtype=pl.String))
+    return whole.str.strip_chars(SPACES).replace("", None)

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipeline import params
 from pipeline.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
+from pipeline.sources import amazon
 from pipeline.sources.amazon import (
     BRAND,
     CATEGORY,
@@ -22,10 +23,10 @@ from pipeline.sources.amazon import (
     metadata_name,
     read_metadata,
     read_reviews,
-    read_tables,
 )
 from pipeline.sources.raw import RawFile, Tables
 from pipeline.sources.records import TEXT, TEXTS, json_record, records
+from pipeline.sources.stream import Stream
 
 # The lab's present server first, then the addresses that older descriptions give.
 FOLDERS = (
@@ -59,16 +60,26 @@ def files(source: params.AmazonSource) -> list[RawFile]:
 
 
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
-    """Read a category from data/raw/<dataset>; see `read_tables`."""
+    """Read a category from data/raw/<dataset>; see `amazon.stream`."""
+    return stream(source, folder, max_bad_lines).tables()
+
+
+def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Stream:
+    """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
     reviews = folder / _reviews_name(source)
-    return read_tables(read_reviews(reviews, max_bad_lines, verified=True), metadata)
+    return amazon.stream(read_reviews(reviews, max_bad_lines, verified=True), metadata)
 
 
 def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Tables:
     """Read the generated category `Sample`, whose pictures are files below `folder`."""
+    return stream_sample(source, folder, max_bad_lines).tables()
+
+
+def stream_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Stream:
+    """Read the generated category `Sample`; see `amazon.stream`."""
     sample = params.AmazonSource(format="amazon2018", category="Sample", reviews="full")
-    return read(sample, folder, max_bad_lines)
+    return stream(sample, folder, max_bad_lines)
 
 
 def read_items(metadata: Path) -> pl.DataFrame:

@@ -30,7 +30,8 @@ from pipeline.schema import (
     USER,
     VERIFIED,
 )
-from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name, read_tables
+from pipeline.sources import amazon
+from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name
 from pipeline.sources.amazon2018 import ICON_SIZE
 from pipeline.sources.lines import Batch, batches
 from pipeline.sources.raw import BadLines, RawFile, Tables
@@ -45,6 +46,7 @@ from pipeline.sources.records import (
     json_record,
     records,
 )
+from pipeline.sources.stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -86,19 +88,21 @@ def files(source: params.Amazon2023Source) -> list[RawFile]:
 
 
 def read(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) -> Tables:
+    """Read a category from data/raw/<dataset>; see `stream`."""
+    return stream(source, folder, max_bad_lines).tables()
+
+
+def stream(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) -> Stream:
     """Read a category from data/raw/<dataset>.
 
     Returns:
         Reviews in the order of the file, of whole seconds, with `verified` from the full
-        file; items as `read_tables` gives them.
-
-    Raises:
-        RawDataError: a file is absent or damaged, a field is missing, or too many bad lines.
+        file; items as `amazon.stream` gives them.
     """
     path = folder / _reviews_name(source)
     tables = (_full if source.reviews == "full" else _ratings)(path, max_bad_lines)
     metadata = _metadata(folder / _metadata_name(source), max_bad_lines)
-    return read_tables(pl.concat(tables), metadata)
+    return amazon.stream(tables, metadata)
 
 
 def _reviews_name(source: params.Amazon2023Source) -> str:

@@ -69,6 +69,8 @@ class Reader:
     files: Callable[[Any], list[RawFile]]
     # (settings, data/raw/<dataset>, bad lines tolerated per file) -> tables
     read: Callable[[Any, Path, int], Tables]
+    # The same as a Stream, for formats that may not fit in memory.
+    stream: Callable[[Any, Path, int], Any] | None = None
     # (settings) -> folders of pictures that are taken from the mirror when they are there.
     folders: Callable[[Any], tuple[str, ...]] = field(default=lambda settings: ())
     # (settings, seed, folder): makes the files instead of fetching them.

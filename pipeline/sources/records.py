@@ -6,18 +6,19 @@ again line by line, to find the offender and to let through what is only unusual
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
 from pipeline.errors import RawDataError
+from pipeline.sources import ahead
 from pipeline.sources.lines import Batch, batches
 from pipeline.sources.raw import SHOWN, BadLines
 
@@ -25,10 +26,17 @@ logger = logging.getLogger(__name__)
 
 Fields = Mapping[str, pa.DataType]
 Parse = Callable[[str], Any]  # a line -> the record in it, or one of UNREADABLE
+AsJson = Callable[[Batch], Batch]
+Bulk = Callable[[Batch], pl.DataFrame | None]  # None: a line needs a closer look
+Slow = Callable[[Batch], pl.DataFrame]
+N_THREADS = 2  # that parse, beside one that unpacks
+PIECE = 1 << 16  # bytes of text below which lines are read one by one
+NEWLINE, RETURN, OPEN, CLOSE = b"\n\r{}"
 
 TEXT, NUMBER, INTEGER, TEXTS = pa.string(), pa.float64(), pa.int64(), pa.list_(pa.string())
 MILLISECONDS = pa.uint64()  # since 1970; unsigned, so that it is another type than INTEGER
 FLAG = pa.bool_()
+PATHS = pa.list_(TEXTS)  # from general to special each; read as the first alone
 PICTURES = pa.list_(pa.struct([(n, TEXT) for n in ("hi_res", "large", "thumb", "variant")]))
 # What a parser raises. The last two come from brackets that are nested without end.
 UNREADABLE = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
@@ -36,7 +44,13 @@ LATEST = 4102444800  # 2100-01-01 in seconds; milliseconds would be far beyond
 
 
 def records(
-    path: Path, fields: Fields, required: set[str], parse: Parse, expected: str, limit: int
+    path: Path,
+    fields: Fields,
+    required: set[str],
+    parse: Parse,
+    expected: str,
+    limit: int,
+    as_json: AsJson | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the records of a file as tables, one for each batch of lines.
 
@@ -44,22 +58,44 @@ def records(
         path: one record a line.
         fields: the keys to keep; all others are ignored, an absent one gives null.
         required: keys that every record must have.
-        parse: how a single line is read. JSON goes through Arrow first.
+        parse: how a single line is read.
         expected: what a line should be, for messages.
         limit: lines that may be no record.
+        as_json: turns a batch into JSON lines of the same records, some perhaps into what is
+            no JSON; those are then read by `parse`. Without it, lines are JSON already.
 
     Raises:
         RawDataError: more bad lines than `limit`, or a required field is missing or of
             another type.
     """
     bad, n_read = BadLines(path, limit), 0
-    for batch in batches(path):
-        table = _in_bulk(batch, fields, required) if parse is json_record else None
-        if table is None:
-            table = _line_by_line(batch, fields, required, parse, expected, bad)
-        n_read += table.height
-        yield table
+
+    def in_bulk(batch: Batch) -> pl.DataFrame | None:
+        return _in_bulk(as_json(batch) if as_json else batch, fields, required)
+
+    def line_by_line(batch: Batch) -> pl.DataFrame:
+        return _line_by_line(batch, fields, required, parse, expected, bad)
+
+    for batch, table in ahead.mapped(in_bulk, batches(path), N_THREADS):
+        pieces = [table] if table is not None else _piecewise(batch, in_bulk, line_by_line)
+        for piece in pieces:
+            n_read += piece.height
+            yield piece
     logger.info("%s: %d records, %d bad lines", path, n_read, bad.count)
+
+
+def _piecewise(batch: Batch, in_bulk: Bulk, line_by_line: Slow) -> Iterator[pl.DataFrame]:
+    """Read in bulk what can be, so that odd lines cost no more than their neighbours' time."""
+    for half in batch.halves():
+        if not half.text.strip():
+            continue
+        table = in_bulk(half)
+        if table is not None:
+            yield table
+        elif len(half.text) <= PIECE or half.text == batch.text:
+            yield line_by_line(half)
+        else:
+            yield from _piecewise(half, in_bulk, line_by_line)
 
 
 def json_record(line: str) -> Any:
@@ -73,12 +109,16 @@ def _no_constant(name: str) -> None:
 
 def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame | None:
     """Return the batch's records, or None if any line needs a closer look."""
-    n_lines = batch.text.count(b"\n") + (not batch.text.endswith(b"\n"))
+    if not _one_object_a_line(batch.text):
+        return None
     try:
-        batch.text.decode("utf-8")  # Arrow's reader does not check
+        if not batch.text.isascii():
+            batch.text.decode("utf-8")  # Arrow's reader does not check
         table = pyarrow.json.read_json(
-            io.BytesIO(batch.text),
-            read_options=pyarrow.json.ReadOptions(block_size=len(batch.text) + 1),
+            pa.BufferReader(batch.text),
+            read_options=pyarrow.json.ReadOptions(
+                block_size=len(batch.text) + 1, use_threads=False
+            ),
             parse_options=pyarrow.json.ParseOptions(
                 explicit_schema=pa.schema(list(fields.items())),
                 unexpected_field_behavior="ignore",
@@ -86,10 +126,27 @@ def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame |
         )
     except (UnicodeDecodeError, pa.ArrowException):
         return None
-    # A line with two objects, or the word null, is a row to Arrow but no record to us.
-    whole = table.num_rows == n_lines and b"\n\n" not in batch.text
+    if table.num_rows != batch.n_lines:
+        return None
     frame = _without_empty(pl.DataFrame(pl.from_arrow(table)).select(list(fields)))
-    return frame if whole and _has_values(frame, required) else None
+    return frame if _has_values(frame, required) else None
+
+
+def _one_object_a_line(text: bytes) -> bool:
+    """Tell whether each line starts and ends like an object.
+
+    Arrow goes by objects, not by lines. Where this holds, none spans two lines, and a line
+    with two of them, or the word null, shows in the number of rows.
+    """
+    codes = np.frombuffer(text.strip(b"\r\n"), dtype=np.uint8)
+    ends = np.flatnonzero(codes == NEWLINE)
+    last = codes[ends - 1]
+    last = np.where(last == RETURN, codes[ends - 2], last)
+    return (
+        len(codes) > 1
+        and (codes[0], codes[-1]) == (OPEN, CLOSE)
+        and bool((last == CLOSE).all() and (codes[ends + 1] == OPEN).all())
+    )
 
 
 def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
@@ -156,6 +213,11 @@ def _missing(
 
 def _value(value: Any, kind: pa.DataType) -> Any:
     """Return `value` as one of a field's type, or None where it is of another."""
+    if kind == PATHS:
+        is_list = isinstance(value, list) and value
+        first = value[0] if is_list and isinstance(value[0], list) else value
+        texts = _value(first, TEXTS)
+        return None if texts is None else [texts]
     if kind == TEXTS:
         values = [value] if isinstance(value, str) else value
         return [_text(v) for v in values if _text(v)] if isinstance(values, list) else None

@@ -10,6 +10,7 @@ The files are behind a log-in, so they come from the mirror only.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from pipeline.schema import (
     USER,
 )
 from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import BadLines, RawFile, Tables, complete_items
+from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.sources.stream import Stream, completed
 
 logger = logging.getLogger(__name__)
 
@@ -77,17 +79,29 @@ def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tabl
     Raises:
         RawDataError: a file is absent, damaged, or has too many bad lines.
     """
-    reviews = _history(folder / HISTORY, max_bad_lines)
-    items = complete_items(reviews, _metadata(folder / ITEMS_TEXT, max_bad_lines), key=ITEM)
-    return Tables(reviews, _with_pictures(items, folder / PICTURES))
+    return stream(source, folder, max_bad_lines).tables()
 
 
-def _history(path: Path, max_bad_lines: int) -> pl.DataFrame:
-    bad = BadLines(path, max_bad_lines)
-    tables = [_purchases(batch, bad) for batch in batches(path)]
-    reviews = pl.concat(tables) if tables else pl.DataFrame(schema=REVIEWS)
-    logger.info("%s: %d purchases, %d bad lines", path, reviews.height, bad.count)
-    return reviews
+def stream(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Stream:
+    """Return what `read` does, a batch at a time."""
+
+    def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
+        metadata = _metadata(folder / ITEMS_TEXT, max_bad_lines)
+        has_picture = _pictures(folder / PICTURES)
+        for table in completed(metadata, METADATA, reviewed, work):
+            yield _with_pictures(table, has_picture)
+
+    return Stream(_history(folder / HISTORY, max_bad_lines), items)
+
+
+def _history(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
+    bad, n_read = BadLines(path, max_bad_lines), 0
+    yield pl.DataFrame(schema=REVIEWS)
+    for batch in batches(path):
+        table = _purchases(batch, bad)
+        n_read += table.height
+        yield table
+    logger.info("%s: %d purchases, %d bad lines", path, n_read, bad.count)
 
 
 def _purchases(batch: Batch, bad: BadLines) -> pl.DataFrame:
@@ -104,11 +118,13 @@ def _purchases(batch: Batch, bad: BadLines) -> pl.DataFrame:
     )
 
 
-def _metadata(path: Path, max_bad_lines: int) -> pl.DataFrame:
-    bad = BadLines(path, max_bad_lines)
-    tables = [_item_rows(batch, bad) for batch in batches(path)]
-    logger.info("%s: %d items, %d bad lines", path, sum(t.height for t in tables), bad.count)
-    return pl.concat(tables) if tables else pl.DataFrame(schema=METADATA)
+def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
+    bad, n_read = BadLines(path, max_bad_lines), 0
+    for batch in batches(path):
+        table = _item_rows(batch, bad)
+        n_read += table.height
+        yield table
+    logger.info("%s: %d items, %d bad lines", path, n_read, bad.count)
 
 
 def _item_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
@@ -137,10 +153,14 @@ def _without_bad(parsed: pl.DataFrame, key: str, bad: BadLines, expected: str) -
     return parsed.filter(pl.col(key).is_not_null())
 
 
-def _with_pictures(items: pl.DataFrame, folder: Path) -> pl.DataFrame:
+def _pictures(folder: Path) -> pl.Expr:
+    """Return whether an item has a file in the folder of pictures."""
     present = [path.stem for path in folder.glob("*.jpg")] if folder.is_dir() else []
-    has_picture = pl.col(RAW_ID).is_in(pl.Series(present, dtype=pl.String).implode())
     logger.info("pictures: %d files", len(present))
+    return pl.col(RAW_ID).is_in(pl.Series(present, dtype=pl.String).implode())
+
+
+def _with_pictures(items: pl.DataFrame, has_picture: pl.Expr) -> pl.DataFrame:
     return items.with_columns(
         pl.when(has_picture)
         .then(pl.format(PICTURES + "/{}.jpg", RAW_ID))

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import ingest, sources
+from pipeline import ingest, params, sources
 from pipeline.errors import ParamsError, RawDataError, SchemaError
 from pipeline.io import read_parquet
 from pipeline.schema import RAW_ITEMS, REVIEWS
@@ -101,7 +101,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("items", "error", "message"), WRONG.values(), ids=WRONG)
-def test_a_reader_that_breaks_its_promise_is_caught(monkeypatch, items, error, message):
+def test_a_reader_that_breaks_its_promise_is_caught(
+    tmp_path, monkeypatch, items, error, message
+):
     """New formats are added by others; what comes after relies on whole references."""
     lacking = [pl.lit(None, dtype=pl.String).alias(name) for name in list(RAW_ITEMS)[1:]]
     tables = sources.Tables(REVIEWS_OF_B1, items.with_columns(lacking))
@@ -109,7 +111,9 @@ def test_a_reader_that_breaks_its_promise_is_caught(monkeypatch, items, error, m
     monkeypatch.setitem(sources.SOURCES, "tianchi", reader)
 
     with pytest.raises(error, match=message):
-        ingest.ingest(ingest.params.TianchiSource(format="tianchi"), Path("raw"), 0)
+        ingest.ingest(params.TianchiSource(format="tianchi"), Path("raw"), tmp_path, 0)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("stage", ["download", "ingest"])
