@@ -109,7 +109,8 @@ def _no_constant(name: str) -> None:
 
 def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame | None:
     """Return the batch's records, or None if any line needs a closer look."""
-    if not _one_object_a_line(batch.text):
+    n_objects = _n_objects(batch)
+    if n_objects is None:
         return None
     try:
         if not batch.text.isascii():
@@ -126,27 +127,27 @@ def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame |
         )
     except (UnicodeDecodeError, pa.ArrowException):
         return None
-    if table.num_rows != batch.n_lines:
+    if table.num_rows != n_objects:
         return None
     frame = _without_empty(pl.DataFrame(pl.from_arrow(table)).select(list(fields)))
     return frame if _has_values(frame, required) else None
 
 
-def _one_object_a_line(text: bytes) -> bool:
-    """Tell whether each line starts and ends like an object.
+def _n_objects(batch: Batch) -> int | None:
+    """Return how many lines there are if each starts and ends like an object, else None.
 
-    Arrow goes by objects, not by lines. Where this holds, none spans two lines, and a line
-    with two of them, or the word null, shows in the number of rows.
+    Arrow goes by objects, not by lines. Where each line has its own braces, none spans two
+    lines, and a line with two of them shows in the number of rows.
     """
-    codes = np.frombuffer(text.strip(b"\r\n"), dtype=np.uint8)
-    ends = np.flatnonzero(codes == NEWLINE)
+    codes, ends = np.frombuffer(batch.text, dtype=np.uint8), batch.newlines
+    if not len(codes) or codes[-1] != NEWLINE:
+        ends = np.append(ends, len(codes))
+    if ends[0] < 2:
+        return None
     last = codes[ends - 1]
     last = np.where(last == RETURN, codes[ends - 2], last)
-    return (
-        len(codes) > 1
-        and (codes[0], codes[-1]) == (OPEN, CLOSE)
-        and bool((last == CLOSE).all() and (codes[ends + 1] == OPEN).all())
-    )
+    first = np.append(codes[0], codes[ends[:-1] + 1])
+    return len(ends) if (first == OPEN).all() and (last == CLOSE).all() else None
 
 
 def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
@@ -185,8 +186,14 @@ def _line_by_line(
         text = line.decode("utf-8", errors="replace").strip()
         try:
             record = parse(text)
-        except UNREADABLE:
+        except UNREADABLE as error:
             record = None
+            if isinstance(error, RecursionError) and parse is json_record:
+                # Arrow minds no depth; a line must not depend on how its neighbours are read.
+                table = _in_bulk(Batch(batch.file, number, line), fields, required)
+                if table is not None:
+                    rows += table.rows(named=True)
+                    continue
         if not isinstance(record, dict):
             bad.add(number, text, expected)
             continue
@@ -217,7 +224,7 @@ def _value(value: Any, kind: pa.DataType) -> Any:
         is_list = isinstance(value, list) and value
         first = value[0] if is_list and isinstance(value[0], list) else value
         texts = _value(first, TEXTS)
-        return None if texts is None else [texts]
+        return None if texts is None else [texts] if value else []
     if kind == TEXTS:
         values = [value] if isinstance(value, str) else value
         return [_text(v) for v in values if _text(v)] if isinstance(values, list) else None

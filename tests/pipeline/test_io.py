@@ -51,3 +51,48 @@ def test_an_absent_or_broken_json_is_named(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(SchemaError, match="expected JSON"):
         io.read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("size", [1000, 65_536, 100_000, 200_000])
+def test_the_pieces_of_a_table_do_not_show_in_the_file(tmp_path, size):
+    table = pl.DataFrame({"n": range(150_000)}).with_columns(
+        name=pl.col("n").cast(pl.String), parts=pl.concat_list("n", "n")
+    )
+    io.write_parquet(table, tmp_path / "whole", {"a": "1"})
+
+    with io.parquet_writer(tmp_path / "pieces", {"a": "1"}) as write:
+        for start in range(0, table.height, size):
+            write(table[start : start + size])
+
+    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert pl.read_parquet(tmp_path / "pieces").equals(table)
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path):
+    io.write_parquet(pl.DataFrame(schema={"a": pl.Int32}), tmp_path / "t")
+
+    assert pl.read_parquet(tmp_path / "t").schema == {"a": pl.Int32}
+
+
+def test_a_writer_that_is_stopped_leaves_nothing(tmp_path):
+    def killed(write):
+        write(pl.DataFrame({"a": range(70_000)}))
+        raise RuntimeError("killed")
+
+    with (
+        pytest.raises(RuntimeError, match="killed"),
+        io.parquet_writer(tmp_path / "t") as write,
+    ):
+        killed(write)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scan_is_as_strict_as_a_reading(tmp_path):
+    io.write_parquet(pl.DataFrame({"user": [1]}), tmp_path / "t.parquet")
+
+    assert io.scan_parquet(tmp_path / "t.parquet", {"user": pl.Int64}).collect().height == 1
+    with pytest.raises(SchemaError, match="to be Int32, got Int64"):
+        io.scan_parquet(tmp_path / "t.parquet", {"user": pl.Int32})
+    with pytest.raises(SchemaError, match=r"lost\.parquet: no such table"):
+        io.scan_parquet(tmp_path / "lost.parquet", {})
