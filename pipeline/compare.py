@@ -25,7 +25,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import gains, io, params, report, significance, slices
+from pipeline import gains, io, params, protocol, report, significance, slices
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.errors import SchemaError
@@ -73,7 +73,7 @@ def comparison(
         rows[model]["extractor"] = extractor
     return {
         "dataset": first["dataset"],
-        "protocol": _protocol(first),
+        "protocol": protocol.in_words(first),
         "order": list(metrics),
         "best": best,
         "models": rows,
@@ -171,16 +171,6 @@ def _is_best(metrics: Mapping[str, dict[str, Any]], model: str, part: str, name:
     """Tell whether no model prints a higher number; equal ones are all the best."""
     printed = {m: round(found[part].get(name, 0.0), 4) for m, found in metrics.items()}
     return printed[model] == max(printed.values())
-
-
-def _protocol(found: Mapping[str, Any]) -> str:
-    among, items = found[SAMPLED].get("candidates", 100), found[FULL].get("candidates", "all")
-    return (
-        f"Leave-one-out over {found['n_users']} users. sampled-{among - 1}: 1 target among "
-        f"{among} candidates, the same for every model; full: ranking over {items} items "
-        "without those that the user has in train or validation. A tie counts against the "
-        "target."
-    )
 
 
 def _caption(table: Mapping[str, Any]) -> list[str]:

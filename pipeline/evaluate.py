@@ -1,10 +1,12 @@
-r"""Stage `evaluate`: rank each user's test item, among 100 candidates and among all items.
+r"""Stage `evaluate`: rank each test item, among 100 candidates and among all items.
 
     checkpoint, data/processed/D, data/features/D -> results/D/M/{metrics.json,ranks.parquet}
 
 Both protocols come from one pass over the scores. Sampled: the target against its 99 fixed
 negatives. Full: against every item that the user has neither in train nor in validation. A tie
-counts against the target. This is the only stage that opens the test file.
+counts against the target. Where a user has several test items, each is ranked by itself (in
+the full ranking among the others too), and measures are means over test items. This is the only
+stage that opens the test file.
 
     python -m pipeline.evaluate sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -41,16 +43,24 @@ log = logging.getLogger("evaluate")
 
 
 def metrics(
-    sampled: Tensor, full: Tensor, facts: dict[str, Any], cutoffs: list[int], n_items: int
+    sampled: Tensor,
+    full: Tensor,
+    facts: dict[str, Any],
+    cutoffs: list[int],
+    n_items: int,
+    users: Tensor | None = None,
+    split: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of metrics.json.
 
     Args:
-        sampled: (U,) ranks among the candidates.
-        full: (U,) ranks among all items.
+        sampled: (R,) ranks among the candidates.
+        full: (R,) ranks among all items.
         facts: of the checkpoint.
         cutoffs: the ks of HR@k and NDCG@k.
         n_items: I.
+        users: (R,) whose test items they are; by default each is another's.
+        split: how the dataset was split; by default leave-one-out, or as published.
     """
     return {
         "dataset": facts["dataset"],
@@ -64,15 +74,21 @@ def metrics(
         "epoch": facts["epoch"],
         "settings": facts["settings"],
         "budget": facts["budget"],
-        "n_users": len(sampled),
+        "n_users": len(sampled) if users is None else len(users.unique()),
+        "n_targets": len(sampled),
+        "split": split or {},
         "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": N_NEGATIVES + 1},
         "full": at_cutoffs(full, cutoffs) | {"candidates": n_items},
     }
 
 
-def _check_targets(test: pl.DataFrame, users: Tensor, targets: Tensor) -> None:
-    same = test[USER].to_list() == users.tolist() and test[ITEM].to_list() == targets.tolist()
-    if not same:
+def _check_targets(
+    test: pl.DataFrame, users: Tensor, targets: Tensor, train: pl.DataFrame | None = None
+) -> None:
+    """Refuse candidates of another test file; of users whom train lacks there may be none."""
+    known = test if train is None else test.join(train, USER, "semi", maintain_order="left")
+    pairs = list(zip(users.tolist(), targets.tolist(), strict=True))
+    if pairs not in (part.select(USER, ITEM).rows() for part in (test, known)):
         raise SchemaError(
             f"{TEST_FILE}: its users and items are not those of the candidates; run the stage "
             "split again"
@@ -93,7 +109,8 @@ def evaluated(
     dataset = learning.Dataset(arguments.processed)
     model, facts = learning.restored(settings, arguments, dataset)
     users, targets, negatives = dataset.candidates(TEST)
-    _check_targets(read_parquet(arguments.processed / TEST_FILE, INTERACTIONS), users, targets)
+    test = read_parquet(arguments.processed / TEST_FILE, INTERACTIONS)
+    _check_targets(test, users, targets, dataset.train)
     with torch.inference_mode():
         known = dataset.pairs(validation=True)
         sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
@@ -102,7 +119,8 @@ def evaluated(
     rows = pl.DataFrame(
         {name: column.numpy() for name, column in zip(RANKS, columns, strict=True)}
     )
-    table = metrics(sampled, full, facts, settings.evaluate.k, dataset.n_items)
+    about = dataset.n_items, users, dataset.split()
+    table = metrics(sampled, full, facts, settings.evaluate.k, *about)
     return table, rows.cast(pl.Schema(RANKS))
 
 

@@ -73,6 +73,12 @@ def scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
     return table
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the entries that `write_parquet` put into a table's metadata."""
+    found = pq.read_schema(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items()}
+
+
 def check_columns(table: pl.DataFrame, columns: Columns, where: str) -> None:
     """Raise SchemaError unless `table` has each of `columns` with its type."""
     _check_schema(table.schema, columns, where)

@@ -22,7 +22,7 @@ from pipeline.command import parser
 from pipeline.errors import SchemaError
 from pipeline.feature_table import read_features
 from pipeline.gpu_slots import cuda_name
-from pipeline.io import read_parquet, replacing
+from pipeline.io import read_metadata, read_parquet, replacing
 from pipeline.schema import (
     CANDIDATES,
     CANDIDATES_FILE,
@@ -32,6 +32,7 @@ from pipeline.schema import (
     ITEMS,
     ITEMS_FILE,
     PART,
+    SPLIT,
     TRAIN_FILE,
     USER,
     USERS,
@@ -79,12 +80,17 @@ class Dataset:
         return self._interactions(pl.concat([self.train, self.validation]))
 
     def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Return users (U,), targets (U,) and negatives (U, 99) of a part, int64."""
+        """Return users (R,), targets (R,) and negatives (R, 99) of a part's R rows, int64."""
         table = read_parquet(self.folder / CANDIDATES_FILE, CANDIDATES)
         rows = table.filter(pl.col(PART) == part)
         if rows.is_empty():
             raise SchemaError(f"{self.folder / CANDIDATES_FILE}: no rows of part {part!r}")
         return tensor(rows[USER]), tensor(rows[ITEM]), tensor(rows["negatives"])
+
+    def split(self) -> dict[str, Any]:
+        """Return how the dataset was split; `{}` for leave-one-out and published splits."""
+        path = self.folder / CANDIDATES_FILE
+        return dict(json.loads(read_metadata(path).get(SPLIT, "{}")))
 
     def _interactions(self, rows: pl.DataFrame) -> Interactions:
         return Interactions(

@@ -41,6 +41,7 @@ from pipeline.stage_settings import (  # noqa: F401
     Recommend,
     Split,
     Stages,
+    TimeSplit,
     Train,
 )
 

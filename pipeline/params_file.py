@@ -142,7 +142,7 @@ def _explain(error: ValidationError, where: str) -> list[str]:
 
 def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Drop the union's tag, which is no key: sources.<name>.<tag>, features.<d>.<m>.<tag>."""
-    depth = {"sources": 2, "features": 3, "extractors": 4}.get(
+    depth = {"split": 1, "sources": 2, "features": 3, "extractors": 4}.get(
         str(location[0]) if location else ""
     )
     return location if depth is None else location[:depth] + location[depth + 1 :]

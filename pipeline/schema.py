@@ -53,13 +53,18 @@ TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "train.parquet", "validation.parquet", 
 INTERACTIONS: Columns = {USER: pl.Int32, ITEM: pl.Int32, TIME: pl.Int64}
 USERS: Columns = {USER: pl.Int32, RAW_ID: pl.String}
 ITEMS: Columns = {ITEM: pl.Int32, **RAW_ITEMS}
-# One row per user and part; `item` is the target, `negatives` never met by the user.
+# One row per held-out item: per user and part with leave-one-out. `item` is the target,
+# `negatives` were never met by the user.
 CANDIDATES: Columns = {
     USER: pl.Int32,
     PART: pl.String,
     ITEM: pl.Int32,
     "negatives": pl.Array(pl.Int32, N_NEGATIVES),
 }
+
+# Key of the metadata of the parts and the candidates: JSON that says how they were split. A
+# file without it is of leave-one-out, or of a published split.
+SPLIT = "split"
 
 # data/images/<dataset>.parquet: one row per item, ascending.
 IMAGES: Columns = {
@@ -90,7 +95,8 @@ HISTORY: Columns = {
     "ndcg@10": pl.Float64,
     "measured_on": pl.String,
 }
-# One row per test user; ranks are 0-based, a tie counts against the target.
+# One row per test item: per user with leave-one-out. Ranks are 0-based, a tie counts against
+# the target.
 RANKS: Columns = {
     USER: pl.Int32,
     ITEM: pl.Int32,

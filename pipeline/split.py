@@ -1,13 +1,15 @@
-"""Stage `split`: hold out each user's last two items, and draw the candidates.
+"""Stage `split`: hold out what is to be predicted, and draw the candidates.
 
     data/processed/D/interactions.parquet
         -> data/processed/D/{train,validation,test,candidates}.parquet
 
 Leave-one-out by time: the last item goes to test, the one before to validation. Time stamps
-have day resolution; among equal times the order of the raw file decides. A published split is
-taken as it is: its validation items are part of its train, and are held out in training.
+have day resolution; among equal times the order of the raw file decides. The other methods
+are in pipeline/split_methods.py; their settings and counts are in the Parquet metadata of the
+parts and the candidates, under `split`. A published split is taken as it is: its validation
+items are part of its train, and are held out in training.
 
-Candidates are data: 99 items per user and part, uniform over the items that the user met
+Candidates are data: 99 items per held-out item, uniform over the items that the user met
 neither in train nor in validation nor in test, without replacement. Every model and every
 epoch ranks the same lists.
 
@@ -16,14 +18,17 @@ epoch ranks the same lists.
 
 from __future__ import annotations
 
+import json
 import logging
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline import params
+from pipeline import params, split_methods
 from pipeline.command import parser, run
 from pipeline.errors import RawDataError
 from pipeline.io import read_parquet, write_parquet
@@ -39,6 +44,7 @@ from pipeline.schema import (
     PART,
     REVIEWS,
     REVIEWS_FILE,
+    SPLIT,
     TEST,
     TEST_FILE,
     TRAIN,
@@ -73,6 +79,42 @@ def leave_one_out(interactions: pl.DataFrame) -> Parts:
     }
 
 
+def divided(interactions: pl.DataFrame, how: params.Split) -> tuple[Parts, dict[str, Any]]:
+    """Split by the method that params name.
+
+    Args:
+        interactions: schema.INTERACTIONS, sorted by user, time and raw order.
+        how: the section `split`.
+
+    Returns:
+        The parts, and what is to be said of them; nothing of leave-one-out, the default.
+
+    Raises:
+        RawDataError: a part is empty, or an interaction has no time to cut at.
+    """
+    if how.method == "leave_one_out":
+        return leave_one_out(interactions), {}
+    if how.method == "ratio":
+        parts = split_methods.by_ratio(interactions, how.shares)
+    else:
+        cut = _instants(interactions, how)
+        parts = split_methods.by_time(interactions, *cut)
+    said = how.model_dump(exclude_none=True)
+    if how.method == "time":
+        said |= zip(
+            ("validation_from", "test_from"), map(split_methods.as_day, cut), strict=True
+        )
+    return parts, split_methods.facts(said, parts)
+
+
+def _instants(interactions: pl.DataFrame, how: params.TimeSplit) -> tuple[int, int]:
+    if how.quantiles:
+        return split_methods.instants(interactions, how.quantiles)
+    days = (date.fromisoformat(str(day)) for day in (how.validation_from, how.test_from))
+    first, second = (split_methods.midnight(day) for day in days)
+    return first, second
+
+
 def published_parts(reviews: pl.DataFrame) -> Parts:
     """Return the parts of a published split, sorted by user, in the published order."""
     rows = reviews.with_columns(pl.col(USER, ITEM).cast(pl.Int32)).sort(
@@ -83,13 +125,16 @@ def published_parts(reviews: pl.DataFrame) -> Parts:
     }
 
 
-def candidates(parts: Parts, n_items: int, seed: int) -> pl.DataFrame:
+def candidates(
+    parts: Parts, n_items: int, seed: int, shown: Parts | None = None
+) -> pl.DataFrame:
     """Draw the negatives of every held-out interaction.
 
     Args:
         parts: `train`, `validation` and `test`.
         n_items: I.
         seed: of the draws.
+        shown: the parts whose held-out interactions are ranked, where that is not all.
 
     Returns:
         schema.CANDIDATES, sorted by part (validation first) and user.
@@ -103,7 +148,7 @@ def candidates(parts: Parts, n_items: int, seed: int) -> pl.DataFrame:
     generator = np.random.default_rng(seed)
     tables = []
     for part in (VALIDATION, TEST):
-        held_out = parts[part].select(USER, ITEM)
+        held_out = (shown or parts)[part].select(USER, ITEM)
         negatives = _negatives(held_out[USER].to_numpy(), keys, n_items, generator)
         array = pl.Series("negatives", negatives, dtype=CANDIDATES["negatives"])
         tables.append(held_out.with_columns(pl.lit(part).alias(PART), array))
@@ -172,14 +217,18 @@ def main(argv: list[str] | None = None) -> None:
 
     if settings.source(args.dataset).format == "published_split":
         parts = published_parts(read_parquet(args.interim / REVIEWS_FILE, REVIEWS))
+        said: dict[str, Any] = {}
     else:
-        parts = leave_one_out(read_parquet(args.processed / INTERACTIONS_FILE, INTERACTIONS))
+        interactions = read_parquet(args.processed / INTERACTIONS_FILE, INTERACTIONS)
+        parts, said = divided(interactions, settings.split)
     n_items = read_parquet(args.processed / ITEMS_FILE, ITEMS).height
-    drawn = candidates(parts, n_items, settings.seed)
-    log.info("%s: %s", args.dataset, {part: rows.height for part, rows in parts.items()})
+    shown = split_methods.ranked(parts) if said else parts
+    drawn = candidates(parts, n_items, settings.seed, shown)
+    log.info("%s: %s", args.dataset, {part: rows.height for part, rows in parts.items()} | said)
+    metadata = {SPLIT: json.dumps(said, sort_keys=True)} if said else None
     for part, rows in parts.items():
-        write_parquet(rows, args.processed / FILES[part])
-    write_parquet(drawn, args.processed / CANDIDATES_FILE)
+        write_parquet(rows, args.processed / FILES[part], metadata)
+    write_parquet(drawn, args.processed / CANDIDATES_FILE, metadata)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,10 @@ Day = Annotated[
 ]
 
 
+Within = Annotated[float, Field(gt=0, lt=1)]
+SUM_ERROR = 1e-9  # of shares that add up to 1
+
+
 class Filters(Section):
     """What of `kcore` may differ between datasets; what is not set is as for all."""
 
@@ -81,10 +85,51 @@ class KCore(Filters):
         return self.model_copy(update=changes | {"datasets": {}})
 
 
-class Split(Section):
-    """How interactions are divided."""
+class LeaveOneOut(Section):
+    """Each user's last interaction to test, the one before to validation."""
 
     method: Literal["leave_one_out"]
+
+
+class RatioSplit(Section):
+    """The last shares of each user's interactions to validation and test."""
+
+    method: Literal["ratio"]
+    # Of train, validation and test; they add up to 1.
+    shares: Annotated[list[Within], Field(min_length=3, max_length=3)]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> RatioSplit:
+        if abs(sum(self.shares) - 1) > SUM_ERROR:
+            raise PydanticCustomError("shares", "expected `shares` that add up to 1")
+        return self
+
+
+class TimeSplit(Section):
+    """The same two instants for everybody: either days, or shares of all interactions."""
+
+    method: Literal["time"]
+    validation_from: Day | None = None  # UTC; the first day that is no longer train
+    test_from: Day | None = None  # UTC; the first day of test
+    # Shares of all interactions that lie before validation, and before test.
+    quantiles: Annotated[list[Within], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _has_two_instants(self) -> TimeSplit:
+        days = [day for day in (self.validation_from, self.test_from) if day]
+        if len(days) != (0 if self.quantiles else 2):
+            raise PydanticCustomError(
+                "instants", "expected either `quantiles`, or `validation_from` and `test_from`"
+            )
+        # Texts of days compare as the days do.
+        if days != sorted(set(days)) or (self.quantiles or []) != sorted(
+            set(self.quantiles or [])
+        ):
+            raise PydanticCustomError("instants", "expected validation to begin before test")
+        return self
+
+
+Split = Annotated[LeaveOneOut | RatioSplit | TimeSplit, Field(discriminator="method")]
 
 
 class Images(Section):

@@ -33,6 +33,25 @@ def test_a_model_chosen_on_test_is_optimistic():
     assert metrics(torch.tensor([0]), torch.tensor([0]), facts, [5], 10)["optimistic"] is True
 
 
+def test_users_and_test_items_are_counted_apart():
+    ranks, users = torch.tensor([0, 3, 9]), torch.tensor([4, 4, 6])
+
+    table = metrics(ranks, ranks, FACTS, [5], 10, users, {"method": "ratio"})
+
+    assert (table["n_users"], table["n_targets"]) == (2, 3)
+    assert table["sampled"]["hr@5"] == pytest.approx(2 / 3)
+    assert table["split"] == {"method": "ratio"}
+
+
+def test_users_whom_train_lacks_may_have_no_candidates():
+    test = pl.DataFrame({"user": [0, 0, 1], "item": [4, 3, 5]})
+    train = pl.DataFrame({"user": [0, 2], "item": [9, 9]})
+
+    _check_targets(test, torch.tensor([0, 0]), torch.tensor([4, 3]), train)
+    with pytest.raises(SchemaError, match="run the stage split again"):
+        _check_targets(test, torch.tensor([0]), torch.tensor([4]), train)
+
+
 def test_candidates_of_another_split_are_refused():
     test = pl.DataFrame({"user": [0, 1], "item": [4, 5]})
 

@@ -82,7 +82,7 @@ rule kcore:
 
 rule split:
     input:
-        code=code("pipeline/split.py"),
+        code=code("pipeline/split.py", "pipeline/split_methods.py"),
         helpers=TABLES,
         settings="data/settings/split/{dataset}.json",
         reviews=rules.ingest.output.reviews,
