@@ -5,7 +5,7 @@
                                       "redrawn": {"mean", "sd"} (sampled only)}}}},
      "pairs": [{"best", "other", "part", "name", "difference", "low", "high", "n_users",
                 "wins", "ties", "losses", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm"}],
-     "protocols": see `pipeline.protocols.agreement`}
+     "protocols": see `pipeline.agreement.between`}
 
 PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10.
 
@@ -32,7 +32,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import ttest_1samp, wilcoxon
 
-from pipeline import gains, protocols, redraws
+from pipeline import agreement, gains, redraws
 from pipeline.gains import Floats
 
 TESTS = ("t", "wilcoxon")
@@ -77,12 +77,12 @@ def table(
         "seed": seed,
         "resamples": gains.RESAMPLES,
         "level": gains.LEVEL,
-        "note": protocols.NOTE,
+        "note": agreement.NOTE,
         "models": models,
         "pairs": [
             row for column in gains.COLUMNS for row in pairs(worth, best, *column, means=means)
         ],
-        "protocols": protocols.agreement(models, opponents),
+        "protocols": agreement.between(models, opponents),
     }
 
 

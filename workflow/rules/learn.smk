@@ -134,13 +134,13 @@ rule explain_model:
 rule compare:
     input:
         code=code(
+            "pipeline/agreement.py",
             "pipeline/compare.py",
             "pipeline/feature_table.py",
             "pipeline/gains.py",
             "pipeline/pictures.py",
             "pipeline/printed.py",
             "pipeline/protocol.py",
-            "pipeline/protocols.py",
             "pipeline/redraws.py",
             "pipeline/report.py",
             "pipeline/significance.py",
@@ -232,13 +232,13 @@ rule curves:
 rule compare_table:
     input:
         code=code(
+            "pipeline/agreement.py",
             "pipeline/compare.py",
             "pipeline/feature_table.py",
             "pipeline/gains.py",
             "pipeline/pictures.py",
             "pipeline/printed.py",
             "pipeline/protocol.py",
-            "pipeline/protocols.py",
             "pipeline/redraws.py",
             "pipeline/report.py",
             "pipeline/significance.py",

@@ -26,7 +26,7 @@ NOTE = (
 )
 
 
-def agreement(models: Mapping[str, Any], opponents: pl.DataFrame) -> dict[str, Any]:
+def between(models: Mapping[str, Any], opponents: pl.DataFrame) -> dict[str, Any]:
     """Compare the two protocols.
 
     Args:

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from scipy.stats import hypergeom
 
-from pipeline import gains, protocols
+from pipeline import agreement, gains
 
 
 def models(values):
@@ -20,7 +20,7 @@ OPPONENTS = pl.DataFrame({"user": [0, 1, 2], "opponents": [900, 1000, 5000]})
 
 
 def test_two_models_in_another_order_are_named_best_sampled_first():
-    found = protocols.agreement(
+    found = agreement.between(
         models({"a": (0.5, 0.10), "b": (0.4, 0.20), "c": (0.3, 0.05)}), OPPONENTS
     )
 
@@ -32,8 +32,8 @@ def test_two_models_in_another_order_are_named_best_sampled_first():
 
 
 def test_a_tie_is_no_disagreement_and_one_model_has_no_order():
-    tied = protocols.agreement(models({"a": (0.5, 0.1), "b": (0.5, 0.2)}), OPPONENTS)
-    alone = protocols.agreement(models({"a": (0.5, 0.1)}), OPPONENTS)
+    tied = agreement.between(models({"a": (0.5, 0.1), "b": (0.5, 0.2)}), OPPONENTS)
+    alone = agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)
 
     assert tied["measures"]["hr@5"]["disagree"] == []
     assert tied["measures"]["hr@5"]["kendall"] is None
@@ -42,7 +42,7 @@ def test_a_tie_is_no_disagreement_and_one_model_has_no_order():
 
 def test_the_even_place_is_the_last_at_which_a_sampled_hit_is_as_likely_as_not():
     """About a tenth of the median user's thousand opponents."""
-    place = protocols.agreement(models({"a": (0.5, 0.1)}), OPPONENTS)["even"]["10"]
+    place = agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)["even"]["10"]
 
     assert hypergeom.cdf(9, 1000, place, 99) >= 0.5 > hypergeom.cdf(9, 1000, place + 1, 99)
     assert 90 < place < 105
