@@ -224,7 +224,7 @@ def test_a_table_of_its_own_goes_to_its_own_folder(tmp_path, monkeypatch):
     project(tmp_path)
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     wanted = settings.replace("models: [bprmf]", "models: [lightgcn]")
-    wanted = wanted.replace("tables: ", "tables:\n  own: [bprmf]")
+    wanted = wanted.replace("\ntables: ", "\ntables:\n  own: [bprmf]\n  # ")
     (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
