@@ -77,8 +77,8 @@ def _store(url: str) -> tuple[Any, str]:
     import fsspec  # only who uses such an address pays for it
 
     try:
-        # No listing is remembered: a file may change while it is fetched.
-        return fsspec.core.url_to_fs(url, use_listings_cache=False)
+        # Nothing is remembered from an earlier call: a file may change while it is fetched.
+        return fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         extra = EXTRAS.get(_scheme(url), "")
         raise RawDataError(
