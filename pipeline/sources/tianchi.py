@@ -2,7 +2,7 @@
 
     user_bought_history.txt    user item yyyymmdd
     dim_items.txt              item category term,term,...    the third field may be lacking
-    images/<item>.jpg          optional
+    images/<item>.jpg          optional, or in an archive of `ARCHIVES`, in any folder of it
 
 The files are behind a log-in, so they come from the mirror only.
 """
@@ -10,13 +10,15 @@ The files are behind a log-in, so they come from the mirror only.
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
 from pipeline import params
+from pipeline.errors import RawDataError
 from pipeline.schema import (
     DESCRIPTION,
     IMAGE,
@@ -43,6 +45,9 @@ HISTORY, ITEMS_TEXT, MATCHES = (
     "dim_fashion_matchsets.txt",
 )
 PICTURES = "images"
+# Archives of pictures, read where they are: one of your own, and the four that were published,
+# whose folders are called tianchi_fm_img2_1 and so on.
+ARCHIVES = ("images.zip", *(f"tianchi_fm_img3_{n}.zip" for n in (1, 2, 3, 4)))
 CATEGORY, TERMS = "category", "title_tokens"
 METADATA: dict[str, Any] = {
     **RAW_ITEMS,
@@ -58,7 +63,7 @@ def files(source: params.TianchiSource) -> list[RawFile]:
     return [
         RawFile(name=HISTORY, page=PAGE),
         RawFile(name=ITEMS_TEXT, page=PAGE),
-        RawFile(name=MATCHES, page=PAGE, required=False),
+        *(RawFile(name=name, page=PAGE, required=False) for name in (MATCHES, *ARCHIVES)),
     ]
 
 
@@ -74,7 +79,7 @@ def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tabl
         Reviews: one row per purchase in the order of the file; the day's midnight in UTC as
         time; no rating. Items: one row per bought item with `category` (list<string> of one)
         and `title_tokens` (list<string>), null where dim_items.txt has no row; `image` where
-        the picture is in the raw folder.
+        the picture is in the raw folder, or in an archive there.
 
     Raises:
         RawDataError: a file is absent, damaged, or has too many bad lines.
@@ -87,9 +92,9 @@ def stream(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> St
 
     def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
         metadata = _metadata(folder / ITEMS_TEXT, max_bad_lines)
-        has_picture = _pictures(folder / PICTURES)
+        pictures = _pictures(folder)
         for table in completed(metadata, METADATA, reviewed, work):
-            yield _with_pictures(table, has_picture)
+            yield _with_pictures(table, pictures)
 
     return Stream(_history(folder / HISTORY, max_bad_lines), items)
 
@@ -153,17 +158,39 @@ def _without_bad(parsed: pl.DataFrame, key: str, bad: BadLines, expected: str) -
     return parsed.filter(pl.col(key).is_not_null())
 
 
-def _pictures(folder: Path) -> pl.Expr:
-    """Return whether an item has a file in the folder of pictures."""
-    present = [path.stem for path in folder.glob("*.jpg")] if folder.is_dir() else []
-    logger.info("pictures: %d files", len(present))
-    return pl.col(RAW_ID).is_in(pl.Series(present, dtype=pl.String).implode())
-
-
-def _with_pictures(items: pl.DataFrame, has_picture: pl.Expr) -> pl.DataFrame:
-    return items.with_columns(
-        pl.when(has_picture)
-        .then(pl.format(PICTURES + "/{}.jpg", RAW_ID))
-        .otherwise(pl.col(IMAGE))
-        .alias(IMAGE)
+def _pictures(folder: Path) -> pl.DataFrame:
+    """Return the place of each item's picture: `raw_id`, `place`."""
+    places = _places(folder)
+    logger.info("pictures: %d files", len(places))
+    return pl.DataFrame(
+        {RAW_ID: list(places), "place": list(places.values())},
+        schema={RAW_ID: pl.String, "place": pl.String},
     )
+
+
+def _with_pictures(items: pl.DataFrame, pictures: pl.DataFrame) -> pl.DataFrame:
+    found = items.join(pictures, on=RAW_ID, how="left", maintain_order="left")
+    return found.with_columns(pl.coalesce("place", IMAGE).alias(IMAGE)).drop("place")
+
+
+def _places(folder: Path) -> dict[str, str]:
+    """Return item -> its picture below `folder`; where there are several, the first counts."""
+    names = sorted(path.name for path in (folder / PICTURES).glob("*.jpg"))
+    places = {Path(name).stem: f"{PICTURES}/{name}" for name in names}
+    for archive in ARCHIVES:
+        if (folder / archive).exists():
+            for member in _members(folder / archive):
+                places.setdefault(PurePosixPath(member).stem, f"{archive}/{member}")
+    return places
+
+
+def _members(archive: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return [name for name in opened.namelist() if name.lower().endswith(".jpg")]
+    # What is damaged makes zipfile raise also OSError, struct.error, ValueError and others.
+    except Exception as error:
+        raise RawDataError(
+            f"{archive}: expected a zip archive of pictures, got a damaged one ({error}). Put "
+            "a whole one into the mirror, and run download again"
+        ) from error
