@@ -11,9 +11,9 @@ listed in .work/images/<dataset>/ledger.csv, each with its reason.
 
 The column `image` of the items is an http(s) address, or a path below data/raw/<dataset>, which
 may lead into an archive: pictures.zip/a/b.jpg, likewise in .tar, .tar.gz and .tgz.
-Fetched files are kept in .work/images/<dataset>/, so that a stage that was stopped goes on
-where it was; the folder may be deleted at any time. A dataset none of whose features reads an
-image gets a table without pictures, and nothing is fetched.
+What was fetched is kept in .work/images/<dataset>/, packed, so that a stage that was stopped
+goes on where it was; the folder may be deleted at any time. A dataset none of whose features
+reads an image gets a table without pictures, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from pipeline.errors import RawDataError
 from pipeline.io import read_parquet
 from pipeline.params import Images
 from pipeline.picture_archives import Archives
-from pipeline.picture_fetch import fetch, is_address, kept_file
+from pipeline.picture_fetch import fetch, is_address
 from pipeline.picture_places import Places
+from pipeline.picture_store import Kept
 from pipeline.picture_table import (
     BROKEN,
     MISSING,
@@ -93,7 +94,7 @@ def pack(
     Args:
         column: `image`, items ascending.
         raw: data/raw/<dataset>.
-        kept: the folder for fetched files and the ledger.
+        kept: the folder for what is fetched and for the ledger.
         output: data/images/<dataset>.parquet.
         settings: the section `images` of params.yaml.
 
@@ -112,11 +113,12 @@ def pack(
         raise _too_many(rows, kept, settings, n_named)
     with (
         Archives(column, raw, kept, settings.max_megabytes) as archives,
+        Kept(kept) as fetched,
         writing(output) as partial,
     ):
-        places = Places(raw, kept, failures, archives, settings.max_megabytes)
+        places = Places(raw, fetched, failures, archives, settings.max_megabytes)
         pictures = write_pictures(look_at_all(column, places), partial)
-        _forget_broken(pictures, kept)
+        _forget_broken(pictures, fetched)
         if len(_failed(pictures)) > settings.max_failed * n_named:
             raise _too_many(pictures, kept, settings, n_named)
     write_ledger(_failed(pictures), kept / LEDGER_FILE)
@@ -144,11 +146,10 @@ def _too_many(
     return too_many_failed(failed.values(), settings.max_failed, n_named, kept / LEDGER_FILE)
 
 
-def _forget_broken(pictures: Iterable[Picture], kept: Path) -> None:
-    """Delete what came as no picture, such as a log-in page: next time it may be one."""
-    for picture in pictures:
-        if picture.status == BROKEN and picture.place and is_address(picture.place):
-            kept_file(kept, picture.place).unlink(missing_ok=True)
+def _forget_broken(pictures: Iterable[Picture], fetched: Kept) -> None:
+    """Forget what came as no picture, such as a log-in page: next time it may be one."""
+    broken = (picture.place for picture in pictures if picture.status == BROKEN)
+    fetched.forget(place for place in broken if place and is_address(place))
 
 
 def main(argv: list[str] | None = None) -> None:

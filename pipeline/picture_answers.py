@@ -5,16 +5,20 @@ Not a stage: a part of `picture_fetch`.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
-from pathlib import Path
+from http import HTTPStatus
 
-import httpx
+import aiohttp
+from yarl import URL
 
-from pipeline.picture_table import NotHad, too_large, writing
+from pipeline.picture_table import NotHad, too_large
 
 # Answers that may be another the next time: request timeout, too early, too many requests.
 TRY_AGAIN = {408, 425, 429}
+REDIRECTS = {301, 302, 303, 307, 308}
+PLAIN = re.compile(r"[!-~]+")  # ASCII without blanks and control characters
 GZIP = 16 + zlib.MAX_WBITS  # zlib's name for the format
 
 
@@ -24,34 +28,51 @@ class Later(NotHad):
 
 def check_status(code: int) -> None:
     """Raise Later or NotHad unless the answer is a success."""
-    if code >= httpx.codes.INTERNAL_SERVER_ERROR or code in TRY_AGAIN:
+    if code >= HTTPStatus.INTERNAL_SERVER_ERROR or code in TRY_AGAIN:
         raise Later(f"HTTP {code}")
-    if not httpx.codes.is_success(code):
+    if not HTTPStatus.OK <= code < HTTPStatus.MULTIPLE_CHOICES:
         raise NotHad(f"HTTP {code}")
 
 
-async def save(response: httpx.Response, target: Path, max_megabytes: float) -> None:
-    """Write an answer's body, reading and unpacking no more than is allowed.
+async def read(response: aiohttp.ClientResponse, max_megabytes: float) -> bytes:
+    """Return an answer's body, reading and unpacking no more than is allowed.
 
     Args:
         response: a success whose body was not read yet.
-        target: the final name; not there until the body is whole.
         max_megabytes: of the body, unpacked.
 
     Raises:
         NotHad: it is larger, or packed in a way that we cannot read.
-        RawDataError: the file cannot be written.
-        httpx.TransportError: the body ends early, or no more of it comes.
+        aiohttp.ClientError, TimeoutError: the body ends early, or no more of it comes.
     """
-    most, size = int(max_megabytes * 1e6), 0
+    most, body = int(max_megabytes * 1e6), bytearray()
     unpack = _unpacker(response.headers.get("Content-Encoding", "identity").lower())
-    with writing(target) as partial, partial.open("wb") as file:
-        async for chunk in response.aiter_raw():
-            data = unpack(chunk, most + 1 - size)
-            size += len(data)
-            if size > most:
-                raise NotHad(too_large(max_megabytes))
-            file.write(data)
+    async for chunk in response.content.iter_any():
+        body += unpack(chunk, most + 1 - len(body))
+        if len(body) > most:
+            raise NotHad(too_large(max_megabytes))
+    return bytes(body)
+
+
+def next_address(response: aiohttp.ClientResponse) -> URL | None:
+    """Return where an answer redirects to; None if it does not.
+
+    Raises:
+        ValueError: to nothing that is an address.
+    """
+    if response.status not in REDIRECTS or "Location" not in response.headers:
+        return None
+    return response.url.join(url(response.headers["Location"]))
+
+
+def url(address: str) -> URL:
+    """Return an address as a URL.
+
+    Raises:
+        ValueError: it is none.
+    """
+    # As it stands, where that can be sent: some servers sign it.
+    return URL(address, encoded=PLAIN.fullmatch(address) is not None)
 
 
 def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:

@@ -1,36 +1,35 @@
-"""Fetch many pictures at once, each into a file of its own, patiently and within limits.
+"""Fetch many pictures at once, patiently and within limits: processes x connections.
 
-Not a stage: what `images` does before it packs. A file has its final name only when it is
-whole, so a run that was stopped goes on where it was. How a single host is spared is in
-`picture_hosts`.
+Each host belongs to one process, which alone knows how it is to be spared; a picture that is
+redirected to a host of another process is handed over. What has come is kept in the shards of
+`picture_store`, so a run that was stopped goes on where it was. Not a stage: what `images` does
+before it packs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+import heapq
+import multiprocessing
+import threading
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 from tqdm import tqdm
 
+from pipeline.errors import RawDataError
 from pipeline.params import Images
-from pipeline.picture_answers import Later, check_status, save
-from pipeline.picture_hosts import Host, Hosts
-from pipeline.picture_table import NotHad, not_written
-from pipeline.retry_after import retry_after
+from pipeline.picture_lanes import HOPS, Job, Lanes, Tally, host_name
+from pipeline.picture_store import Kept, Shard
 
-USER_AGENT = f"mcln-pipeline (pictures of a catalogue) python-httpx/{httpx.__version__}"
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a retry; doubled each time
-TIMEOUTS_PER_PICTURE = 10  # a server that sends a byte now and then is given up after these
-REDIRECTS = 5  # in a row
-BUSY = {429, 503}  # too many requests, unavailable: said of the host, not of one picture
-UNREACHABLE = 50  # pictures without an answer, and none with: there is no network
+PER_PROCESS = 1000  # pictures; for fewer another process is not worth its start
+BAR_SECONDS = 0.5
 
 
 class Fetched(NamedTuple):
@@ -40,8 +39,15 @@ class Fetched(NamedTuple):
     stopped: bool  # so many failed, or no server answers at all, that the rest was not tried
 
 
-class _Enough(Exception):  # noqa: N818 (a finding, caught at once)
-    """The rest need not be tried."""
+class _Plan(NamedTuple):
+    """Which process a host belongs to."""
+
+    n: int  # processes
+    of_host: Mapping[str, int]
+
+    def owner(self, host: str) -> int:
+        """Return the process of a host, which may be one that nobody named before."""
+        return self.of_host.get(host, zlib.crc32(host.encode()) % self.n)
 
 
 def is_address(place: str) -> bool:
@@ -49,17 +55,12 @@ def is_address(place: str) -> bool:
     return place.lower().startswith(("http://", "https://"))
 
 
-def kept_file(folder: Path, address: str) -> Path:
-    """Return where the file fetched from an address is kept."""
-    return folder / hashlib.sha256(address.encode()).hexdigest()
-
-
 def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int) -> Fetched:
     """Fetch every address that is not in the folder yet.
 
     Args:
         addresses: http(s), each once.
-        folder: where the files are kept, see `kept_file`.
+        folder: where the pictures are kept, see `picture_store`.
         settings: the section `images` of params.yaml.
         n_named: items that name a picture, of which `max_failed` is a share.
 
@@ -67,149 +68,145 @@ def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int
         The reason for each address that could not be had.
 
     Raises:
-        RawDataError: a file cannot be written.
+        RawDataError: a picture cannot be written, or another run is writing.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_written(folder, error) from error
-    wanted = [address for address in addresses if not kept_file(folder, address).exists()]
-    return asyncio.run(_Fetching(folder, settings, n_named).run(wanted))
+    with Kept(folder) as kept:
+        wanted = kept.absent(addresses)
+    if not wanted:
+        return Fetched({}, False)
+    plan = plan_of(wanted, settings.processes)
+    failures: dict[str, str] = {}
+    with _workers(plan, folder, settings, n_named) as (workers, tally), _bar(wanted) as bar:
+        jobs = [Job(address, address, HOPS) for address in wanted]
+        while jobs and not tally.is_enough:
+            jobs = _wave(workers, plan, jobs, tally, bar, failures)
+        stopped = tally.is_enough
+    return Fetched(failures, stopped)
+
+
+def plan_of(addresses: Sequence[str], processes: int) -> _Plan:
+    """Deal the hosts out, the largest first, each to the process that has least to do.
+
+    Args:
+        addresses: of all pictures.
+        processes: at most.
+    """
+    sizes = Counter(host_name(address) for address in addresses)
+    n = max(1, min(processes, len(sizes), len(addresses) // PER_PROCESS))
+    load, of_host = [(0, process) for process in range(n)], {}
+    for host, size in sizes.most_common():
+        busy, process = heapq.heappop(load)
+        of_host[host] = process
+        heapq.heappush(load, (busy + size, process))
+    return _Plan(n, of_host)
+
+
+def _wave(
+    workers: Sequence[Executor],
+    plan: _Plan,
+    jobs: Iterable[Job],
+    tally: Tally,
+    bar: tqdm[Any],
+    failures: dict[str, str],
+) -> list[Job]:
+    """Have every job done by its host's process; return those that have moved elsewhere."""
+    shares: dict[int, list[Job]] = defaultdict(list)
+    for job in jobs:
+        shares[plan.owner(host_name(job.url))].append(job)
+    running = {workers[process].submit(_work, share) for process, share in shares.items()}
+    left: list[Job] = []
+    while running:
+        done, running = wait(running, BAR_SECONDS)
+        bar.update(tally.counts[0] - bar.n)
+        for one in done:
+            failed, moved = one.result()
+            failures |= failed
+            left += moved
+    return left
+
+
+@contextmanager
+def _bar(wanted: Sequence[str]) -> Iterator[tqdm[Any]]:
+    with tqdm(total=len(wanted), unit="image", desc="fetch", mininterval=1) as bar:
+        yield bar
+
+
+@contextmanager
+def _workers(
+    plan: _Plan, folder: Path, settings: Images, n_named: int
+) -> Iterator[tuple[list[Executor], Tally]]:
+    """Start the processes; a single one is a thread of this. End them with the block."""
+    context = multiprocessing.get_context("spawn")  # not forked: there are threads
+    here = plan.n == 1
+    counts: Any = [0] * 4 if here else context.Array("q", 4, lock=False)
+    tally = Tally(counts, threading.Lock() if here else context.Lock(), settings, n_named)
+    with ExitStack() as stack:
+        workers: list[Executor] = []
+        for number in range(plan.n):
+            own = (number, plan, folder, settings, tally)
+            executor: Executor = (
+                ThreadPoolExecutor(1, initializer=_begin, initargs=own)
+                if here
+                else ProcessPoolExecutor(1, context, initializer=_begin, initargs=own)
+            )
+            workers.append(stack.enter_context(executor))
+        try:
+            yield workers, tally
+        except BrokenProcessPool as error:
+            raise RawDataError(
+                "images: a process that fetched pictures was killed; run the stage again (what "
+                "was fetched is kept)"
+            ) from error
+        finally:
+            tally.stop()  # where the block raised, others are still at work
+            for worker in workers:
+                with suppress(BrokenProcessPool):
+                    worker.submit(_end)
 
 
 class _Fetching:
-    """One run: the hosts, and what failed so far."""
+    """What one process keeps from wave to wave."""
 
-    def __init__(self, folder: Path, settings: Images, n_named: int) -> None:
-        self.folder, self.settings, self.n_named = folder, settings, n_named
-        self.hosts = Hosts(settings.connections, settings.connections_per_host)
-        self.failures: dict[str, str] = {}
-        self.answered = False  # by any server
-
-    async def run(self, addresses: Sequence[str]) -> Fetched:
-        # Names are looked up in these threads.
-        threads = ThreadPoolExecutor(self.settings.connections)
-        asyncio.get_running_loop().set_default_executor(threads)
-        bar = tqdm(total=len(addresses), unit="image", desc="fetch", mininterval=1)
-        async with _client(self.settings) as client:
-            with bar:
-                lanes = [
-                    asyncio.create_task(self._lane(client, queue, bar))
-                    for queue in self._queues(addresses)
-                ]
-                return Fetched(self.failures, await _end(lanes))
-
-    def _queues(self, addresses: Iterable[str]) -> Iterator[Iterator[str]]:
-        """Yield each host's addresses, the same iterator once for each of its connections."""
-        by_host: dict[str, list[str]] = {}
-        for address in addresses:
-            by_host.setdefault(_host_name(address), []).append(address)
-        for queue in by_host.values():
-            shared = iter(queue)
-            for _ in range(min(len(queue), self.settings.connections_per_host)):
-                yield shared
-
-    async def _lane(
-        self, client: httpx.AsyncClient, queue: Iterator[str], bar: tqdm[Any]
+    def __init__(
+        self, number: int, plan: _Plan, folder: Path, settings: Images, tally: Tally
     ) -> None:
-        for address in queue:
-            try:
-                await self._patiently(client, address)
-            except NotHad as error:
-                self.failures[address] = str(error)
-                if self._has_enough():
-                    raise _Enough from None
-            bar.update()
+        self.runner = asyncio.Runner()  # its hosts belong to one event loop
+        self.lanes: Lanes | None = None
+        self.number, self.plan, self.folder = number, plan, folder
+        self.settings, self.tally = settings, tally
 
-    def _has_enough(self) -> bool:
-        most, failed = self.settings.max_failed, len(self.failures)
-        no_network = most < 1 and not self.answered and failed >= UNREACHABLE
-        return no_network or failed > most * self.n_named
+    def run(self, jobs: Sequence[Job]) -> tuple[dict[str, str], list[Job]]:
+        lanes = self.lanes = self.lanes or self._open()
+        lanes.failures, lanes.elsewhere = {}, []
+        self.runner.run(lanes.run(jobs))
+        return lanes.failures, lanes.elsewhere
 
-    async def _patiently(self, client: httpx.AsyncClient, address: str) -> None:
-        """Fetch one address into the folder, or raise NotHad."""
-        for attempt in range(self.settings.retries):
-            try:
-                return await self._try(client, address)
-            except Later:
-                await asyncio.sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
-        return await self._try(client, address)
+    def _open(self) -> Lanes:
+        connections = max(1, self.settings.connections // self.plan.n)
+        # Names are looked up in these threads.
+        self.runner.get_loop().set_default_executor(ThreadPoolExecutor(connections))
+        shard = Shard(self.folder, self.number)
+        return Lanes(shard, self.settings, connections, self.tally, self._is_ours)
 
-    async def _try(self, client: httpx.AsyncClient, address: str) -> None:
-        target = kept_file(self.folder, address)
-        try:
-            request = client.build_request("GET", address)
-            for _ in range(REDIRECTS + 1):
-                redirected = await self._hop(client, request, target)
-                if redirected is None:
-                    return
-                request = redirected
-        except (httpx.RequestError, httpx.InvalidURL, ValueError) as error:
-            raise NotHad(f"not to be fetched ({type(error).__name__})") from error
-        raise NotHad(f"more than {REDIRECTS} redirects")
+    def _is_ours(self, host: str) -> bool:
+        return self.plan.owner(host) == self.number
 
-    async def _hop(
-        self, client: httpx.AsyncClient, request: httpx.Request, target: Path
-    ) -> httpx.Request | None:
-        """Send one request; keep the answer, or return the request it is redirected to."""
-        if request.url.scheme not in ("http", "https") or not request.url.host:
-            raise NotHad("not to be fetched (no http address)")
-        host = self.hosts[request.url.host]
-        async with self.hosts.turn(host) as started:
-            try:
-                async with asyncio.timeout(TIMEOUTS_PER_PICTURE * self.settings.timeout):
-                    response = await client.send(request, stream=True)
-                    try:
-                        self.answered = True
-                        return await self._keep(response, target, host, started)
-                    finally:
-                        await response.aclose()
-            except (httpx.TransportError, TimeoutError) as error:
-                reason = f"no answer ({type(error).__name__})"
-                host.silent(reason)
-                raise Later(reason) from error
-
-    async def _keep(
-        self, response: httpx.Response, target: Path, host: Host, started: float
-    ) -> httpx.Request | None:
-        code = response.status_code
-        if code in BUSY:
-            asked = retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
-            host.busy(f"HTTP {code}", asked, started)
-        elif not response.is_success:
-            host.answers()
-        if response.next_request is None:
-            check_status(code)
-            await save(response, target, self.settings.max_megabytes)
-            host.answers()
-        return response.next_request
+    def close(self) -> None:
+        if self.lanes:
+            self.lanes.shard.close()
+        self.runner.close()
 
 
-async def _end(lanes: list[asyncio.Task[None]]) -> bool:
-    """Wait for all lanes, or until one has had enough; tell which."""
-    try:
-        await asyncio.gather(*lanes)
-    except _Enough:
-        return True
-    finally:
-        for lane in lanes:
-            lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
-    return False
+_own = threading.local()
 
 
-def _client(settings: Images) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        # Identity: a picture is packed already. No cookies: nobody is logged in.
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=settings.timeout,
-        limits=httpx.Limits(max_connections=settings.connections),
-    )
+def _begin(*arguments: Any) -> None:
+    _own.fetching = _Fetching(*arguments)
 
 
-def _host_name(address: str) -> str:
-    try:
-        return httpx.URL(address).host
-    except (httpx.InvalidURL, ValueError):
-        return ""  # the request says what is wrong with it
+def _work(jobs: Sequence[Job]) -> tuple[dict[str, str], list[Job]]:
+    return _own.fetching.run(jobs)  # type: ignore[no-any-return]
+
+
+def _end() -> None:
+    _own.fetching.close()

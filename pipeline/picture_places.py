@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.picture_archives import Archives, below
-from pipeline.picture_fetch import is_address, kept_file
+from pipeline.picture_fetch import is_address
+from pipeline.picture_store import Kept
 from pipeline.picture_table import NotHad, too_large
 
 
@@ -20,14 +21,14 @@ class Places:
 
     Args:
         raw: data/raw/<dataset>.
-        kept: the folder of fetched files.
+        kept: those that were fetched, open.
         failures: address -> reason of those that could not be fetched.
         archives: those below `raw`, open.
         max_megabytes: a larger local file is not read.
     """
 
     raw: Path
-    kept: Path
+    kept: Kept
     failures: Mapping[str, str]
     archives: Archives
     max_megabytes: float
@@ -37,10 +38,12 @@ class Places:
 
         Raises:
             NotHad: they cannot be had.
-            RawDataError: they are damaged in their archive.
+            RawDataError: they are damaged in their archive, or where they were kept.
         """
         if place in self.failures:
             raise NotHad(self.failures[place])
+        if is_address(place):
+            return self.kept.read(place)
         if place in self.archives:
             return self.archives.read(place)
         try:
@@ -49,8 +52,6 @@ class Places:
             raise NotHad(f"not to be read ({type(error).__name__})") from error
 
     def _file(self, place: str) -> Path:
-        if is_address(place):
-            return kept_file(self.kept, place)
         file = below(self.raw, place)
         if not file.is_file():
             raise NotHad("no such file")

@@ -71,7 +71,7 @@ def writing(path: Path) -> Iterator[Path]:
         raise not_written(path, error) from error
 
 
-def not_written(path: Path, error: OSError) -> RawDataError:
+def not_written(path: Path, error: Exception) -> RawDataError:
     """Return the error that stops the stage when the disk does not take a file."""
     return RawDataError(
         f"{path}: cannot be written: {error}. Make room and run the stage again (what was "

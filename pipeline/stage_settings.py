@@ -137,6 +137,7 @@ class Images(Section):
 
     connections: Count  # at once, to all hosts together
     connections_per_host: Count  # at once
+    processes: Count = 1  # among which hosts and connections are divided
     retries: Annotated[int, Field(ge=0)]
     timeout: Positive  # seconds
     max_megabytes: Positive  # per picture

@@ -3,7 +3,7 @@
 import pytest
 from picture_cases import serving
 
-from pipeline import picture_fetch, picture_hosts
+from pipeline import picture_hosts, picture_lanes
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def impatient(monkeypatch):
     """Make pauses short, and ask no proxy."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(picture_fetch, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(picture_lanes, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(picture_hosts, "FIRST_GAP", 0.02)
 
 

@@ -28,8 +28,9 @@ from picture_cases import (
 )
 from PIL import Image
 
-from pipeline import images, picture_fetch, pictures
+from pipeline import images, pictures
 from pipeline.errors import ParamsError, RawDataError
+from pipeline.picture_store import Kept
 from pipeline.schema import IMAGES
 
 REAL = PROJECT.parent / "shared/data/product_images/images"
@@ -127,11 +128,13 @@ def test_damaged_and_hostile_files_are_broken(folder, data, reason):
     assert table["bytes"].item() is None
 
 
-def test_an_unreadable_kept_file_is_missing(folder, server):
-    place = f"{server.address}/red.png"
-    picture_fetch.kept_file(LEDGER.parent, place).mkdir(parents=True)
+def test_a_damaged_ledger_says_what_to_delete(folder, server):
+    LEDGER.parent.mkdir(parents=True)
+    (LEDGER.parent / "shard-0.pictures").touch()
+    (LEDGER.parent / "shard-0.sqlite").write_bytes(b"no database" * 1000)
 
-    assert run_stage([place])["source"].item() == f"not to be read (IsADirectoryError): {place}"
+    with pytest.raises(RawDataError, match=rf"damaged one.*Delete {LEDGER.parent} and run"):
+        run_stage([f"{server.address}/red.png"])
 
 
 def test_an_unknown_dataset_is_a_params_error(folder):
@@ -315,19 +318,20 @@ def noisy(n: int, side: int) -> dict[str, bytes]:
 
 
 def test_no_room_for_a_fetched_file(folder, server):
-    for name, data in noisy(2, 200).items():
+    for name, data in noisy(2, 300).items():
         server.pages[f"/{name}"] = data
     prepare([f"{server.address}/red.png", f"{server.address}/0_png"], connections=1)
 
-    done = stage(preexec_fn=no_file_beyond(20_000))
+    done = stage(preexec_fn=no_file_beyond(40_000))
 
-    kept = [picture_fetch.kept_file(LEDGER.parent, f"{server.address}/red.png")]
-    large = picture_fetch.kept_file(LEDGER.parent, f"{server.address}/0_png")
+    shard = LEDGER.parent / "shard-0.pictures"
     assert done.returncode == 1
-    assert f"error: {large}: cannot be written: " in done.stderr.replace(str(folder) + "/", "")
+    assert f"error: {shard}: cannot be written: " in done.stderr.replace(str(folder) + "/", "")
     assert "Make room and run the stage again (what was fetched is kept)" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(LEDGER.parent.iterdir()) == kept
+    with Kept(LEDGER.parent) as kept:
+        addresses = [f"{server.address}/{name}" for name in ("red.png", "0_png")]
+        assert kept.absent(addresses) == addresses[1:]
 
 
 def test_no_room_for_the_table(folder):

@@ -6,7 +6,8 @@ from pathlib import Path
 from picture_cases import RED, SETTINGS, memory
 
 from pipeline.params import Images
-from pipeline.picture_fetch import fetch, kept_file
+from pipeline.picture_fetch import fetch
+from pipeline.picture_store import Kept
 
 
 def failures(folder: Path, *addresses: str) -> list[str]:
@@ -23,7 +24,8 @@ def test_a_picture_that_is_sent_packed_is_unpacked(folder, server):
     server.pages["/a.png"] = packed(gzip.compress(RED))
 
     assert failures(folder, address) == [""]
-    assert kept_file(folder / "kept", address).read_bytes() == RED
+    with Kept(folder / "kept") as kept:
+        assert kept.read(address) == RED
 
 
 def test_what_unpacks_to_more_than_is_allowed_is_not_unpacked(folder, server):
