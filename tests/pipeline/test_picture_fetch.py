@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import random
+import socket
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from picture_cases import (
     PAGE,
+    PROJECT,
     RED,
     SETTINGS,
     TABLE,
@@ -24,7 +31,7 @@ from picture_cases import (
 from pipeline import picture_fetch, picture_hosts, picture_lanes, pictures
 from pipeline.errors import RawDataError
 from pipeline.params import Images
-from pipeline.picture_fetch import fetch
+from pipeline.picture_fetch import fetch, plan_of
 from pipeline.picture_store import Kept
 
 
@@ -229,3 +236,167 @@ def test_a_page_in_place_of_a_picture_is_had(folder, server):
     got(folder, [address])
 
     assert kept(folder, address) == PAGE
+
+
+# --- names, proxies -----------------------------------------------------------------------
+
+
+def test_a_hosts_name_is_looked_up_once(folder, server, monkeypatch):
+    real, names = socket.getaddrinfo, []
+
+    def look_up(name, *arguments, **options):
+        names.append(name)
+        return real("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    port = server.server_port
+    addresses = [f"http://{name}.test:{port}/{n}.png" for name in "ab" for n in range(20)]
+
+    assert got(folder, addresses).failures == {}
+
+    assert sorted(names) == ["a.test", "b.test"]
+    assert sum(server.asked.values()) == 40
+
+
+def test_the_proxy_of_the_environment_is_used(folder, server, monkeypatch):
+    """Nothing but the proxy knows a host of this name (RFC 6761)."""
+    monkeypatch.setenv("http_proxy", server.address)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    address = "http://pictures.invalid/a.png"
+
+    assert got(folder, [address]).failures == {}
+
+    assert server.asked == {address: 1}
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [("/a%2Bb%27.png?x=%2F", "/a%2Bb%27.png?x=%2F"), ("/a b\r\nX: y.png", "/a%20b")],
+)
+def test_an_address_is_sent_as_it_stands_or_made_harmless(folder, server, address, asked):
+    got(folder, [server.address + address])
+
+    assert [path.startswith(asked) for path in server.asked] == [True]
+    assert "X" not in server.log[0][2]
+
+
+# --- processes ----------------------------------------------------------------------------
+
+
+def test_hosts_are_dealt_out_by_size():
+    sizes = {"a": 50, "b": 30, "c": 15, "d": 10}
+    addresses = [f"http://{host}/{n}" for host, size in sizes.items() for n in range(size)]
+
+    assert plan_of(addresses, 2).n == 1  # too few to be worth it
+
+    plan = plan_of(addresses * 20, 2)
+
+    assert plan.n == 2
+    assert [plan.owner(host) for host in "abcd"] == [0, 1, 1, 1]
+    assert plan.owner("never named") in (0, 1)
+    assert plan_of([f"http://a/{n}" for n in range(9000)], 4).n == 1  # a host has one process
+
+
+@contextmanager
+def two_hosts(n: int):
+    """Two servers with pictures that differ, and the addresses of all of them."""
+    with serving("127.0.0.2") as one, serving("127.0.0.3") as other:
+        for server, shift in ((one, 0), (other, n)):
+            server.pages = {f"/{k}.png": numbered(k + shift) for k in range(n)}
+        addresses = [f"{host.address}/{k}.png" for k in range(n) for host in (one, other)]
+        yield one, other, addresses
+
+
+def test_processes_make_the_same_table(folder, impatient, monkeypatch):
+    monkeypatch.setattr(picture_fetch, "PER_PROCESS", 10)
+    with two_hosts(20) as (one, other, addresses):
+        run_stage(addresses)
+        alone = TABLE.read_bytes()
+        for path in Path(".work/images/sample").iterdir():
+            path.unlink()
+
+        run_stage(addresses, processes=2)
+
+        assert TABLE.read_bytes() == alone
+        assert sum(one.asked.values()) == sum(other.asked.values()) == 40
+    assert len(list(Path(".work/images/sample").glob("*.pictures"))) == 2
+
+
+def test_a_redirect_to_another_processes_host_is_followed_by_that_process(
+    folder, impatient, monkeypatch
+):
+    """So that a host's connections are counted in one place."""
+    monkeypatch.setattr(picture_fetch, "PER_PROCESS", 10)
+    with two_hosts(20) as (one, other, addresses):
+        for k in range(20):
+            one.pages[f"/{k}.png"] = moved(f"{other.address}/from{k}.png")
+            for name in (f"/{k}.png", f"/from{k}.png"):
+                other.pages[name] = delayed(numbered(k), 0.02)
+        one.pages["/0.png"] = moved(f"{other.address}/back.png")
+        other.pages["/back.png"] = moved(f"{one.address}/0.png")
+
+        failures, _ = got(folder, addresses, processes=2, connections_per_host=2)
+
+        assert failures == {f"{one.address}/0.png": "more than 5 redirects"}
+        assert other.most_at_once <= 2
+        assert kept(folder, f"{one.address}/7.png") == numbered(7)
+
+
+def test_failures_in_all_processes_count_together(folder, impatient, monkeypatch):
+    monkeypatch.setattr(picture_fetch, "PER_PROCESS", 10)
+    with two_hosts(40) as (one, other, addresses):
+        for server in (one, other):
+            server.pages = {f"/{k}.png": delayed((404, {}, b""), 0.05) for k in range(40)}
+
+        failures, stopped = got(
+            folder, addresses, processes=2, max_failed=0.1, connections_per_host=1
+        )
+
+        assert stopped
+        assert 9 <= len(failures) < 20
+        assert sum(one.asked.values()) + sum(other.asked.values()) < 40
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from pipeline import picture_fetch
+from pipeline.params import Images
+if __name__ == "__main__":
+    picture_fetch.PER_PROCESS = 10
+    settings = Images(connections=4, connections_per_host=2, processes=2, retries=1,
+                      timeout=5, max_megabytes=1, max_failed=0.5)
+    addresses = Path("addresses.txt").read_text().split()
+    picture_fetch.fetch(addresses, Path("kept"), settings, len(addresses))
+"""
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_lose_little_and_leave_no_trace(folder, impatient):
+    moments = random.Random(1)  # noqa: S311 (no secret)
+    Path("killed.py").write_text(KILLED)
+    with two_hosts(300) as (one, other, addresses):
+        expected = {
+            f"{server.address}{path}": page
+            for server in (one, other)
+            for path, page in server.pages.items()
+        }
+        for server in (one, other):
+            server.pages = {path: delayed(page, 0.03) for path, page in server.pages.items()}
+        Path("addresses.txt").write_text("\n".join(addresses))
+        for _ in range(10):
+            asked = sum(one.asked.values())
+            process = subprocess.Popen(
+                [sys.executable, "killed.py"], env=os.environ | {"PYTHONPATH": str(PROJECT)}
+            )
+            while sum(one.asked.values()) == asked and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 1))
+            process.kill()
+            process.wait()
+        assert sum(one.asked.values()) + sum(other.asked.values()) < 2 * 600
+
+        assert got(folder, addresses).failures == {}
+
+        assert {address: kept(folder, address) for address in addresses} == expected
