@@ -131,7 +131,7 @@ def test_a_number_may_have_an_exponent(tmp_path, written):
 
 def test_a_table_leaves_out_what_needs_a_modality_that_the_dataset_lacks():
     raw = changed("tables", {"both": ["base", "base_v", "base_t", "bprmf"]})
-    raw["datasets"] = ["taobao"]
+    raw |= {"datasets": ["taobao"], "study": {}}  # which would name other tables
     settings = params.parse(raw)
 
     assert settings.table("both", "taobao") == ["base", "base_v", "bprmf"]
