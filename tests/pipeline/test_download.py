@@ -5,9 +5,12 @@ import http.server
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from web_cases import serving
 
 from pipeline import download, params, sources
 from pipeline.errors import ParamsError, RawDataError
@@ -15,6 +18,7 @@ from pipeline.sources import published_split
 from pipeline.sources.fetch import Fetcher
 from pipeline.sources.mirror import Mirror
 from pipeline.sources.raw import RawFile
+from pipeline.sources.traffic import Traffic
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "../shared/data"
@@ -243,6 +247,41 @@ def test_what_the_mirror_lacks_comes_from_the_network(project, site):
 
     assert (raw / "a.txt").read_bytes() == b"aaa"
     assert (raw / "b.txt").read_bytes() == b"bbb"
+
+
+def test_a_mirror_on_the_web_comes_before_the_published_addresses(project, site, monkeypatch):
+    monkeypatch.setenv("DATA_MIRROR", f"{site}/m")
+    put(project / "site/m/gift_cards", **dict.fromkeys(GIFTS, PACKED))
+
+    download.main(["gift_cards", "raw"])
+
+    assert Path("raw", GIFTS[0]).read_bytes() == PACKED
+    assert {urlsplit(entry["url"]).hostname for entry in entries(Path("raw"))} == {
+        "mcauleylab.ucsd.edu"
+    }
+
+
+def test_several_files_come_at_once_and_the_first_failure_stops_the_others(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving() as server:
+        server.pace = 0.1  # six seconds a file
+        names = ("a.bin", "b.bin", "c.bin")
+        files = [RawFile(name=name, urls=(server.url(name),)) for name in names]
+        gone = RawFile(name="gone.bin", urls=("http://127.0.0.1:1/gone.bin",))
+        fetcher = Fetcher(retries=1, timeout=5, traffic=Traffic(3))  # tried again after 0.5 s
+        begun = time.monotonic()
+
+        with pytest.raises(RawDataError, match=r"gone\.bin: the file could not be had"):
+            download.download(
+                [*files[:2], gone, files[2]], project / "raw", tmp_path / "work",
+                Mirror(dataset="ours"), fetcher,
+            )  # fmt: skip
+
+        assert time.monotonic() - begun < 3
+        assert server.most_at_once == 2  # the third waits behind `gone`
+    assert not (project / "raw").exists()
 
 
 def test_a_failure_keeps_finished_files_for_the_next_run_but_not_under_their_name(
