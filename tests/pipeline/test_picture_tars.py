@@ -77,7 +77,7 @@ def test_members_in_any_order_after_one_pass(opened, archive, monkeypatch):
 def test_members_that_nobody_wants_take_no_memory(opened, archive):
     made(archive, tar_bytes([(f"{n}.png", b"") for n in range(20_000)]))
 
-    with memory(megabytes=3):  # less than the members' headers; threads of others count too
+    with memory(megabytes=5):  # the headers of all take nine
         opened(archive, "19999.png")
 
 
