@@ -47,7 +47,8 @@ def _data(found: Mapping[str, Any]) -> Iterator[str]:
             for key in ("users", "items", "interactions")
         )
         yield f"Data. The counts of Table 1 are {'the same' if same else 'not the same'}."
-    for modality, said in data["features"].items():
+    for modality in data["modalities"]:
+        said = data["features"][modality]
         expected = {"visual": "a VGG's 4,096 numbers of a picture"}.get(
             modality, "300 numbers from sentence embeddings (SIF)"
         )
@@ -109,7 +110,8 @@ def _form(settings: Params, dataset: str) -> Iterator[str]:
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[Table]:
     rows = []
-    for name, table in found["tables"].items():
+    for name in found["order"]:
+        table = found["tables"][name]
         both = [row for row in table["rows"] if row["paper"]]
         for measure in ("hr@5", "ndcg@5"):
             gaps = {

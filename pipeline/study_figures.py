@@ -17,6 +17,7 @@ import matplotlib as mpl
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.io import replacing, write_text
 from pipeline.study_plot import COLOURS, INK, SOFT, STYLE
@@ -110,6 +111,7 @@ def learning(histories: Mapping[str, pl.DataFrame]) -> Figure:
             if points.height:
                 _line(axes, number, model, points["epoch"].to_list(), points[column].to_list())
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(title, loc="left", fontsize=11)
     _legend(picture, panels[0])
     return picture
@@ -156,7 +158,9 @@ def _panels(number: int) -> tuple[Figure, list[Axes]]:
 
 def _legend(picture: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower left", ncols=5, frameon=False)
+    picture.legend(
+        handles, labels, loc="outside lower left", ncols=5, frameon=False, labelcolor=INK
+    )
 
 
 def write(picture: Figure, folder: Path, name: str) -> str:

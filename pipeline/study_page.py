@@ -18,10 +18,8 @@ behind the tables, in the order given.
 from __future__ import annotations
 
 import logging
-import platform
 from argparse import Namespace
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from pipeline import schema as s
 from pipeline import study_markdown as markdown
 from pipeline.command import parser, run
 from pipeline.study_factors import part as factors_part
+from pipeline.study_lead import cards, lead, warnings
 from pipeline.study_parts import Part, read_parts
 from pipeline.study_show import parts as shown_parts
 
@@ -50,10 +49,10 @@ def figures(found: Mapping[str, Any], results: Path) -> dict[str, Figure]:
     """
     grids = {
         name: study_figures.grid(table["rows"])
-        for name, table in found["tables"].items()
+        for name, table in _tables(found)
         if any(row["values"] for row in table["rows"])
     }
-    rows = [row for row in next(iter(found["tables"].values()))["rows"] if not row["same_as"]]
+    rows = [row for row in found["tables"][found["order"][0]]["rows"] if not row["same_as"]]
     histories, ranks = {}, {}
     for row in rows:
         folders = [results / cell for cell in row["cells"]]
@@ -65,6 +64,11 @@ def figures(found: Mapping[str, Any], results: Path) -> dict[str, Figure]:
         CUTOFFS: study_figures.cutoffs(ranks),
     }
     return grids | curves
+
+
+def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield tables.json's tables in the order of params.yaml; the file sorts its keys."""
+    yield from ((name, found["tables"][name]) for name in found["order"])
 
 
 def labels(found: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]:
@@ -85,7 +89,7 @@ def labels(found: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]
 
 def curves(found: Mapping[str, Any]) -> Part:
     """Return the section of the curves."""
-    table = next(iter(found["tables"]))
+    table = found["order"][0]
     return Part(
         name="curves",
         title="Curves",
@@ -117,55 +121,6 @@ def material(
         histories={},
         lists={m: lists.filter(pl.col(s.MODEL) == m).drop(s.MODEL) for m in cells},
     )
-
-
-def lead(found: Mapping[str, Any]) -> list[str]:
-    """Return what the page begins with: what was run, and with what."""
-    names = ", ".join(found["tables"])
-    budget = found["budget"]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "polars"))
-    return [
-        f"The paper's tables and figures ({names}) on the dataset {found['dataset']}, with the "
-        f"budget {budget['name']}: at most {budget['epochs']} epochs, {len(budget['seeds'])} "
-        f"seed{'s' * (len(budget['seeds']) > 1)}, settings "
-        f"{'searched on validation' if budget['search'] else 'as in params.yaml'}.",
-        f"Python {platform.python_version()}, {versions}; one thread per training. How long it "
-        f"took, and on what machine, is in {s.TIMES_FILE}: no two runs share it.",
-    ]
-
-
-def warnings(settings: params.Params, found: Mapping[str, Any]) -> list[str]:
-    """Return what a reader must know before any number."""
-    budget, said = found["budget"], []
-    if budget["epochs"] < settings.train.epochs:
-        said.append(
-            f"Under-trained. The budget {budget['name']} ends after {budget['epochs']} epochs "
-            f"where train.epochs has {settings.train.epochs}, and models differ in how many "
-            "they need: the page shows that everything runs, not who wins."
-        )
-    for modality, made in found["data"]["features"].items():
-        if "untrained" in made["weights"]:
-            said.append(f"Untrained weights. The features {modality} are from random weights.")
-    if found["optimistic"]:
-        said.append("Optimistic numbers. The epoch was chosen on the test items.")
-    return said
-
-
-def cards(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return the figures at the top."""
-    ours, budget = found["data"]["ours"], found["budget"]
-    cells = {
-        cell
-        for table in found["tables"].values()
-        for row in table["rows"]
-        for cell in row["cells"]
-    }
-    counts = {key: f"{ours[key]:,}" for key in ("users", "items", "interactions")}
-    seeds = ", ".join(map(str, budget["seeds"]))
-    return counts | {
-        "trainings": f"{len(cells):,}",
-        "seeds": seeds if len(seeds) < 12 else str(len(budget["seeds"])),
-    }
 
 
 def render(drawn: Mapping[str, str], people: report.People, context: dict[str, Any]) -> str:

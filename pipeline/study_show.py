@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.compare import FULL, NAMES, SAMPLED
@@ -26,11 +26,11 @@ def parts(found: Mapping[str, Any]) -> list[Part]:
     Args:
         found: content of tables.json.
     """
-    return [_data(found["data"]), *(_part(found, name) for name in found["tables"])]
+    return [_data(found["data"]), *(_part(found, name) for name in found["order"])]
 
 
 def _data(found: Mapping[str, Any]) -> Part:
-    modalities = list(found["ours"]["features"])
+    modalities = found["modalities"]
     head = ["dataset", "# user", "# item", "# interaction", "density"]
     ours = found["ours"]
     counts = [f"{ours[key]:,}" for key in ("users", "items", "interactions")]
@@ -44,7 +44,7 @@ def _data(found: Mapping[str, Any]) -> Part:
     made = "; ".join(
         f"{m}: {said['extractor']} of {said['field']}"
         + (f", {said['weights']}" if said["weights"] else "")
-        for m, said in found["features"].items()
+        for m, said in ((m, found["features"][m]) for m in modalities)
     )
     caption = "Density is interactions over users times items." + (
         "" if found["paper"] else " The paper has no such dataset."
@@ -66,7 +66,7 @@ def _data(found: Mapping[str, Any]) -> Part:
 
 def _part(found: Mapping[str, Any], name: str) -> Part:
     own, title = found["tables"][name], TITLES.get(name, name)
-    head = ["", *(f"{part} {short(measure)}" for part, measure in COLUMNS), "epoch"]
+    head = ["", *(_head(part, measure) for part, measure in COLUMNS), "epoch"]
     rows: list[Row] = []
     for row in own["rows"]:
         cells = [_cell(row, part, measure) for part, measure in COLUMNS]
@@ -107,7 +107,7 @@ def caption(found: Mapping[str, Any], name: str) -> str:
         [
             f"{found['dataset']}. {spread} seed{'s' * (len(budget['seeds']) > 1)} {seeds} of "
             f"the training; split and candidates are of seed {found['split_seed']}.",
-            f"Leave-one-out over {found['n_users']:,} users. sampled: the target among "
+            f"Leave-one-out over {found['n_users']:,} users. Sampled: the target among "
             f"{among[SAMPLED]} candidates, the same for every model; full: among "
             f"{among[FULL]:,} items without those that the user has in train or validation. A "
             "tie counts against the target.",
@@ -119,6 +119,10 @@ def caption(found: Mapping[str, Any], name: str) -> str:
             *(["Optimistic: the epoch was chosen on test."] if found["optimistic"] else []),
         ]
     )
+
+
+def _head(part: str, measure: str) -> str:
+    return short(measure) if part == SAMPLED else f"{short(measure)}, full"
 
 
 def short(name: str) -> str:
@@ -152,18 +156,14 @@ def _said(own: Mapping[str, Any]) -> Iterable[str]:
     unsure = [test["other"] for test in tests if test["p_holm"] >= SURE]
     text = f"Best by sampled NDCG@10: {own['best']}."
     if sure:
-        text += f" Its lead is significant over {_listed(sure)}."
+        text += f" Its lead is significant over: {'; '.join(sure)}."
     if unsure:
-        text += f" It is not over {_listed(unsure)}."
+        text += f" Not significant over: {'; '.join(unsure)}."
     yield text
     same = [(row["label"], row["same_as"]) for row in own["rows"] if row["same_as"]]
     if same:
         told = "; ".join(f"{label} has the settings of {other}" for label, other in same)
         yield f"Trained once: {told}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return "; ".join(names)
 
 
 def _tests(own: Mapping[str, Any], title: str, n_seeds: int) -> list[Table]:
@@ -181,15 +181,16 @@ def _tests(own: Mapping[str, Any], title: str, n_seeds: int) -> list[Table]:
         )
         for test in own["significance"]
     ]
+    averaged = f", each user's mean over {n_seeds} seeds" if n_seeds > 1 else ""
+    compared = f"{len(rows)} comparison{'s' * (len(rows) > 1)}"
     return [
         Table(
             title=f"{title}, significance",
             head=["against", "mean difference", "users", "that differ", "p", "p (Holm)"],
             rows=rows,
             caption=f"{own['best']} against each other row: Wilcoxon signed-rank, two-sided, "
-            "paired over users, on NDCG@10 (sampled)"
-            + (f", each user's mean over {n_seeds} seeds" if n_seeds > 1 else "")
-            + f"; corrected for {len(rows)} comparisons after Holm. It says that a difference "
-            "is not of these users' chance, not that another training would show it.",
+            f"paired over users, on NDCG@10 (sampled){averaged}; corrected for {compared} after "
+            "Holm. It says that a difference is not of these users' chance, not that another "
+            "training would show it.",
         )
     ]

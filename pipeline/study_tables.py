@@ -53,6 +53,7 @@ def gathered(
         "split_seed": settings.seed,
         "candidates": {part: first[part]["candidates"] for part in (SAMPLED, FULL)},
         **{key: first[key] for key in SHARED},
+        "order": list(rows),
         "tables": {
             table: _table(settings, dataset, own, metrics, ranks) for table, own in rows.items()
         },
@@ -145,6 +146,7 @@ def data(
     return {
         "ours": counts | {"features": widths},
         "paper": TABLE_1.get(folder),
+        "modalities": list(features),
         "features": {m: {key: said[key] for key in told} for m, said in features.items()},
     }
 

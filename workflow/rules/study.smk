@@ -130,6 +130,7 @@ rule study_page:
             "pipeline/study_differences.py",
             "pipeline/study_factors.py",
             "pipeline/study_figures.py",
+            "pipeline/study_lead.py",
             "pipeline/study_markdown.py",
             "pipeline/study_page.py",
             "pipeline/study_parts.py",
