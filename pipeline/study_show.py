@@ -189,8 +189,8 @@ def _tests(own: Mapping[str, Any], title: str, n_seeds: int) -> list[Table]:
             head=["against", "mean difference", "users", "that differ", "p", "p (Holm)"],
             rows=rows,
             caption=f"{own['best']} against each other row: Wilcoxon signed-rank, two-sided, "
-            f"paired over users, on NDCG@10 (sampled){averaged}; corrected for {compared} after "
-            "Holm. It says that a difference is not of these users' chance, not that another "
-            "training would show it.",
+            f"paired over users, on NDCG@10 (sampled){averaged}; corrected for {compared} "
+            "after Holm. It says that a difference is not of these users' chance, not that "
+            "another training would show it.",
         )
     ]
