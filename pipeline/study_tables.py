@@ -68,7 +68,7 @@ def _table(
     ranks: Mapping[str, pl.DataFrame],
 ) -> dict[str, Any]:
     folder = split_folder(settings, dataset)
-    found = [_row(row, metrics) | {"paper": _printed(row, folder)} for row in rows]
+    found = [_row(row, metrics) | {"paper": printed_of(row, folder)} for row in rows]
     trained: dict[str, str] = {}
     for row in found:
         first = trained.setdefault(row["cells"][0], row["label"])
@@ -110,7 +110,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": statistics.fmean(values), "sd": sd, "seeds": list(values)}
 
 
-def _printed(row: Row, folder: str) -> dict[str, Any] | None:
+def printed_of(row: Row, folder: str) -> dict[str, Any] | None:
     """Return what the paper prints in a row's place, and where."""
     if not row.values:
         numbers = PRINTED.get(folder, {}).get(row.model)
