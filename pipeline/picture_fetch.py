@@ -25,8 +25,9 @@ from tqdm import tqdm
 
 from pipeline.errors import RawDataError
 from pipeline.params import Images
-from pipeline.picture_lanes import HOPS, Job, Lanes, Tally, host_name
+from pipeline.picture_lanes import HOPS, Job, Lanes, host_name
 from pipeline.picture_store import Kept, Shard
+from pipeline.picture_tally import Tally
 
 PER_PROCESS = 1000  # pictures; for fewer another process is not worth its start
 BAR_SECONDS = 0.5

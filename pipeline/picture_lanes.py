@@ -22,6 +22,7 @@ from pipeline.picture_answers import Later, check_status, next_address, read, ur
 from pipeline.picture_hosts import Host, Hosts
 from pipeline.picture_store import Shard
 from pipeline.picture_table import NotHad
+from pipeline.picture_tally import Tally
 from pipeline.retry_after import retry_after
 
 USER_AGENT = f"mcln-pipeline (pictures of a catalogue) python-aiohttp/{aiohttp.__version__}"
@@ -31,7 +32,6 @@ HOPS = 5  # redirects in a row
 WATCH_SECONDS = 0.2
 DNS_SECONDS = 300  # a name's address is taken to be the same for so long
 BUSY = {429, 503}  # too many requests, unavailable: said of the host, not of one picture
-UNREACHABLE = 50  # pictures without an answer, and none with: there is no network
 NO_ADDRESS = "not to be fetched (no http address)"
 
 
@@ -45,51 +45,6 @@ class Job(NamedTuple):
     address: str  # as the items say it
     url: str  # where it was last redirected to
     hops: int  # redirects that may still follow
-
-
-class Tally:
-    """What all processes have done so far; see `picture_fetch` for what is shared.
-
-    Args:
-        counts: of pictures that are done and that failed; then whether any server answered,
-            and whether the rest need not be tried.
-        lock: of the counts.
-        settings: the section `images` of params.yaml.
-        n_named: items that name a picture, of which `max_failed` is a share.
-    """
-
-    def __init__(self, counts: Any, lock: Any, settings: Images, n_named: int) -> None:
-        self.counts, self._lock = counts, lock
-        self._most, self._n_named = settings.max_failed, n_named
-
-    def done(self, n: int = 1) -> None:
-        """Note pictures that are had."""
-        with self._lock:
-            self.counts[0] += n
-
-    def failed(self) -> None:
-        """Note a picture that failed."""
-        with self._lock:
-            self.counts[0] += 1
-            self.counts[1] += 1
-            _, failed, answers, _ = self.counts
-            no_network = self._most < 1 and not answers and failed >= UNREACHABLE
-            if no_network or failed > self._most * self._n_named:
-                self.stop()
-
-    def stop(self) -> None:
-        """Have every process leave the rest."""
-        self.counts[3] = 1
-
-    def answered(self) -> None:
-        """Note that there is a network."""
-        if not self.counts[2]:
-            self.counts[2] = 1
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether so many failed, or no server answers at all, that the rest is in vain."""
-        return bool(self.counts[3])
 
 
 class Lanes:

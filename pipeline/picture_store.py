@@ -184,6 +184,8 @@ class _Readable:
 
 def _opened(path: Path) -> sqlite3.Connection:
     ledger = sqlite3.connect(path, check_same_thread=False)
+    # One connection at a time: without shared memory, which a disk on a network has not.
+    ledger.execute("PRAGMA locking_mode = EXCLUSIVE")
     ledger.execute("PRAGMA journal_mode = WAL")
     ledger.execute("PRAGMA synchronous = NORMAL")
     ledger.execute(TABLE)

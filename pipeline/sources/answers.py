@@ -5,6 +5,7 @@ A part of `fetch`.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -39,6 +40,11 @@ class Changed(Interrupted):
 
 class NoRanges(Interrupted):
     """The server gives the file in one piece only, whatever it said before."""
+
+
+def shown(url: str) -> str:
+    """Return an address as logs and messages may have it, without a name and a password."""
+    return re.sub(r"//[^/@]*@", "//", url, count=1)
 
 
 def check_status(response: httpx.Response) -> None:

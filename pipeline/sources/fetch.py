@@ -19,7 +19,7 @@ import httpx
 
 from pipeline.errors import RawDataError
 from pipeline.sources import ranges, remote, whole
-from pipeline.sources.answers import Interrupted, NoRanges, Refused
+from pipeline.sources.answers import Interrupted, NoRanges, Refused, shown
 from pipeline.sources.part import Part, bar
 from pipeline.sources.raw import RawFile, check
 from pipeline.sources.traffic import Traffic
@@ -79,7 +79,7 @@ class Fetcher:
         addresses = [_Address(url) for url in file.urls]
         with self._client() as client:
             had = self._patiently(client, file, part, addresses)
-        causes += [f"  {one.url}: {one.failure}" for one in addresses if not had]
+        causes += [f"  {shown(one.url)}: {one.failure}" for one in addresses if not had]
         if not (had or file.required or all(one.refused for one in addresses)):
             tried = "\n".join(causes)
             raise RawDataError(
@@ -117,7 +117,7 @@ class Fetcher:
         now = time.monotonic()
         ready = [one for one in addresses if not one.refused and one.not_before <= now]
         for address in sorted(ready, key=lambda one: one.url not in _begun(part)):
-            logger.info("%s: from %s", file.name, address.url)
+            logger.info("%s: from %s", file.name, shown(address.url))
             try:
                 _check_part(part, file, resumed=self._bring(client, address, part))
             except (Refused, httpx.TooManyRedirects) as error:
@@ -170,7 +170,7 @@ def _note(address: _Address, error: Exception) -> None:
     if isinstance(error, Interrupted):
         address.not_before = time.monotonic() + error.pause
         address.in_one_piece = address.in_one_piece or isinstance(error, NoRanges)
-    logger.warning("%s: %s", address.url, address.failure)
+    logger.warning("%s: %s", shown(address.url), address.failure)
 
 
 def _check_part(part: Part, file: RawFile, *, resumed: bool) -> None:

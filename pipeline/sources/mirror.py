@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.errors import RawDataError
+from pipeline.sources.answers import shown
 
 VARIABLE = "DATA_MIRROR"
 STORES = ("s3", "gs", "http", "https")
@@ -53,7 +54,7 @@ class Mirror:
         if self.folder:
             return f"{self.folder}/"
         if self.address:
-            return f"{self.address}/{self.dataset}/"
+            return f"{shown(self.address)}/{self.dataset}/"
         return f"<mirror>/{self.dataset}/, with {VARIABLE}=<mirror> in the environment"
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import RawDataError
+from pipeline.sources.answers import shown
 
 BLOCK = 512  # bytes in which a file's place on disk is counted (stat(2), st_blocks)
 
@@ -89,8 +90,9 @@ class Traffic:
             free = shutil.disk_usage(part.parent).free
         try:
             if size and lacking > free:
+                needed = _lacking(part, size)
                 raise RawDataError(
-                    f"{url}: needs {_lacking(part, size):,} bytes in {part.parent}, which has "
+                    f"{shown(url)}: needs {needed:,} bytes in {part.parent}, which has "
                     f"{free:,} free for all that is under way; make room and run again"
                 )
             yield

@@ -28,7 +28,7 @@ from picture_cases import (
     trickle,
 )
 
-from pipeline import picture_fetch, picture_hosts, picture_lanes, pictures
+from pipeline import picture_fetch, picture_hosts, picture_lanes, picture_tally, pictures
 from pipeline.errors import RawDataError
 from pipeline.params import Images
 from pipeline.picture_fetch import fetch, plan_of
@@ -219,7 +219,7 @@ def test_a_dead_host_is_given_up_and_the_others_are_not(folder, server, monkeypa
 
 
 def test_no_server_at_all_is_a_reason_and_stops_early(folder, impatient, monkeypatch):
-    monkeypatch.setattr(picture_lanes, "UNREACHABLE", 3)
+    monkeypatch.setattr(picture_tally, "UNREACHABLE", 3)
     places = [f"http://127.0.0.1:1/{n}.png" for n in range(40)]
 
     with pytest.raises(

@@ -162,6 +162,7 @@ rule images:
             "pipeline/picture_places.py",
             "pipeline/picture_store.py",
             "pipeline/picture_table.py",
+            "pipeline/picture_tally.py",
             "pipeline/picture_tars.py",
             "pipeline/pictures.py",
             "pipeline/retry_after.py",

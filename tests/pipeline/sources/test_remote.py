@@ -112,6 +112,16 @@ def test_a_mirror_at_an_address_has_the_layout_of_a_folder(value, url):
     assert mirror.mend == url.rpartition("/")[0] + "/"
 
 
+def test_a_password_in_an_address_stays_out_of_messages(tmp_path, caplog):
+    mirror, causes = find("http://me:secret@127.0.0.1:1/m", "beauty"), []
+
+    fetch(a_file(mirror.url("a")), tmp_path, causes, retries=0)
+
+    assert mirror.mend == "http://127.0.0.1:1/m/beauty/"
+    assert causes[0].startswith("  http://127.0.0.1:1/m/beauty/a: ConnectError")
+    assert "secret" not in caplog.text + "".join(causes)
+
+
 def test_a_mirror_named_by_a_file_address_is_the_folder(tmp_path):
     (tmp_path / "a b").mkdir()
 
