@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -110,15 +111,25 @@ def _some(row: dict[str, object], rng: random.Random) -> dict[str, object]:
     return {key: row[key] for key in keys}
 
 
-JSON = records.json_record
+NOT_FINITE = re.compile(r"-?(?:Inf(?:inity)?|NaN)")
+
+
+def lenient(line: str) -> object:
+    """Return a line's JSON; numbers that are not finite are none, but harm no other field."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return json.loads(NOT_FINITE.sub("NaN", line))
+
+
 KINDS = (
     Kind(
         review,
         {**amazon.REVIEW_FIELDS, "verified": records.FLAG},
         set(amazon.REVIEW_FIELDS),
-        JSON,
+        lenient,
     ),
-    Kind(lambda rng: json.dumps(metadata(rng)), amazon2018.FIELDS, {"asin"}, JSON),
+    Kind(lambda rng: json.dumps(metadata(rng)), amazon2018.FIELDS, {"asin"}, lenient),
     Kind(
         lambda rng: repr(metadata(rng)),
         amazon2014.FIELDS,

@@ -182,8 +182,8 @@ def _from_slow(path: Path, start: int) -> Iterator[bytes]:
 
 def _last_line(text: bytes) -> bytes:
     """Return the last line of `text` that is ended by a newline."""
-    whole, _, _ = text.rpartition(b"\n")
-    return whole.rpartition(b"\n")[2]
+    end = text.rfind(b"\n")
+    return text[text.rfind(b"\n", 0, end) + 1 : end] if end >= 0 else b""
 
 
 def _damaged(path: Path, error: Exception, whole: int, last: bytes) -> RawDataError:

@@ -186,14 +186,15 @@ def _line_by_line(
         text = line.decode("utf-8", errors="replace").strip()
         try:
             record = parse(text)
-        except UNREADABLE as error:
+        except UNREADABLE:
+            # Arrow minds neither depth nor an infinite number in a field that is ignored, and a
+            # line must not depend on how its neighbours are read.
+            alone = Batch(batch.file, number, line)
+            table = _in_bulk(alone, fields, required) if parse is json_record else None
+            if table is not None:
+                rows += table.rows(named=True)
+                continue
             record = None
-            if isinstance(error, RecursionError) and parse is json_record:
-                # Arrow minds no depth; a line must not depend on how its neighbours are read.
-                table = _in_bulk(Batch(batch.file, number, line), fields, required)
-                if table is not None:
-                    rows += table.rows(named=True)
-                    continue
         if not isinstance(record, dict):
             bad.add(number, text, expected)
             continue
