@@ -1,9 +1,10 @@
 """Which rows of a table of pairs are in its k-core, in time linear in what is removed.
 
-A round takes out every user and every item with too few rows at once. Only the rows of
-those that go are touched: an index from each side to its rows is made once, and a side is
-looked at again only when one of its rows went (Batagelj and Zaversnik, "An O(m) Algorithm for
-Cores Decomposition of Networks", 2003, https://arxiv.org/abs/cs/0310049, in whole rounds).
+A round takes out every user and every item with too few rows at once. The first rounds, which
+take many, go over all that is left. From then on only the rows of those that go are touched: an
+index from each side to its rows is made once, and a side is looked at again only when one of
+its rows went (Batagelj and Zaversnik, "An O(m) Algorithm for Cores Decomposition of Networks",
+2003, https://arxiv.org/abs/cs/0310049, in whole rounds).
 
 Shapes: N rows, U users, I items; numpy does the work, a round at a time.
 """
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+WORTH_A_PASS = 0.1  # share of the rows that a round must take to go over all of them
 Ids = npt.NDArray[np.integer]
 Mask = npt.NDArray[np.bool_]
 
@@ -43,16 +45,34 @@ def peel(users: Ids, items: Ids, k_user: int, k_item: int) -> tuple[Mask, list[C
         (N,) True for the rows of the core, and the counts before the first round and after
         each round that removed something.
     """
+    alive = np.zeros(len(users), dtype=bool)
+    rows, rounds = np.arange(len(users), dtype=np.int32), list[Counts]()
+    while True:
+        sides = np.bincount(users), np.bincount(items)
+        n_users, n_items = (int(np.count_nonzero(side)) for side in sides)
+        rounds.append(Counts(n_users, n_items, len(rows)))
+        kept = np.flatnonzero((sides[0] >= k_user)[users] & (sides[1] >= k_item)[items])
+        if len(kept) >= (1 - WORTH_A_PASS) * len(rows):
+            break
+        rows, users, items = rows[kept], users[kept], items[kept]
+    core, more = _by_index(users, items, k_user, k_item)
+    alive[rows[core]] = True
+    return alive, rounds + more
+
+
+def _by_index(users: Ids, items: Ids, k_user: int, k_item: int) -> tuple[Mask, list[Counts]]:
+    """Do what `peel` does by touching only what goes; leave out the counts at the start."""
     alive = np.ones(len(users), dtype=bool)
     sides = (_Side.of(users, k_user), _Side.of(items, k_item))
-    rounds = [_counts(sides, len(users))]
+    rounds, n_left = list[Counts](), len(users)
     leaving: list[Ids] = [
         np.flatnonzero((side.degree > 0) & (side.degree < side.least)) for side in sides
     ]
     while any(len(nodes) for nodes in leaving):
         gone = _remove(alive, sides, leaving)
         leaving = [side.lose(gone) for side in sides]
-        rounds.append(_counts(sides, rounds[-1].interactions - len(gone)))
+        n_left -= len(gone)
+        rounds.append(Counts(sides[0].present, sides[1].present, n_left))
     return alive, rounds
 
 
@@ -118,8 +138,3 @@ def _remove(alive: Mask, sides: tuple[_Side, _Side], leaving: Sequence[Ids]) -> 
         alive[rows] = False
         gone.append(rows)
     return np.concatenate(gone)
-
-
-def _counts(sides: tuple[_Side, _Side], n_rows: int) -> Counts:
-    users, items = sides
-    return Counts(users.present, items.present, n_rows)

@@ -1,0 +1,134 @@
+"""The k-core beside a pandas fixpoint, and the stage's memory at 50 million interactions.
+
+    PYTHONPATH=. python benchmarks/kcore.py [reviews of the comparison [of the memory test]]
+
+Generated reviews, a user for 6 and an item for 16 of them, few of whom have most; ids are text,
+as in the dumps. The fixpoint is what people write: group by user, keep the groups of five, group
+by item, keep the groups of five, until nothing changes. Both start from the same distinct pairs
+in memory and must keep the same rows; best of three rounds, since other programs can only slow
+it. Then the highest memory of a process that runs the whole stage on files (Linux).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from pipeline import kcore
+from pipeline.id_codes import codes_of, read_reviews
+from pipeline.io import parquet_writer
+from pipeline.peeling import peel
+from pipeline.schema import ITEM, ITEMS_FILE, RAW_ITEMS, REVIEWS_FILE, USER
+
+COMPARED, LARGE, ROUNDS, K, BLOCK = 5_000_000, 50_000_000, 3, 5, 1_000_000
+LIMIT = 12 * 1024  # MB
+
+
+def write_tables(folder: Path, n: int) -> None:
+    """Write reviews and items as `ingest` does."""
+    generator = np.random.default_rng(1)
+    n_users, n_items = n // 6, n // 16
+    users, items = generator.permutation(n_users), generator.permutation(n_items)
+    with parquet_writer(folder / REVIEWS_FILE) as write:
+        for left in range(n, 0, -BLOCK):
+            size = min(left, BLOCK)
+            drawn = {
+                USER: users[(n_users * generator.random(size) ** 2.2).astype(int)],
+                ITEM: items[(n_items * generator.random(size) ** 2.2).astype(int)],
+                "timestamp": generator.integers(11_600, 17_800, size) * 86_400,
+                "rating": generator.integers(1, 6, size).astype(np.float32),
+                "part": pl.Series([None], dtype=pl.String).new_from_index(0, size),
+            }
+            write(pl.DataFrame(drawn).with_columns(_name(USER, "A", 13), _name(ITEM, "B", 9)))
+    words = " ".join(map(str, generator.integers(10**6, size=100)))
+    with parquet_writer(folder / ITEMS_FILE) as write:
+        for first in range(0, n_items, BLOCK):
+            ids = pl.int_range(first, min(first + BLOCK, n_items), eager=True).alias("raw_id")
+            texts = [
+                pl.lit(words[:length]).alias(name)
+                for name, length in (("title", 60), ("description", 600), ("image", 60))
+            ]
+            table = ids.to_frame().with_columns(_name("raw_id", "B", 9), *texts)
+            write(table.select(list(RAW_ITEMS)))
+
+
+def _name(column: str, letter: str, width: int) -> pl.Expr:
+    digits = pl.col(column).cast(pl.String).str.zfill(width)
+    return pl.concat_str(pl.lit(letter), digits).alias(column)
+
+
+def fixpoint(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Filter users and items in turn."""
+    while True:
+        n_rows = len(pairs)
+        pairs = pairs[pairs.groupby(USER)[ITEM].transform("size") >= K]
+        pairs = pairs[pairs.groupby(ITEM)[USER].transform("size") >= K]
+        if len(pairs) == n_rows:
+            return pairs
+
+
+def best(run: Callable[[], object]) -> float:
+    """Return the least seconds of a few rounds."""
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def compare(folder: Path, n: int) -> None:
+    """Print seconds and ratios."""
+    write_tables(folder, n)
+    pairs = kcore.distinct_pairs(read_reviews(folder / REVIEWS_FILE)).select(USER, ITEM)
+    texts = pairs.with_columns(pl.all().cast(pl.String))
+    numbers = [codes_of(pairs[side]) for side in (USER, ITEM)]
+    as_texts = pd.DataFrame({side: texts[side].to_list() for side in (USER, ITEM)})
+    as_numbers = pd.DataFrame(dict(zip((USER, ITEM), numbers, strict=True)))
+    core, rounds = kcore.k_core(texts, K)
+    if fixpoint(as_numbers).index.tolist() != np.flatnonzero(peel(*numbers, K, K)[0]).tolist():
+        raise ValueError("the two keep different rows")
+    print(
+        f"{n:,} reviews, {pairs.height:,} pairs, {core.height:,} kept, {len(rounds) - 1} rounds"
+    )
+    theirs, ours = best(lambda: fixpoint(as_texts)), best(lambda: kcore.k_core(texts, K))
+    print(f"ids as text: pandas {theirs:.2f} s, k_core {ours:.2f} s, ratio {theirs / ours:.1f}")
+    theirs, ours = best(lambda: fixpoint(as_numbers)), best(lambda: kcore.k_core(pairs, K))
+    print(f"as numbers:  pandas {theirs:.2f} s, k_core {ours:.2f} s, ratio {theirs / ours:.1f}")
+
+
+def stage(folder: Path) -> None:
+    """Run the stage here, and print its peak; getrusage would count the forking process."""
+    kcore.main(["gift_cards", str(folder), str(folder / "processed")])
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
+
+
+def main() -> None:
+    """Print the comparison, then the memory."""
+    if sys.argv[1:2] == ["stage"]:
+        stage(Path(sys.argv[2]))
+        return
+    sizes = [int(float(size)) for size in sys.argv[1:]] + [COMPARED, LARGE][len(sys.argv) - 1 :]
+    with tempfile.TemporaryDirectory() as name:
+        compare(Path(name), sizes[0])
+        write_tables(Path(name), sizes[1])
+        start = time.perf_counter()
+        command = [sys.executable, __file__, "stage", name]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        print(
+            f"stage: {sizes[1]:,} reviews in {time.perf_counter() - start:.0f} s, peak "
+            f"{done.stdout.split()[-1]} MB; at most {LIMIT} asked"
+        )
+
+
+if __name__ == "__main__":
+    main()
