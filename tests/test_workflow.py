@@ -33,7 +33,7 @@ STAGES = [
 ]
 TARGETS = ["evaluate", "explain", "tables", "study", "sheets", "sweep"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "study"}
-MAY_USE_A_GPU |= {"sweep", "sweep_search"}
+MAY_USE_A_GPU |= {"study_cell", "sweep", "sweep_search"}
 # The slice in data/settings speaks for params; the others have no bearing on content.
 NOT_LISTED = {
     f"pipeline/{name}.py"
@@ -48,6 +48,9 @@ NOT_LISTED = {
         "swaps",
         "sweeps",
         "sweep_cells",
+        "studies",
+        "study_budget",
+        "study_cells",
         "command",
         "errors",
         "gpu_slots",

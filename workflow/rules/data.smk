@@ -25,7 +25,7 @@ rule download:
 
 rule ingest:
     input:
-        code=code("pipeline/ingest.py", "pipeline/sources"),
+        code=code("pipeline/ingest.py", "pipeline/retry_after.py", "pipeline/sources"),
         helpers=TABLES,
         settings="data/settings/ingest/{dataset}.json",
         manifest=rules.download.output,

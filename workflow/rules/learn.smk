@@ -300,6 +300,7 @@ rule study_dataset:
             "pipeline/study_plot.py",
             "pipeline/study_report.py",
             "pipeline/copied_features.py",
+            "pipeline/retry_after.py",
             "pipeline/sources",
         ),
         helpers=LEARNING
