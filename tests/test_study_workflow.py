@@ -1,0 +1,137 @@
+"""The paper's study as jobs: what is planned, what is made, and made again."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_workflow import assert_lists_what_it_imports, of_stage, pretend, snakemake_jobs
+from workflow_tree import SIF, copy_tree, edit, made, run
+
+BUDGET = {"epochs": 4, "evaluate_every": 2, "patience": 2, "seeds": [1]}
+STUDY: dict[str, Any] = {
+    "items": 6,
+    "tables": ["first"],
+    "grids": {"figure4": {"models": ["mcln"], "setting": "layers", "values": [3, 4]}},
+    "budget": "small",
+    "budgets": {"small": BUDGET | {"search": False}, "large": BUDGET | {"search": True}},
+}
+CELLS = ["bprmf__seed-1", "mcln__layers-3__seed-1", "mcln__seed-1"]
+STAGES = ["study_cell", "study_tables", "study_examples", "study_page", "study_times"]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return declared(copy_tree(tmp_path / "tree"))
+
+
+def declared(tree: Path) -> Path:
+    edit(tree, study=STUDY, tables={"first": ["bprmf", "mcln"]}, models=["bprmf", "mcln"])
+    return tree
+
+
+def cells(tree: Path) -> list[str]:
+    """Return the trainings that Snakemake would run now."""
+    said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "study")
+    return sorted(re.findall(r"pipeline\.study_cell sample (\S+) ", said))
+
+
+def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
+    edit(tree, datasets=["sample", "gift_cards"])
+
+    jobs = snakemake_jobs(tree, "study")
+
+    trained = [path.split("/")[3] for path in of_stage(jobs, "study_cell")]
+    assert trained == 2 * CELLS
+    pages = [job for job in jobs if "pipeline.study_page " in job.command]
+    assert ["--factors" in job.command for job in sorted(pages)] == [False, True]
+    for stage in STAGES:
+        for job in jobs:
+            if f"pipeline.{stage} " in job.command:
+                assert_lists_what_it_imports(job, stage)
+    (cell,) = [job for job in jobs if "study_cell sample bprmf" in job.command]
+    assert not [name for name in cell.inputs if name.startswith("data/features")]
+
+
+def test_an_edit_plans_what_it_concerns(tree):
+    pretend(tree, "study")
+    assert cells(tree) == []
+
+    edit(tree, study__grids__figure4__values=[3, 4, 5])
+    assert cells(tree) == ["mcln__layers-5__seed-1"]
+    edit(tree, study=STUDY, bprmf__default__l2=0.5)
+    assert cells(tree) == ["bprmf__seed-1"]
+    edit(tree, bprmf__default__l2=0.01, study__budgets__small__seeds=[1, 2])
+    assert cells(tree) == [name.replace("seed-1", "seed-2") for name in CELLS]
+
+
+def test_with_a_search_a_training_waits_for_its_models_sweep(tree):
+    edit(tree, study__budget="large", sweep__models=["bprmf", "mcln"])
+
+    jobs = snakemake_jobs(tree, "study")
+
+    for job in jobs:
+        if "pipeline.study_cell " in job.command:
+            model = re.search(r"study_cell sample ([a-z]+)__", job.command)[1]
+            assert f" --sweep results/sample/{model}/sweep.json" in job.command
+            assert f"results/sample/{model}/sweep.json" in job.inputs
+    assert len(of_stage(jobs, "sweep_table")) == 2
+
+
+@pytest.mark.slow
+def test_the_study_ends_in_the_same_bytes_killed_or_not_and_a_second_run_does_nothing(tmp_path):
+    trees = whole, killed = copy_tree(tmp_path / "whole"), copy_tree(tmp_path / "killed")
+    for tree in trees:
+        declared(tree)
+        edit(
+            tree,
+            sources__sample__scale=0.1,
+            features__sample__visual=SIF,
+            train__epochs=4,
+            train__evaluate_every=2,
+            compare__users=3,
+        )
+    target = ["snakemake", "--cores", "2", "study"]
+    run(whole, *target)
+    assert cells(whole) == []
+    assert "Nothing to be done" in run(whole, "snakemake", "--dry-run", "study")
+
+    kill_when(killed, target, killed / "results/sample/study/bprmf__seed-1/metrics.json")
+    assert not (killed / "results/sample/study/report.html").exists()
+    run(killed, *target, "--rerun-incomplete")
+
+    files = comparable(whole)
+    assert comparable(killed) == files
+    named = {Path(name).name for name in files if "/study/" in name}
+    assert {"tables.json", "tables.tex", "report.html", "report.md", "figure4.png"} <= named
+
+
+def comparable(tree: Path) -> dict[str, str]:
+    """Return the files that a stage made but for times.txt, which no two runs share."""
+    return {name: sum_ for name, sum_ in made(tree).items() if not name.endswith("times.txt")}
+
+
+def kill_when(tree: Path, command: list[str], path: Path) -> None:
+    """Start Snakemake, and kill it with all its jobs when a file is there."""
+    folder = str(Path(sys.executable).parent)
+    env = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    with (tree / "said.txt").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=tree,
+            env=env,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        while not path.exists():
+            assert process.poll() is None, (tree / "said.txt").read_text()
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    run(tree, "snakemake", "--unlock", "study")
