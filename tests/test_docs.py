@@ -31,7 +31,12 @@ SWEEPING = ["sweep", "sweep_lines", "sweep_search", "sweep_table"]
 ANALYSES = ["drift", "explain", "export", "look", "search", "study"]
 
 
-@pytest.mark.parametrize("stage", [*STAGES, *SWEEPING, *ANALYSES, "settings", "fingerprint"])
+STUDYING = [f"study_{name}" for name in ("cell", "examples", "page", "run", "tables", "times")]
+
+
+@pytest.mark.parametrize(
+    "stage", [*STAGES, *SWEEPING, *ANALYSES, *STUDYING, "settings", "fingerprint"]
+)
 def test_every_stage_answers_help(stage):
     done = subprocess.run(
         [sys.executable, "-m", f"pipeline.{stage}", "--help"],

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from test_workflow import assert_lists_what_it_imports, of_stage, pretend, snakemake_jobs
-from workflow_tree import SIF, copy_tree, edit, made, run
+from workflow_tree import ROOT, SIF, copy_tree, edit, made, run
+
+from pipeline import params, study_run
 
 BUDGET = {"epochs": 4, "evaluate_every": 2, "patience": 2, "seeds": [1]}
 STUDY: dict[str, Any] = {
@@ -55,6 +58,9 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
             if f"pipeline.{stage} " in job.command:
                 assert_lists_what_it_imports(job, stage)
     (cell,) = [job for job in jobs if "study_cell sample bprmf" in job.command]
+    settings = params.load(tree / "params.yaml")
+    inputs = set(map(str, study_run.inputs(settings, "sample", "bprmf")))
+    assert cell.inputs - {"data/settings/study_cell/sample/bprmf__seed-1.json"} == inputs
     assert not [name for name in cell.inputs if name.startswith("data/features")]
 
 
@@ -85,17 +91,7 @@ def test_with_a_search_a_training_waits_for_its_models_sweep(tree):
 
 @pytest.mark.slow
 def test_the_study_ends_in_the_same_bytes_killed_or_not_and_a_second_run_does_nothing(tmp_path):
-    trees = whole, killed = copy_tree(tmp_path / "whole"), copy_tree(tmp_path / "killed")
-    for tree in trees:
-        declared(tree)
-        edit(
-            tree,
-            sources__sample__scale=0.1,
-            features__sample__visual=SIF,
-            train__epochs=4,
-            train__evaluate_every=2,
-            compare__users=3,
-        )
+    whole, killed = small(tmp_path / "whole"), small(tmp_path / "killed")
     target = ["snakemake", "--cores", "2", "study"]
     run(whole, *target)
     assert cells(whole) == []
@@ -109,6 +105,43 @@ def test_the_study_ends_in_the_same_bytes_killed_or_not_and_a_second_run_does_no
     assert comparable(killed) == files
     named = {Path(name).name for name in files if "/study/" in name}
     assert {"tables.json", "tables.tex", "report.html", "report.md", "figure4.png"} <= named
+
+
+@pytest.mark.slow
+def test_dvc_makes_the_same_files_with_the_lines_of_the_document(tmp_path):
+    with_snakemake, with_dvc = small(tmp_path / "smk"), small(tmp_path / "dvc")
+    text = (ROOT / "workflow/README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```yaml\n(  study:\n.*?)```", text, re.DOTALL)
+    stages = yaml.safe_load((with_dvc / "dvc.yaml").read_text())
+    stages["stages"] |= yaml.safe_load(lines)
+    (with_dvc / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
+
+    run(with_snakemake, "snakemake", "--cores", "2", "study", "evaluate")
+    run(with_dvc, "dvc", "repro")
+
+    assert comparable(with_dvc) == comparable(with_snakemake)
+    assert "study@sample" not in run(with_dvc, "dvc", "repro").replace(
+        "'study@sample' didn't", ""
+    )
+
+    # Another setting of one model: its trainings, and no others.
+    edit(with_dvc, bprmf__default__l2=0.5)
+    said = run(with_dvc, "dvc", "repro")
+    assert re.findall(r"study_run: \d of 3: (\S+)$", said, re.MULTILINE) == ["bprmf__seed-1"]
+
+
+def small(folder: Path) -> Path:
+    """Return a tree whose whole study takes seconds of computing."""
+    tree = declared(copy_tree(folder))
+    edit(
+        tree,
+        sources__sample__scale=0.1,
+        features__sample__visual=SIF,
+        train__epochs=4,
+        train__evaluate_every=2,
+        compare__users=3,
+    )
+    return tree
 
 
 def comparable(tree: Path) -> dict[str, str]:

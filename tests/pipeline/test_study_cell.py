@@ -6,7 +6,7 @@ import yaml
 from study_numbers import STUDY, TABLES
 from test_train import FOLDERS, workspace  # noqa: F401 (a fixture)
 
-from pipeline import evaluate, recommend, study_cell, study_examples, train
+from pipeline import evaluate, params, recommend, study_cell, study_examples, study_run, train
 from pipeline.errors import ParamsError, SchemaError
 from pipeline.io import read_json, write_json
 from pipeline.schema import EXAMPLES, RECOMMENDATIONS
@@ -113,3 +113,23 @@ def test_the_lists_shown_are_those_that_recommend_would_make(studied):
     columns = [name for name in RECOMMENDATIONS if name != "score"]
     mcln = found.filter(pl.col("model") == "mcln").sort("user", "position")
     assert mcln.select(columns).equals(wanted.select(columns))
+
+
+def test_without_snakemake_a_cell_is_trained_when_what_it_is_made_of_changed(studied):
+    def trained(name="mcln__seed-1"):
+        settings = params.load(studied / "params.yaml")
+        return study_run.cell(settings, "sample", name, "cpu")
+
+    assert trained()
+    files = [studied / "results/sample/study/mcln__seed-1" / name for name in FILES]
+    before = [path.read_bytes() for path in files]
+    assert not trained()
+    assert trained("bprmf__seed-1")
+
+    features = studied / FOLDERS[1] / "textual.parquet"
+    features.write_bytes((studied / FOLDERS[1] / "visual.parquet").read_bytes())
+    assert trained()
+    assert [path.read_bytes() for path in files] != before
+    assert not trained("bprmf__seed-1")  # reads no features
+    files[0].write_bytes(b"damaged")
+    assert trained()
