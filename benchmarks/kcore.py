@@ -3,11 +3,11 @@
     PYTHONPATH=. python benchmarks/kcore.py [reviews of the comparison [of the memory test]]
 
 Generated reviews, a user for 6 and an item for 16 of them, few of whom have most; ids are
-text, as in the dumps. The fixpoint is what people write: group by user, keep the groups of five,
-group by item, keep the groups of five, until nothing changes. Both start from the same distinct pairs
-in memory and must keep the same rows; best of three rounds, since other programs can only slow
-it. Then the highest memory of a process that runs the whole stage on files (Linux).
-"""
+text, as in the dumps. The fixpoint is what people write: group by user, keep the groups of
+five, group by item, keep the groups of five, until nothing changes. Both start from the same
+distinct pairs in memory and must keep the same rows; best of three rounds, since other
+programs can only slow it. Then the highest memory of a process that runs the whole stage on
+files (Linux). """
 
 from __future__ import annotations
 
