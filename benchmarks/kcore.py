@@ -7,7 +7,8 @@ text, as in the dumps. The fixpoint is what people write: group by user, keep th
 five, group by item, keep the groups of five, until nothing changes. Both start from the same
 distinct pairs in memory and must keep the same rows; best of three rounds, since other
 programs can only slow it. Then the highest memory of a process that runs the whole stage on
-files (Linux). """
+files (Linux).
+"""
 
 from __future__ import annotations
 
