@@ -1,15 +1,15 @@
-"""What a user's ranks are worth, and how sure a mean over users is.
+"""What a target's or a user's ranks are worth, and how sure a mean over them is.
 
 HR@k of a user is [r < k], NDCG@k is [r < k] / log2(r + 2), with r the 0-based rank of the
-held-out item; both among the candidates (sampled) and among all items (full). Several seeds of
-a user are averaged.
+held-out item; both among the candidates (sampled) and among all items (full). Several seeds are
+averaged, and for a user also several held-out items.
 
 Shapes: U users, C columns, B resamples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ SAMPLED, FULL = "sampled", "full"
 RANK = {SAMPLED: "rank_sampled", FULL: "rank_full"}
 CUTOFFS = (5, 10)
 NAMES = tuple(f"{measure}@{k}" for k in CUTOFFS for measure in ("hr", "ndcg"))
+USERS, TARGETS = (s.USER,), (s.USER, s.ITEM)
 COLUMNS = tuple((part, name) for part in RANK for name in NAMES)
 
 RESAMPLES, LEVEL = 2000, 0.95  # of the bootstrap over users; of its intervals
@@ -38,18 +39,19 @@ def expression(part: str, name: str) -> pl.Expr:
     return pl.when(rank < int(k)).then(worth).otherwise(0.0)
 
 
-def users(ranks: pl.DataFrame) -> pl.DataFrame:
-    """Return each user's worth.
+def means(ranks: pl.DataFrame, of: Sequence[str] = USERS) -> pl.DataFrame:
+    """Return what each user, or each target, is worth.
 
     Args:
         ranks: schema.RANKS, of one seed or several.
+        of: `USERS` or `TARGETS`.
 
     Returns:
-        `user`, ascending, and a float column for each of `COLUMNS`, called `sampled hr@5` and
-        so on.
+        The columns `of`, ascending, and a float column for each of `COLUMNS`, called
+        `sampled hr@5` and so on.
     """
     worth = [expression(*column).mean().alias(title(*column)) for column in COLUMNS]
-    return ranks.group_by(s.USER).agg(worth).sort(s.USER)
+    return ranks.group_by(of).agg(worth).sort(of)
 
 
 def title(part: str, name: str) -> str:
@@ -57,18 +59,20 @@ def title(part: str, name: str) -> str:
     return f"{part} {name}"
 
 
-def aligned(ranks: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Return the `users` of each model, row by row the same ones.
+def aligned(
+    ranks: Mapping[str, pl.DataFrame], of: Sequence[str] = USERS
+) -> dict[str, pl.DataFrame]:
+    """Return the `means` of each model, row by row of the same users or targets.
 
     Raises:
-        SchemaError: the models ranked different users.
+        SchemaError: the models ranked different ones.
     """
-    found = {model: users(table) for model, table in ranks.items()}
+    found = {model: means(table, of) for model, table in ranks.items()}
     first = next(iter(found), "")
     for model, table in found.items():
-        if not table[s.USER].equals(found[first][s.USER]):
+        if not table.select(of).equals(found[first].select(of)):
             raise SchemaError(
-                f"{first} and {model}: their {s.RANKS_FILE} have different users; run the "
+                f"{first} and {model}: their {s.RANKS_FILE} have different {of[-1]}s; run the "
                 "stage evaluate again for both"
             )
     return found
@@ -77,13 +81,13 @@ def aligned(ranks: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
 def resampled(
     values: Floats, generator: np.random.Generator, resamples: int = RESAMPLES
 ) -> Floats:
-    """Return the means of users drawn again, with replacement; the columns share the draws.
+    """Return the means of rows drawn again, with replacement; the columns share the draws.
 
     Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 1979,
     https://doi.org/10.1214/aos/1176344552.
 
     Args:
-        values: (U, C), at least one user.
+        values: (U, C), at least one user or target.
         generator: of the draws.
         resamples: B.
 

@@ -6,6 +6,9 @@ never met. These are the same items that the full ranking sets against the targe
 follows the hypergeometric distribution (99 draws from N, of which r count), independently of
 other users, and the mean and variance of HR@k and NDCG@k over all lists are sums over users.
 
+Where a user has several held-out items, the full ranking of one has the others among its
+opponents and the lists have not: then nothing is said.
+
 The sd is of one model's number. Models are ranked on the same lists, which moves their numbers
 alike: of a difference, the root of the two squared sds is an upper estimate.
 """
@@ -41,12 +44,14 @@ def opponents(parts: Mapping[str, pl.DataFrame], n_items: int) -> pl.DataFrame:
 
 
 def table(ranks: Mapping[str, pl.DataFrame], of: pl.DataFrame) -> dict[str, Redrawn]:
-    """Return each model's `redrawn`.
+    """Return each model's `redrawn`; none where a user has several held-out items.
 
     Args:
         ranks: schema.RANKS of each model.
         of: the `opponents`.
     """
+    if any(found.select(s.USER, "seed").is_duplicated().any() for found in ranks.values()):
+        return {}
     return {model: redrawn(found, of, model) for model, found in ranks.items()}
 
 

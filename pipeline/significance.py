@@ -1,20 +1,22 @@
 """How sure the numbers of a comparison are: the content of significance.json.
 
     {"dataset", "best", "n_users", "seed", "resamples", "level", "note",
-     "models": {MODEL: {PART: {NAME: {"value", "low", "high", "seeds", "sd",
-                                      "redrawn": {"mean", "sd"} (sampled only)}}}},
+     "n_targets", "models": {MODEL: {PART: {NAME: {"value", "low", "high", "seeds", "sd",
+                                                   "redrawn": {"mean", "sd"} (sampled only)}}}},
      "pairs": [{"best", "other", "part", "name", "difference", "low", "high", "n_users",
                 "wins", "ties", "losses", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm"}],
      "protocols": see `pipeline.agreement.between`}
 
 PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10.
 
-- value: the mean over users (and seeds), with the bootstrap interval [low, high] over users.
-- seeds, sd: the number of seeds, and the standard deviation over them of the mean over users;
-  null with one seed.
+- value: the mean over targets (and seeds), with the bootstrap interval [low, high] over them.
+  With leave-one-out each user has one target, else perhaps several.
+- seeds, sd: the number of seeds, and the standard deviation over them of the mean; null with
+  one seed.
 - redrawn: the mean and standard deviation over all lists of negatives that could have been
-  drawn, see `pipeline.redraws`.
-- pairs: the best model against each other one. wins are users for whom it is worth more. The
+  drawn, see `pipeline.redraws`; absent where a user has several targets.
+- pairs: the best model against each other one. wins are users for whom it is worth more, and
+  difference, low and high are over users, of each of whom the targets' mean counts. The
   tests are paired over users and two-sided: Student's t, and Wilcoxon's signed ranks without
   the users that tie. Holm's correction is over the pairs of one PART and NAME.
 
@@ -57,23 +59,20 @@ def table(
     Raises:
         SchemaError: the models ranked different users.
     """
-    worth = gains.aligned(ranks)
+    worth, of_targets = gains.aligned(ranks), gains.aligned(ranks, gains.TARGETS)
     opponents = redraws.opponents(parts, n_items)
     generator = np.random.default_rng(seed)
-    columns = [gains.title(*column) for column in gains.COLUMNS]
-    values = np.hstack([found.select(columns).to_numpy() for found in worth.values()])
-    means = dict(
-        zip(
-            worth, np.split(gains.resampled(values, generator), len(worth), axis=1), strict=True
-        )
-    )
-    models = {model: _model(worth[model], means[model], ranks[model]) for model in worth}
+    means = _resampled(worth, generator)
+    several = of_targets[best].height > worth[best].height
+    spread = _resampled(of_targets, generator) if several else means
+    models = {model: _model(of_targets[model], spread[model], ranks[model]) for model in worth}
     for model, found in redraws.table(ranks, opponents).items():
         for name, redrawn in found.items():
             models[model][gains.SAMPLED][name]["redrawn"] = redrawn
     return {
         "best": best,
-        "n_users": len(values),
+        "n_users": worth[best].height,
+        "n_targets": of_targets[best].height,
         "seed": seed,
         "resamples": gains.RESAMPLES,
         "level": gains.LEVEL,
@@ -84,6 +83,15 @@ def table(
         ],
         "protocols": agreement.between(models, opponents),
     }
+
+
+def _resampled(
+    worth: Mapping[str, pl.DataFrame], generator: np.random.Generator
+) -> dict[str, Floats]:
+    columns = [gains.title(*column) for column in gains.COLUMNS]
+    values = np.hstack([found.select(columns).to_numpy() for found in worth.values()])
+    drawn = np.split(gains.resampled(values, generator), len(worth), axis=1)
+    return dict(zip(worth, drawn, strict=True))
 
 
 def pairs(

@@ -1,12 +1,12 @@
-"""How the models do on parts of the test users: the content of slices.json.
+"""How the models do on parts of the test items: the content of slices.json.
 
     {"dataset", "counted", "seed", "resamples", "level",
      "partitions": {KEY: {"title", "slices": [
-         {"name", "what", "n_users",
+         {"name", "what", "n_users", "n_targets",
           "models": {MODEL: {PART: {NAME: {"value", "low", "high"}}}}}]}}}
 
-PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10. Each partition puts every test
-user into one slice:
+PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10. Each partition puts every
+target, a user's held-out item, into one slice:
 
 - activity: by the number of the user's training items.
 - popularity: by the number of the target's training users. Head, mid and tail items have about
@@ -17,8 +17,9 @@ user into one slice:
   zeros for a feature.
 
 `counted` says which pairs are training pairs: those that the models learned from. [low, high]
-is the bootstrap interval over the slice's users; null for fewer than two of them, or where all
-are worth the same, of which resampling can say nothing. A slice without users has no models.
+is the bootstrap interval over the slice's targets; null for fewer than two of them, or where
+all are worth the same, of which resampling can say nothing. A slice without targets has no
+models.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def table(
     Raises:
         SchemaError: the models ranked different users.
     """
-    worth = gains.aligned(ranks)
+    worth = gains.aligned(ranks, gains.TARGETS)
     counted, pairs = learned_from(parts[s.TRAIN], parts[s.VALIDATION], trained_on)
-    targets = next(iter(ranks.values())).select(s.USER, s.ITEM).unique().sort(s.USER)
+    targets = next(iter(worth.values())).select(gains.TARGETS)
     generator = np.random.default_rng(seed)
     found = {}
     for key, (title, whats, labels) in partitions(targets, pairs, present).items():
@@ -72,13 +73,18 @@ def table(
         found[key] = {
             "title": title,
             "slices": [
-                {"name": name, "what": what, "n_users": int(inside[name].sum())}
+                {"name": name, "what": what}
+                | _counted(targets.filter(inside[name]))
                 | {"models": _models(worth, inside[name], generator)}
                 for name, what in whats.items()
             ],
         }
     facts = {"counted": counted, "seed": seed, "resamples": gains.RESAMPLES}
     return facts | {"level": gains.LEVEL, "partitions": found}
+
+
+def _counted(targets: pl.DataFrame) -> dict[str, int]:
+    return {"n_users": targets[s.USER].n_unique(), "n_targets": targets.height}
 
 
 def learned_from(
@@ -103,7 +109,7 @@ def partitions(
     """Return each partition's title, its slices in words, and the slice of each target.
 
     Args:
-        targets: `user` and `item`, one row per user.
+        targets: `user` and `item`.
         pairs: of the training, each once.
         present: (I,) of each modality.
     """

@@ -16,7 +16,7 @@ def ranks(sampled, full=None, seed=7):
 
 
 def test_ndcg_of_a_user_is_the_discount_of_a_hit():
-    found = gains.users(ranks([0, 1, 9, 10]))
+    found = gains.means(ranks([0, 1, 9, 10]))
 
     assert found["sampled ndcg@10"].to_list() == pytest.approx(
         [1.0, 1 / math.log2(3), 1 / math.log2(11), 0.0]
@@ -25,7 +25,7 @@ def test_ndcg_of_a_user_is_the_discount_of_a_hit():
 
 
 def test_hits_are_counted_in_each_protocol():
-    found = gains.users(ranks([0, 4, 5], full=[9, 10, 4]))
+    found = gains.means(ranks([0, 4, 5], full=[9, 10, 4]))
 
     assert found["sampled hr@5"].to_list() == [1.0, 1.0, 0.0]
     assert found["full hr@5"].to_list() == [0.0, 0.0, 1.0]
@@ -35,7 +35,7 @@ def test_hits_are_counted_in_each_protocol():
 def test_seeds_of_a_user_are_averaged():
     both = pl.concat([ranks([0]), ranks([10], seed=8)])
 
-    assert gains.users(both)["sampled ndcg@10"].to_list() == [0.5]
+    assert gains.means(both)["sampled ndcg@10"].to_list() == [0.5]
 
 
 def test_models_that_ranked_different_users_are_refused():
@@ -65,3 +65,17 @@ def test_an_interval_is_that_of_the_normal_approximation_where_there_are_many_us
 
     half = 1.96 * values.std() / math.sqrt(2000)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=8e-4)
+
+
+def test_several_targets_of_a_user_stay_apart_or_are_averaged():
+    rows = [(3, 1, 0, 0, 7), (3, 0, 10, 0, 7), (2, 9, 10, 0, 7)]
+    table = pl.DataFrame(rows, schema=s.RANKS, orient="row")
+
+    by_target = gains.means(table, gains.TARGETS)
+
+    assert by_target.select("user", "item", "sampled hr@5").rows() == [
+        (2, 9, 0.0),
+        (3, 0, 0.0),
+        (3, 1, 1.0),
+    ]
+    assert gains.means(table)["sampled hr@5"].to_list() == [0.0, 0.5]

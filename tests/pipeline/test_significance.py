@@ -49,7 +49,7 @@ def test_six_wins_of_six_have_the_exact_p_of_one_in_32():
 def test_the_t_test_is_the_paired_one_and_keeps_the_users_that_tie():
     row = pair(MIXED, WORSE)
 
-    worth = [gains.users(table)["sampled ndcg@10"].to_numpy() for table in (MIXED, WORSE)]
+    worth = [gains.means(table)["sampled ndcg@10"].to_numpy() for table in (MIXED, WORSE)]
     assert row["p_t"] == pytest.approx(ttest_rel(*worth).pvalue)
     assert (row["wins"], row["ties"], row["losses"]) == (3, 2, 1)
 
@@ -103,3 +103,21 @@ def test_the_file_has_each_number_with_its_interval_and_the_same_bytes_again():
     assert tested["low"] < tested["difference"] < tested["high"]
     assert found["protocols"]["measures"]["hr@5"]["sampled"] == ["b", "a"]
     assert found != significance.table(tables, PARTS, "b", N_ITEMS, seed=4)
+
+
+def test_a_user_with_several_targets_counts_once_in_a_test_and_each_of_them_in_the_value():
+    """User 0 hits with both targets, the others miss: 2 of 7 targets, 1 of 6 users."""
+    rows = [(0, 50, 0, 400, 7), *((user, user, 9 * bool(user), 400, 7) for user in USERS)]
+    both = pl.DataFrame(rows, schema=s.RANKS, orient="row")
+    test = pl.concat([PARTS[s.TEST], part(50)[:1]])
+
+    found = significance.table(
+        {"a": both, "b": both}, PARTS | {s.TEST: test}, "a", N_ITEMS, seed=1
+    )
+
+    assert (found["n_users"], found["n_targets"]) == (6, 7)
+    measured = found["models"]["a"]["sampled"]["hr@5"]
+    assert measured["value"] == pytest.approx(2 / 7)
+    assert measured["low"] < 2 / 7 < measured["high"]
+    assert "redrawn" not in measured
+    assert {row["n_users"] for row in found["pairs"]} == {6}
