@@ -38,7 +38,7 @@ rule evaluate:
 
 rule study:
     input:
-        studies(),
+        studies,
 
 
 rule explain:

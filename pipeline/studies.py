@@ -56,24 +56,19 @@ def check(settings: Params) -> None:
     """Refuse a section that cannot be run on every dataset.
 
     Raises:
-        ParamsError: an unknown table, model, setting or budget, a value that a model does not
-            take, a name or value that is there twice, or a search of models that are not swept.
+        ParamsError: an unknown model, setting or budget, a value that a model does not take, a
+            name or value that is there twice, or a search of models that are not swept. A
+            table that is not there is refused when the study is asked for.
     """
     study = settings.study
     if FOLDER in settings.tables:
         raise ParamsError(
             f"params.yaml: tables.{FOLDER}: the folder of the study has this name; rename it"
         )
-    for table in study.tables:
-        if table not in settings.tables:
-            raise ParamsError(
-                f"params.yaml: study.tables: no table {table!r}; expected some of "
-                f"{sorted(settings.tables)}"
-            )
     _check_once("tables", [*study.tables, *study.grids])
     for name, grid in study.grids.items():
         _check_grid(settings, name, grid)
-    if study.tables or study.grids:
+    if study_cells.is_asked(settings):
         budget = study_budget.budget(settings)
         _check_once(f"budgets.{study.budget}.seeds", budget.seeds)
         for dataset in settings.datasets:

@@ -59,9 +59,11 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
     Left out are models that need a modality which the dataset lacks, as in `tables`.
 
     Raises:
-        ParamsError: no such budget, or a model does not take a value of a grid.
+        ParamsError: no such table or budget, or a model does not take a value of a grid.
     """
     study = settings.study
+    if found_wrong := contradiction(settings):
+        raise ParamsError(found_wrong)
     first: dict[str, tuple[str, Values]] = {}
     asked: dict[str, list[tuple[str, Values]]] = {
         table: [(model, {}) for model in settings.table(table, dataset)]
@@ -129,7 +131,7 @@ def cells(settings: Params, dataset: str) -> dict[str, Cell]:
     """Return `{name: cell}` of every training of a dataset, seed after seed."""
     every = [
         cell
-        for place in range(len(budget(settings).seeds) if _is_asked(settings) else 0)
+        for place in range(len(budget(settings).seeds) if is_asked(settings) else 0)
         for rows in tables(settings, dataset).values()
         for row in rows
         for cell in (row.cells[place],)
@@ -137,8 +139,21 @@ def cells(settings: Params, dataset: str) -> dict[str, Cell]:
     return {cell.name: cell for cell in every}
 
 
-def _is_asked(settings: Params) -> bool:
-    return bool(settings.study.tables or settings.study.grids)
+def is_asked(settings: Params) -> bool:
+    """Tell whether there is something to train, of which all tables are there."""
+    study = settings.study
+    return bool(study.tables or study.grids) and contradiction(settings) is None
+
+
+def contradiction(settings: Params) -> str | None:
+    """Return why the study cannot be made though everything else can; None if it can."""
+    for table in settings.study.tables:
+        if table not in settings.tables:
+            return (
+                f"params.yaml: study.tables: no table {table!r}; expected some of "
+                f"{sorted(settings.tables)}"
+            )
+    return None
 
 
 def shown(settings: Params, dataset: str) -> dict[str, Cell]:
@@ -169,7 +184,7 @@ def cell(settings: Params, dataset: str, name: str) -> Cell:
 
 def slices(settings: Params, dataset: str) -> dict[str, Any]:
     """Return `{"stage/dataset/cell": what the job depends on}`; see pipeline/settings.py."""
-    if not _is_asked(settings):
+    if not is_asked(settings):
         return {}
     spent, found = budget(settings), {}
     train = settings.train.model_copy(

@@ -76,6 +76,16 @@ def test_an_edit_plans_what_it_concerns(tree):
     assert cells(tree) == [name.replace("seed-1", "seed-2") for name in CELLS]
 
 
+def test_a_study_of_a_table_that_is_not_there_is_refused_and_nothing_else_is(tree):
+    edit(tree, tables={"other": ["bprmf"]})
+
+    said = run(tree, "snakemake", "--dry-run", "study", fails=True)
+
+    assert "params.yaml: study.tables: no table 'first'; expected some of ['other']" in said
+    assert "most recent call last" not in said
+    run(tree, "snakemake", "--dry-run", "evaluate")
+
+
 def test_with_a_search_a_training_waits_for_its_models_sweep(tree):
     edit(tree, study__budget="large", sweep__models=["bprmf", "mcln"])
 

@@ -143,12 +143,14 @@ def of_table(*patterns):
     return files
 
 
-def studies():
+def studies(wildcards):
     """Return the page of every dataset; for generated ones also what moves a score there."""
+    if said := study_cells.contradiction(PARAMS):
+        raise WorkflowError(said)
     datasets = PARAMS.datasets
     known = [name for name in datasets if PARAMS.source(name).format == "sample"]
     found = expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
-    if PARAMS.study.tables or PARAMS.study.grids:
+    if study_cells.is_asked(PARAMS):
         names = [TABLES_TEX, REPORT_FILE, TIMES_FILE]
         found += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
     return found
