@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pipeline.study_parts import Part, Table
@@ -30,8 +31,8 @@ def _table(table: Table, label: str) -> str:
     return "\n".join(
         [
             r"\begin{table*}",
-            r"\centering\small",
-            rf"\caption{{{escaped(table.title)}. {escaped(table.caption)}}}",
+            r"\centering\small\setlength{\tabcolsep}{4pt}",
+            rf"\caption{{{escaped(f'{_title(table.title)}. {table.caption}')}}}",
             rf"\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
             r"\toprule",
@@ -44,6 +45,15 @@ def _table(table: Table, label: str) -> str:
             "",
         ]
     )
+
+
+def _title(text: str) -> str:
+    """Return a title without a number, which LaTeX counts itself."""
+    numbered = re.fullmatch(r"((?:Table|Figure) \d+): (.)(.*)", text)
+    if not numbered:
+        return text
+    which, first, rest = numbered.groups()
+    return f"{first.upper()}{rest} (the paper's {which})"
 
 
 def _row(cells: list[str], best: list[int], paper: bool) -> str:

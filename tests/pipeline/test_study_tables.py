@@ -125,6 +125,14 @@ def test_latex_has_balanced_tables_of_booktabs_and_no_live_sign():
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
 
 
+def test_latex_counts_its_tables_itself():
+    table = Table(title="Table 2: overall comparison", head=["", "x"], rows=[])
+
+    text = study_latex.document([Part(name="own", title="own", tables=[table])])
+
+    assert r"\caption{Overall comparison (the paper's Table 2). }" in text
+
+
 def test_markdown_escapes_what_strangers_wrote():
     row = Row(cells=["a|b", "<script>"], paper=True)
     table = Table(title="own", head=["", "x"], rows=[row])
