@@ -1,7 +1,10 @@
+from unittest import mock
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import peeling
 from pipeline.peeling import Counts, peel
 
 
@@ -32,13 +35,15 @@ def slowly(pairs, k_user, k_item):
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 7)), unique=True, max_size=60),
     st.integers(0, 5),
     st.integers(0, 5),
+    st.sampled_from([0.1, 2.0]),  # of which the latter makes no pass over all
 )
 def test_the_core_and_the_counts_of_each_round_are_those_of_the_definition(
-    pairs, k_user, k_item
+    pairs, k_user, k_item, worth_a_pass
 ):
     users, items = ids(*(u for u, _ in pairs)), ids(*(i for _, i in pairs))
 
-    core, rounds = peel(users, items, k_user, k_item)
+    with mock.patch.object(peeling, "WORTH_A_PASS", worth_a_pass):
+        core, rounds = peel(users, items, k_user, k_item)
 
     assert (
         [pair for pair, kept in zip(pairs, core, strict=True) if kept],
