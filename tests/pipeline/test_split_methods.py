@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import compare, evaluate, params, protocol, recommend, split, train, validate
+from pipeline import evaluate, gains, params, protocol, recommend, split, train, validate
 from pipeline.errors import RawDataError
 from pipeline.io import read_json, read_metadata, write_json, write_parquet
 from pipeline.schema import INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
@@ -182,7 +182,7 @@ def test_a_model_is_trained_and_ranked_on_several_items_a_user(project, how):
     assert said["test"]["users"] + said["test"]["users_without_targets"] == N_USERS
     words = protocol.in_words(found)
     assert f"means over {ranks.height} test items of {found['n_users']} users" in words
-    assert compare.user_gains(ranks).height == found["n_users"]
+    assert gains.means(ranks).height == found["n_users"]
 
 
 @pytest.mark.parametrize("how", METHODS.values(), ids=METHODS)

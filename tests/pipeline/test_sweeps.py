@@ -141,8 +141,8 @@ def test_a_file_without_the_section_is_whole_and_says_so_where_it_is_needed():
         ({"step": 1}, r"sweep\.step: unknown key"),
         ({"budget": {"epochs": 4}}, r"sweep\.budget\.patience: field required"),
         (
-            {"ranges": {"lr": [i / 1e6 for i in range(1, 6000)], "layers": [1]}},
-            r"sweep\.cells: expected at most 10000 cells of one model, got 11998 of bprmf",
+            {"ranges": {key: [i / 1e6 for i in range(1, 101)] for key in ("lr", "l2")}},
+            r"sweep\.cells: expected at most 10000 cells of one model, got 20000 of bprmf",
         ),
     ],
 )

@@ -49,11 +49,17 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
+            "pipeline/agreement.py",
             "pipeline/compare.py",
             "pipeline/feature_table.py",
+            "pipeline/gains.py",
             "pipeline/pictures.py",
             "pipeline/printed.py",
+            "pipeline/protocol.py",
+            "pipeline/redraws.py",
             "pipeline/report.py",
+            "pipeline/significance.py",
+            "pipeline/slices.py",
             "pipeline/study_latex.py",
             "pipeline/study_parts.py",
             "pipeline/study_show.py",
@@ -122,10 +128,17 @@ rule study_examples:
 rule study_page:
     input:
         code=code(
+            "pipeline/agreement.py",
             "pipeline/compare.py",
+            "pipeline/feature_table.py",
+            "pipeline/gains.py",
             "pipeline/pictures.py",
             "pipeline/printed.py",
+            "pipeline/protocol.py",
+            "pipeline/redraws.py",
             "pipeline/report.py",
+            "pipeline/significance.py",
+            "pipeline/slices.py",
             "pipeline/sources/sample/factors.py",
             "pipeline/study_differences.py",
             "pipeline/study_factors.py",
