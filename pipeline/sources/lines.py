@@ -25,6 +25,7 @@ from pipeline.sources.raw import GZIP_MAGIC, SHOWN
 BATCH = 8 << 20  # bytes of text; few enough for the processor's cache
 CHUNK = 1 << 18  # bytes per read; less than MAX_LINE
 MAX_LINE = 16 << 20  # bytes; the longest published record is far below 1 MiB
+NEWLINE, RETURN, OPEN, CLOSE = b"\n\r{}"
 # igzip is three times as fast as gzip, but loses what is shortly before the damage.
 IGZIP_ERROR: Any = isal_zlib.error  # its stub says that it were no class
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, IGZIP_ERROR)
@@ -41,7 +42,23 @@ class Batch:
     @cached_property
     def newlines(self) -> npt.NDArray[np.intp]:
         """Where in the text its newlines are."""
-        return np.flatnonzero(np.frombuffer(self.text, dtype=np.uint8) == ord("\n"))
+        return np.flatnonzero(np.frombuffer(self.text, dtype=np.uint8) == NEWLINE)
+
+    def n_objects(self) -> int | None:
+        """Return how many lines there are if each starts and ends like an object, else None.
+
+        Arrow goes by objects, not by lines. Where each line has its own braces, none spans two
+        lines, and a line with two of them shows in the number of rows.
+        """
+        codes, ends = np.frombuffer(self.text, dtype=np.uint8), self.newlines
+        if not len(codes) or codes[-1] != NEWLINE:
+            ends = np.append(ends, len(codes))
+        if ends[0] < 2:
+            return None
+        last = codes[ends - 1]
+        last = np.where(last == RETURN, codes[ends - 2], last)
+        first = np.append(codes[0], codes[ends[:-1] + 1])
+        return len(ends) if (first == OPEN).all() and (last == CLOSE).all() else None
 
     def halves(self) -> tuple[Batch, Batch]:
         """Return the lines in two batches of about the same size, the second perhaps empty."""

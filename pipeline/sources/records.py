@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.json
@@ -31,7 +30,6 @@ Bulk = Callable[[Batch], pl.DataFrame | None]  # None: a line needs a closer loo
 Slow = Callable[[Batch], pl.DataFrame]
 N_THREADS = 2  # that parse, beside one that unpacks
 PIECE = 1 << 16  # bytes of text below which lines are read one by one
-NEWLINE, RETURN, OPEN, CLOSE = b"\n\r{}"
 
 TEXT, NUMBER, INTEGER, TEXTS = pa.string(), pa.float64(), pa.int64(), pa.list_(pa.string())
 MILLISECONDS = pa.uint64()  # since 1970; unsigned, so that it is another type than INTEGER
@@ -109,7 +107,7 @@ def _no_constant(name: str) -> None:
 
 def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame | None:
     """Return the batch's records, or None if any line needs a closer look."""
-    n_objects = _n_objects(batch)
+    n_objects = batch.n_objects()
     if n_objects is None:
         return None
     try:
@@ -131,23 +129,6 @@ def _in_bulk(batch: Batch, fields: Fields, required: set[str]) -> pl.DataFrame |
         return None
     frame = _without_empty(pl.DataFrame(pl.from_arrow(table)).select(list(fields)))
     return frame if _has_values(frame, required) else None
-
-
-def _n_objects(batch: Batch) -> int | None:
-    """Return how many lines there are if each starts and ends like an object, else None.
-
-    Arrow goes by objects, not by lines. Where each line has its own braces, none spans two
-    lines, and a line with two of them shows in the number of rows.
-    """
-    codes, ends = np.frombuffer(batch.text, dtype=np.uint8), batch.newlines
-    if not len(codes) or codes[-1] != NEWLINE:
-        ends = np.append(ends, len(codes))
-    if ends[0] < 2:
-        return None
-    last = codes[ends - 1]
-    last = np.where(last == RETURN, codes[ends - 2], last)
-    first = np.append(codes[0], codes[ends[:-1] + 1])
-    return len(ends) if (first == OPEN).all() and (last == CLOSE).all() else None
 
 
 def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
