@@ -49,7 +49,10 @@ class Row:
     @property
     def label(self) -> str:
         """The row's name: `base_vt`, or `mcln, layers 2`."""
-        changed = (f"{key} {sweep_cells.text(value)}" for key, value in self.values.items())
+        changed = (
+            f"{key.replace('_', ' ')} {sweep_cells.text(value)}"
+            for key, value in self.values.items()
+        )
         return ", ".join([self.model, *changed])
 
 

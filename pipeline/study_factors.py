@@ -33,7 +33,7 @@ def part(found: Mapping[str, Any]) -> Part:
             "with one factor changed: one that people choose by (preference), or one that only "
             "decides what they are shown (nuisance). The paper's counterfactual layers are to "
             "keep the second kind out of the scores: a ratio of 0 is ideal. The models are "
-            "those of `models`, as the stage train left them, not the cells of the tables."
+            "those of models in params.yaml, as the stage train left them, not those above."
             + (left_out if found["left_out"] else "")
         ],
         tables=[

@@ -97,17 +97,19 @@ def _paper(
 
 
 def learning(histories: Mapping[str, pl.DataFrame]) -> Figure:
-    """Return the loss and validation's NDCG@10 while the epoch was chosen.
+    """Return validation's NDCG@10 and the loss, by epoch, while the epoch was chosen.
 
     Args:
         histories: schema.HISTORY of each model, one seed.
     """
     picture, panels = _panels(2)
     chosen = {m: h.filter(pl.col("phase") == "select") for m, h in histories.items()}
-    titles = {"ndcg@10": "NDCG@10 on validation, sampled", "loss": "Training loss"}
+    titles = {"ndcg@10": "NDCG@10 on validation, sampled", "loss": "Loss, of the first shown"}
+    first = pl.col("loss") / pl.col("loss").drop_nulls().first()
     for axes, (column, title) in zip(panels, titles.items(), strict=True):
         for number, (model, history) in enumerate(chosen.items()):
-            points = history.select("epoch", column).drop_nulls()
+            # A loss is a mean in one model and a sum in another: only its course compares.
+            points = history.with_columns(first).select("epoch", column).drop_nulls()
             if points.height:
                 _line(axes, number, model, points["epoch"].to_list(), points[column].to_list())
         axes.set_xlabel("epoch")

@@ -76,8 +76,8 @@ def labels(found: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]
     seeds = found["budget"]["seeds"]
     bars = "; bars are a standard deviation over the seeds" if len(seeds) > 1 else ""
     said = {
-        LEARNING: f"While the epoch was chosen, seed {seeds[0]}. Losses of different models "
-        "are not on one scale.",
+        LEARNING: f"While the epoch was chosen, seed {seeds[0]}. A loss is divided by "
+        "the first that is shown: models sum or average differently.",
         CUTOFFS: "Share of users whose held-out item is among the first k, all seeds.",
         FACTORS: "What a change of one factor does to a score, and how much of it goes back to "
         "what people do not choose by.",

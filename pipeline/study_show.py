@@ -160,10 +160,13 @@ def _said(own: Mapping[str, Any]) -> Iterable[str]:
     if unsure:
         text += f" Not significant over: {'; '.join(unsure)}."
     yield text
-    same = [(row["label"], row["same_as"]) for row in own["rows"] if row["same_as"]]
-    if same:
-        told = "; ".join(f"{label} has the settings of {other}" for label, other in same)
-        yield f"Trained once: {told}."
+    told = [f"{r['label']} is {r['trained_as']}" for r in own["rows"] if _is_another(r)]
+    if told:
+        yield f"One training, since all settings are the same: {'; '.join(told)}."
+
+
+def _is_another(row: Mapping[str, Any]) -> bool:
+    return bool(row["label"] != row["trained_as"])
 
 
 def _tests(own: Mapping[str, Any], title: str, n_seeds: int) -> list[Table]:

@@ -91,6 +91,7 @@ def _row(row: Row, metrics: Metrics) -> dict[str, Any]:
         "model": row.model,
         "values": row.values,
         "cells": cells,
+        "trained_as": Row(row.cells[0].model, row.cells[0].values, ()).label,
         "epochs": [found["epoch"] for found in own],
         "settings": own[0]["settings"],
         **{

@@ -59,7 +59,8 @@ def text(found: Mapping[str, Mapping[str, float | None] | None], about: str) -> 
         "",
         f"{len(known)} of {len(found)} trainings timed: {sums[0]:.0f} s one after the ",
     ]
-    lines[-1] += f"other, {sums[1]:.0f} s of CPU. Jobs that ran at once share the machine."
+    lines[-1] += f"other, {sums[1]:.0f} s of CPU. Jobs that ran at once share the machine;"
+    lines.append("Snakemake looks at CPU time now and then, and misses how a job ends.")
     return "\n".join(lines) + "\n"
 
 

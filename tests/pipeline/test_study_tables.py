@@ -31,6 +31,10 @@ def test_a_row_that_is_another_ones_training_is_named_so_and_not_tested():
     assert [own["same_as"] for own in found["first"]["rows"]] == [None, None]
     (test,) = found["first"]["significance"]
     assert (found["first"]["best"], test["other"], test["n_users"]) == ("mcln", "bprmf", 6)
+    assert row(numbers(), "second", "base_vt_cl")["trained_as"] == "mcln"
+    (_, _, second, figure) = study_show.parts(numbers())
+    assert second.text[1].endswith("the same: base_vt_cl is mcln.")
+    assert "mcln, layers 4 is mcln; base, layers 4 is base." in figure.text[1]
     tests = found["figure4"]["significance"]
     assert {test["other"] for test in tests} | {found["figure4"]["best"]} == {
         f"{model}, layers {n}" for model in ("mcln", "base") for n in (3, 4)
@@ -56,8 +60,8 @@ def test_the_papers_numbers_stand_where_the_paper_prints_them():
 
     assert printed["bprmf"]["where"] == "Table 2"
     assert printed["base"] == {"where": "Table 3", "hr@5": 0.5293, "ndcg@5": 0.4069}
-    assert printed["mcln, counterfactual_layers 2"]["ndcg@5"] == 0.4368
-    assert printed["mcln, counterfactual_layers 9"] is None
+    assert printed["mcln, counterfactual layers 2"]["ndcg@5"] == 0.4368
+    assert printed["mcln, counterfactual layers 9"] is None
     assert printed["mcln, layers 4"]["where"] == "peak of Figure 4"
     assert printed["mcln, layers 4"]["hr@10"] == 0.6689
     assert printed["mcln, layers 3"] is None  # no number is printed for it
