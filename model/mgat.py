@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base import Recommender
+from model.content import FeatureNorm, scale
 from model.data import Batch, Interactions
 from model.edges import Edges
 from model.losses import bpr, squared_norm
@@ -42,6 +43,7 @@ class MGAT(Recommender):
         layers: L >= 1 (the released code returns after the first of its two).
         content_dim: W of layer 0; narrower features keep their width. The released code has
             256 for visual and 100 for textual features.
+        feature_norm: `none` (the paper), or another of `model.content.scale`.
         representation: all layers side by side (`concat`, the paper) or the `last` one.
         gate: whose number of neighbours scales the gate: that of the node that receives (the
             paper) or of the neighbour that it receives from (released code).
@@ -63,6 +65,7 @@ class MGAT(Recommender):
         dim: int,
         layers: int,
         content_dim: int,
+        feature_norm: FeatureNorm,
         representation: Representation,
         gate: Gate,
         loss_form: LossForm,
@@ -74,7 +77,7 @@ class MGAT(Recommender):
         self.weight_decay = l2 if loss_form == "released" else 0.0
         self.graphs = ModalityGraphs(
             interactions,
-            features,
+            {name: scale(feature, feature_norm) for name, feature in features.items()},
             dim=dim,
             layers=layers,
             content_dim=content_dim,

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.base import Recommender
+from model.content import FeatureNorm, scale
 from model.data import Batch, Interactions
 from model.edges import Edges
 from model.losses import bpr, squared_norm
@@ -36,6 +37,7 @@ class MMGCN(Recommender):
         layers: L >= 1 (the released code has three, whatever its option says).
         content_dim: W of layer 0. Wider features are projected to it, others enter as they
             are. The released code has 256 and projects visual features only.
+        feature_norm: `none` (the paper), or another of `model.content.scale`.
         concat: combine a node with its neighbours by concatenation (what the released code
             runs, though its option says otherwise) or by adding.
         l2: lambda, on the scale of `model.losses`, on rows of the IDs and the user tables.
@@ -55,6 +57,7 @@ class MMGCN(Recommender):
         dim: int,
         layers: int,
         content_dim: int,
+        feature_norm: FeatureNorm,
         concat: bool,
         l2: float,
         learn_ids: bool,
@@ -64,7 +67,7 @@ class MMGCN(Recommender):
         self.l2 = l2
         self.graphs = ModalityGraphs(
             interactions,
-            features,
+            {name: scale(feature, feature_norm) for name, feature in features.items()},
             dim=dim,
             layers=layers,
             content_dim=content_dim,

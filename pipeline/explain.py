@@ -170,12 +170,17 @@ def reason(model: str, reads: list[str]) -> str:
     return (NO_SUM if reads else NO_CONTENT).format(model)
 
 
-def example_pairs(processed: Path, results: Path, n: int) -> Iterator[tuple[int, int, str]]:
-    """Yield user, item and kind: the report's users with what was held out and recommended."""
-    train, test = (
-        read_parquet(processed / file, s.INTERACTIONS) for file in (s.TRAIN_FILE, s.TEST_FILE)
-    )
-    lists = read_parquet(results / s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS)
+def example_pairs(
+    train: pl.DataFrame, test: pl.DataFrame, lists: pl.DataFrame, n: int
+) -> Iterator[tuple[int, int, str]]:
+    """Yield user, item and kind: the report's users with what was held out and recommended.
+
+    Args:
+        train: schema.INTERACTIONS.
+        test: schema.INTERACTIONS.
+        lists: schema.RECOMMENDATIONS, of these users at least.
+        n: how many users the report shows.
+    """
     best = lists.filter(pl.col("position") < RECOMMENDED).sort(s.USER, "position")
     targets = dict(test.select(s.USER, s.ITEM).iter_rows())
     for user in report.chosen_users(train, test, n):
@@ -185,16 +190,47 @@ def example_pairs(processed: Path, results: Path, n: int) -> Iterator[tuple[int,
                 yield user, item, "recommended"
 
 
-def load(settings: params.Params, arguments: learning.Arguments) -> Explainer | None:
-    """Read a trained model and its dataset; None if the model is not taken apart."""
-    dataset = learning.Dataset(arguments.processed)
-    model, _ = learning.restored(settings, arguments, dataset)
+def explainer(model: torch.nn.Module, processed: Path) -> Explainer | None:
+    """Return what takes a trained model's scores apart; None if it is not taken apart."""
     found = parts(model.cpu())
     if found is None:
         return None
-    items = read_parquet(arguments.processed / s.ITEMS_FILE, s.ITEMS)
-    users = read_parquet(arguments.processed / s.USERS_FILE, s.USERS)
-    return Explainer(found, dataset.pairs(validation=True), items, users)
+    items = read_parquet(processed / s.ITEMS_FILE, s.ITEMS)
+    users = read_parquet(processed / s.USERS_FILE, s.USERS)
+    return Explainer(found, learning.Dataset(processed).pairs(validation=True), items, users)
+
+
+def table(
+    settings: params.Params,
+    arguments: learning.Arguments,
+    own: Explainer | None,
+    lists: pl.DataFrame,
+    name: str = "",
+) -> dict[str, Any]:
+    """Return the content of explanations.json.
+
+    Args:
+        settings: the file params.yaml.
+        arguments: names and folders.
+        own: of the model.
+        lists: schema.RECOMMENDATIONS of the model, of the report's users at least.
+        name: what the model is called, where that is not the name of its run.
+    """
+    dataset, model = arguments.dataset, arguments.model
+    reads = settings.model_modalities(model, dataset)
+    train, test = (
+        read_parquet(arguments.processed / file, s.INTERACTIONS)
+        for file in (s.TRAIN_FILE, s.TEST_FILE)
+    )
+    pairs = example_pairs(train, test, lists, settings.compare.users)
+    return {
+        "dataset": dataset,
+        "model": name or model,
+        "architecture": settings.architecture(model),
+        "parts": list(own.parts.items) if own else None,
+        "why": None if own else reason(name or model, reads),
+        "explanations": [own.explain(u, i) | {"kind": kind} for u, i, kind in pairs if own],
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -206,28 +242,20 @@ def main(argv: list[str] | None = None) -> None:
     if (args.user is None) != (args.item is None):
         raise ParamsError("--user and --item: expected both or neither, got one")
     arguments, settings = learning.chosen(args), params.load()
-    reads = settings.model_modalities(arguments.model, arguments.dataset)
     with torch.inference_mode():
-        explainer = load(settings, arguments)
-        why = None if explainer else reason(arguments.model, reads)
+        model, _ = learning.restored(settings, arguments, learning.Dataset(arguments.processed))
+        own = explainer(model, arguments.processed)
         if args.user is not None:
-            if explainer is None:
-                raise ParamsError(str(why))
-            one = explainer.explain(*explainer.numbers(args.user, args.item))
+            if own is None:
+                reads = settings.model_modalities(arguments.model, arguments.dataset)
+                raise ParamsError(reason(arguments.model, reads))
+            one = own.explain(*own.numbers(args.user, args.item))
             print(json.dumps(one, indent=2, ensure_ascii=False))
             return
-        pairs = example_pairs(arguments.processed, arguments.results, settings.compare.users)
-        found = [explainer.explain(u, i) | {"kind": kind} for u, i, kind in pairs if explainer]
-    table = {
-        "dataset": arguments.dataset,
-        "model": arguments.model,
-        "architecture": settings.architecture(arguments.model),
-        "parts": list(explainer.parts.items) if explainer else None,
-        "why": why,
-        "explanations": found,
-    }
-    log.info("%s %s: %d", arguments.dataset, arguments.model, len(found))
-    write_json(table, arguments.results / s.EXPLANATIONS_FILE)
+        lists = read_parquet(arguments.results / s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS)
+        found = table(settings, arguments, own, lists)
+    log.info("%s %s: %d", arguments.dataset, arguments.model, len(found["explanations"]))
+    write_json(found, arguments.results / s.EXPLANATIONS_FILE)
 
 
 if __name__ == "__main__":

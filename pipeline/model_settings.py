@@ -74,6 +74,7 @@ class MMGCN(LightGCN, ContentModel):
 
     layers: Count
     content_dim: Count
+    feature_norm: FeatureNorm
     concat: bool
     learn_ids: bool
 
@@ -83,6 +84,7 @@ class MGAT(LightGCN, ContentModel):
 
     layers: Count
     content_dim: Count
+    feature_norm: FeatureNorm
     representation: Literal["concat", "last"]
     gate: Literal["receiver", "source"]
     loss_form: Literal["mean", "released"]

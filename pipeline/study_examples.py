@@ -1,6 +1,9 @@
-r"""Stage `study_examples`: what the study's models would show the users of its page.
+r"""Stage `study_examples`: what the study's models would show the users of its page, and why.
 
-    checkpoints of cells, data/processed/D, data/features/D -> results/D/study/examples.parquet
+    checkpoints of cells, data/processed/D, data/features/D
+        -> results/D/study/{examples.parquet,explanations.json}
+
+explanations.json is `{"models": {model: content of the stage explain's file of this name}}`.
 
 The models are those of `models` that the study trains, with its first seed; the users are the
 ones that report.html of the stage `compare` shows too.
@@ -18,10 +21,10 @@ from typing import Any
 import polars as pl
 import torch
 
-from pipeline import learning, params, study_cells
+from pipeline import explain, learning, params, study_cells
 from pipeline import schema as s
 from pipeline.command import parser, run
-from pipeline.io import read_parquet, write_parquet
+from pipeline.io import read_parquet, write_json, write_parquet
 from pipeline.recommend import recommendations
 from pipeline.report import chosen_users
 from pipeline.study_cell import run_name, settings_of
@@ -30,10 +33,10 @@ from pipeline.study_cells import Cell
 log = logging.getLogger("study_examples")
 
 
-def lists(
+def shown(
     raw: dict[str, Any], cell: Cell, job: learning.Arguments, users: list[int]
-) -> pl.DataFrame:
-    """Return a cell's lists for some users, schema.RECOMMENDATIONS.
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return a cell's lists for some users, schema.RECOMMENDATIONS, and its explanations.
 
     Args:
         raw: params.yaml, unchecked.
@@ -49,7 +52,9 @@ def lists(
     known, wanted = dataset.pairs(validation=True), torch.tensor(users)
     with torch.inference_mode():
         scorer = model.scorer()  # type: ignore[operator]
-        return recommendations(scorer, known, settings.compare.k, raw_ids, wanted)
+        lists = recommendations(scorer, known, settings.compare.k, raw_ids, wanted)
+        own = explain.explainer(model, job.processed)
+        return lists, explain.table(settings, job, own, lists, cell.model)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -69,14 +74,16 @@ def main(argv: list[str] | None = None) -> None:
         for name in (s.TRAIN_FILE, s.TEST_FILE)
     )
     users = chosen_users(train, test, settings.compare.users)
-    found = []
+    found, said = [], {}
     for model, cell in study_cells.shown(settings, args.dataset).items():
         names = args.dataset, run_name(cell)
         folders = args.processed, args.features, args.results / cell.name
-        rows = lists(raw, cell, learning.Arguments(*names, *folders, args.device), users)
+        job = learning.Arguments(*names, *folders, args.device)
+        rows, said[model] = shown(raw, cell, job, users)
         found.append(rows.select(pl.lit(model).alias(s.MODEL), pl.all()))
     log.info("%s: %d lists", args.dataset, len(found) * len(users))
     write_parquet(pl.concat(found), args.results / s.EXAMPLES_FILE)
+    write_json({"models": said}, args.results / s.EXPLANATIONS_FILE)
 
 
 if __name__ == "__main__":

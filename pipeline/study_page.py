@@ -1,7 +1,7 @@
 r"""Stage `study_page`: the study as one page, and the same as Markdown with its figures.
 
-    results/D/study/{tables.json,examples.parquet}, CELL/{history,ranks}, data/processed/D,
-    data/images/D [, results/D/study.{json,svg}]
+    results/D/study/{tables,significance,slices,explanations}.json, examples.parquet,
+    CELL/{history,ranks}, data/processed/D, data/images/D [, results/D/study.{json,svg}]
         -> results/D/study/{report.html,report.md}, figures/NAME.{svg,png}
 
 The page has no script and asks for nothing. The same inputs give the same bytes, so how long a
@@ -27,7 +27,17 @@ import jinja2
 import polars as pl
 from matplotlib.figure import Figure
 
-from pipeline import io, params, report, study_cells, study_differences, study_figures
+from pipeline import (
+    io,
+    params,
+    report,
+    study_cells,
+    study_differences,
+    study_explained,
+    study_figures,
+    study_slices,
+    study_sure,
+)
 from pipeline import schema as s
 from pipeline import study_markdown as markdown
 from pipeline.command import parser, run
@@ -161,10 +171,16 @@ def main(argv: list[str] | None = None) -> None:
         name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
         for name, picture in figures(found, args.results).items()
     }
-    parts = [*shown_parts(found), curves(found)]
+    parts = [
+        *shown_parts(found),
+        curves(found),
+        study_sure.part(io.read_json(args.results / s.SIGNIFICANCE_JSON)),
+        study_slices.part(io.read_json(args.results / s.SLICES_JSON)),
+    ]
     if args.factors:
         parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))
         drawings[FACTORS] = (args.factors / s.STUDY_SVG).read_text(encoding="utf-8")
+    parts.append(study_explained.part(io.read_json(args.results / s.EXPLANATIONS_FILE)))
     parts += [part for path in args.more for part in read_parts(path)]
     last = study_differences.part(settings, found)
     said = labels(found, drawings)

@@ -1,12 +1,14 @@
 r"""Stage `study_tables`: the study's numbers, table by table, beside the paper's.
 
-    results/D/study/CELL/{metrics.json,ranks.parquet}, data/processed/D/statistics.json,
-    data/features/D -> results/D/study/{tables.json,tables.tex}
+    results/D/study/CELL/{metrics.json,ranks.parquet}, data/processed/D, data/features/D
+        -> results/D/study/{tables.json,tables.tex,significance.json,slices.json}
 
 A row has the mean and the standard deviation of each measure over the seeds of the training,
 the values themselves, and what the paper prints in its place, where the dataset is one of the
 paper's splits. The best row of a table, by sampled NDCG@10, is tested against every other over
-the users, as in the stage `compare`: a user's gain is the mean over the seeds.
+the users, as in the stage `compare`: a user's gain is the mean over the seeds. How sure the
+first table's numbers are, over users, seeds and negatives, and what they are for parts of the
+users, is in the other two files; the modules of these names say what they hold.
 
     python -m pipeline.study_tables sample data/processed/sample data/features/sample \
         results/sample/study
@@ -21,11 +23,20 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import io, params, study_budget, study_cells, study_latex, study_show
+from pipeline import (
+    io,
+    params,
+    significance,
+    slices,
+    study_budget,
+    study_cells,
+    study_latex,
+    study_show,
+)
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.compare import FULL, MEASURE, NAMES, SAMPLED, pairs
-from pipeline.feature_table import described
+from pipeline.feature_table import described, read_present
 from pipeline.printed import PRINTED, TABLE_1, point_of, table_of
 from pipeline.study_cells import Row
 
@@ -165,6 +176,42 @@ def read(
         yield name, metrics, io.read_parquet(results / name / s.RANKS_FILE, s.RANKS)
 
 
+def sure_and_sliced(
+    settings: params.Params,
+    dataset: str,
+    found: Mapping[str, Any],
+    cells: tuple[Metrics, Mapping[str, pl.DataFrame]],
+    folders: tuple[Path, Path],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of significance.json and slices.json, of the first table's rows.
+
+    Args:
+        settings: the file params.yaml.
+        dataset: its name.
+        found: content of tables.json.
+        cells: metrics and schema.RANKS by the cell's name.
+        folders: of the processed tables and of the features.
+    """
+    processed, features = folders
+    metrics, ranks = cells
+    first = found["tables"][found["order"][0]]
+    rows = [row for row in first["rows"] if row["same_as"] is None]
+    own = {row["label"]: pl.concat([ranks[cell] for cell in row["cells"]]) for row in rows}
+    files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
+    parts = {n: io.read_parquet(processed / f, s.INTERACTIONS) for n, f in files.items()}
+    n_items = found["data"]["ours"]["items"]
+    present = {
+        modality: read_present(features / f"{modality}.parquet", n_items)
+        for modality in settings.dataset_features(dataset)
+    }
+    trained_on = [metrics[cell]["trained_on"] for row in rows for cell in row["cells"]]
+    return (
+        {"dataset": dataset}
+        | significance.table(own, parts, first["best"], n_items, settings.seed),
+        {"dataset": dataset} | slices.table(own, parts, trained_on, present, settings.seed),
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read, gather, write."""
     parse = parser("study_tables", __doc__)
@@ -174,9 +221,9 @@ def main(argv: list[str] | None = None) -> None:
     parse.add_argument("results", type=Path, help="folder of the cells, and to write to")
     args = parse.parse_args(argv)
     settings = params.load()
-    cells = list(read(settings, args.dataset, args.results))
-    metrics = {name: own for name, own, _ in cells}
-    ranks = {name: own for name, _, own in cells}
+    read_cells = list(read(settings, args.dataset, args.results))
+    metrics = {name: own for name, own, _ in read_cells}
+    ranks = {name: own for name, _, own in read_cells}
     features = {
         modality: described(args.features / f"{modality}.parquet")
         for modality in settings.dataset_features(args.dataset)
@@ -186,6 +233,10 @@ def main(argv: list[str] | None = None) -> None:
     table = gathered(settings, args.dataset, metrics, ranks)
     table["data"] = data(found, features, folder)
     io.write_json(table, args.results / s.TABLES_JSON)
+    cells, folders = (metrics, ranks), (args.processed, args.features)
+    sure, sliced = sure_and_sliced(settings, args.dataset, table, cells, folders)
+    io.write_json(sure, args.results / s.SIGNIFICANCE_JSON)
+    io.write_json(sliced, args.results / s.SLICES_JSON)
     io.write_text(study_latex.document(study_show.parts(table)), args.results / s.TABLES_TEX)
 
 

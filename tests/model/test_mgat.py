@@ -11,8 +11,8 @@ from model.mgat import MGAT, AttentionLayer
 from model.sampler import user_uniform
 
 SETTINGS = {
-    "dim": 8, "layers": 2, "content_dim": 8, "representation": "concat", "gate": "receiver",
-    "loss_form": "mean", "l2": 0.001,
+    "dim": 8, "layers": 2, "content_dim": 8, "feature_norm": "none", "representation": "concat",
+    "gate": "receiver", "loss_form": "mean", "l2": 0.001,
 }  # fmt: skip
 EVERYONE = torch.arange(toy.N_USERS)
 

@@ -9,7 +9,8 @@ from model.mmgcn import MMGCN
 from model.sampler import user_uniform
 
 SETTINGS = {
-    "dim": 8, "layers": 2, "content_dim": 8, "concat": True, "l2": 0.001, "learn_ids": True,
+    "dim": 8, "layers": 2, "content_dim": 8, "feature_norm": "none", "concat": True,
+    "l2": 0.001, "learn_ids": True,
 }  # fmt: skip
 EVERYONE = torch.arange(toy.N_USERS)
 

@@ -5,11 +5,15 @@ import torch
 import toy
 from torch import nn
 
+from model.content import scale
+from model.mgat import MGAT
 from model.mmgcn import MMGCN
 from model.modality_graph import ModalityNodes
 from model.sampler import user_uniform
 
-SETTINGS = {"dim": 8, "layers": 3, "content_dim": 8, "concat": True, "l2": 0.1}
+SETTINGS = {
+    "dim": 8, "layers": 3, "content_dim": 8, "feature_norm": "none", "concat": True, "l2": 0.1,
+}  # fmt: skip
 
 
 def graphs(features=None, **changes):
@@ -116,3 +120,18 @@ def test_the_penalty_is_on_ids_of_the_batch_and_its_users_tables():
 def test_no_modality_is_an_error():
     with pytest.raises(ValueError, match="at least one modality"):
         graphs({})
+
+
+@pytest.mark.parametrize("model", [MMGCN, MGAT])
+def test_features_are_scaled_before_they_enter_the_graph(model):
+    feature = toy.features()["visual"]
+    made = model(
+        toy.interactions(),
+        {"visual": feature},
+        generator=toy.generator(),
+        **toy.SETTINGS[model.__name__.lower()] | {"feature_norm": "half_whitened"},
+    )
+
+    kept = made.graphs.nodes["visual"].feature
+    torch.testing.assert_close(kept, scale(feature, "half_whitened"))
+    assert not torch.allclose(kept, feature)

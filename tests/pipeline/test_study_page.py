@@ -3,6 +3,7 @@
 import io as streams
 import re
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -11,7 +12,18 @@ from PIL import Image
 from study_numbers import numbers, of_cell, parsed, raw
 from test_compare import project
 
-from pipeline import io, params, study_cells, study_differences, study_page
+from pipeline import (
+    io,
+    params,
+    significance,
+    slices,
+    study_cells,
+    study_differences,
+    study_explained,
+    study_page,
+    study_slices,
+    study_sure,
+)
 from pipeline import schema as s
 
 FACTORS = {
@@ -23,7 +35,25 @@ FACTORS = {
 DRAWN = (
     '<?xml version="1.0"?>\n<svg width="10pt" height="10pt"><path id="a" fill="#1d2125"/></svg>'
 )
-MORE = [{"name": "slices", "title": "Slices <b>", "text": ["By activity & more."]}]
+MORE = [{"name": "more", "title": "Slices <b>", "text": ["By activity & more."]}]
+SCORE = {
+    "user": 1, "raw_user": "u1", "item": 3, "raw_item": "3", "title": "A <i>shirt</i>",
+    "kind": "held out", "place": 6, "score": 0.5, "mean_score": 0.1,
+    "parts": [{"name": "id", "value": 0.7, "share": 0.7 / 0.9, "above_mean": 0.1},
+              {"name": "inter", "value": -0.2, "share": 0.2 / 0.9, "above_mean": 0.0}],
+    "counterfactual": {"with": -0.2, "without": 0.05, "removed": 0.25},
+    "own": 0.1, "rest": 0.1, "n_history": 3,
+    "history": [{"item": i, "raw_item": str(i), "title": f"item {i}", "value": 0.3 / (i + 1),
+                 "parts": {}} for i in range(3)],
+}  # fmt: skip
+EXPLAINED = {
+    "models": {
+        "bprmf": {"model": "bprmf", "parts": None, "why": "bprmf reads no content.",
+                  "explanations": []},
+        "mcln": {"model": "mcln", "parts": ["id", "inter"], "why": None,
+                 "explanations": [SCORE]},
+    }
+}  # fmt: skip
 NEEDS_A_BROWSER = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 
 
@@ -46,6 +76,21 @@ def made(tmp_path_factory):
         rows = [("select", e, 1 / e, 0.1 * e, 0.05 * e, "validation") for e in (1, 2, 3)]
         history = pl.DataFrame(rows, schema=s.HISTORY, orient="row")
         io.write_parquet(history, results / name / s.HISTORY_FILE)
+    ranks = {
+        model: pl.concat(of_cell(study_cells.Cell(model, {}, seed))[1] for seed in (1, 2))
+        for model in ("bprmf", "mcln")
+    }
+    files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
+    held = {
+        n: io.read_parquet(folder / "processed" / f, s.INTERACTIONS) for n, f in files.items()
+    }
+    # The rows above rank item u for user u, of which one is in the split.
+    held[s.TEST] = held[s.TEST].with_columns(pl.col(s.USER).alias(s.ITEM))
+    sure = significance.table(ranks, held, "mcln", 900, 1)
+    sliced = slices.table(ranks, held, [slices.BOTH], {"visual": np.arange(900) > 2}, 1)
+    io.write_json({"dataset": "sample"} | sure, results / s.SIGNIFICANCE_JSON)
+    io.write_json({"dataset": "sample"} | sliced, results / s.SLICES_JSON)
+    io.write_json(EXPLAINED, results / s.EXPLANATIONS_FILE)
     lists = [(m, u, 0, 3, "3", 1.0) for m in ("bprmf", "mcln") for u in range(6)]
     io.write_parquet(
         pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / s.EXAMPLES_FILE
@@ -133,10 +178,12 @@ def test_the_page_says_what_is_wrong_with_its_numbers_first(page):
 
 def test_sections_of_other_stages_stand_behind_the_tables(page):
     """What they bring is text."""
-    assert 'href="#slices"' in page
+    assert 'href="#more"' in page
     assert "Slices &lt;b&gt;" in page
-    places = [page.index(f'<h2 id="{n}"') for n in ("figure4", "curves", "factors", "slices",
-                                                    "users", "differences")]  # fmt: skip
+    places = [page.index(f'<h2 id="{n}"') for n in (
+        "figure4", "curves", "sure", "slices", "factors", "explained", "more", "users",
+        "differences",
+    )]  # fmt: skip
     assert places == sorted(places)
 
 
@@ -171,3 +218,57 @@ def test_what_differs_is_said_from_the_settings():
     row["paper"] = {"where": "Table 2", "hr@5": 0.5, "ndcg@5": 0.4}
     (table,) = study_differences.part(settings, found).tables
     assert table.rows[0].cells == ["first, hr@5", "-0.0850", "-0.0850 (mcln)", "-0.0850 (mcln)"]
+
+
+def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
+    found = io.read_json(made / "results/study" / s.SIGNIFICANCE_JSON)
+
+    part = study_sure.part(found)
+
+    assert "the two protocols put all models in the same order" in part.text[1]
+    assert "Krichene and Rendle" in part.text[-1]
+    spread, sampled, full, protocols = part.tables
+    assert [row.cells[0] for row in spread.rows] == ["bprmf", "mcln"]
+    # Every user is first: no draw of users and no training says otherwise, and in full the
+    # six users are at places 1 to 6.
+    assert spread.rows[1].cells[1:3] == ["1.0000 (1.0000 to 1.0000)", "0.0000"]
+    full_values = [1 / np.log2(place + 2) for place in range(6)]
+    assert spread.rows[1].cells[4].startswith(f"{np.mean(full_values):.4f} (")
+    assert sampled.rows[0].cells[2:5] == ["6", "0", "0"]
+    assert full.rows[0].cells[2:5] == ["6", "0", "0"]
+    assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
+
+    found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
+    text = study_sure.part(found).text[1]
+    assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")
+
+
+def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
+    found = io.read_json(made / "results/study" / s.SLICES_JSON)
+
+    part = study_slices.part(found)
+
+    titles = [table.title for table in part.tables]
+    assert "Visual content of the target" in titles
+    assert "training items of the user" in part.text[-1]  # all have three
+    (table,) = [t for t in part.tables if t.title == "Visual content of the target"]
+    assert table.head == ["", "present (3)", "absent (3)"]
+    assert [row.cells[0] for row in table.rows] == ["bprmf", "mcln"]
+    assert table.rows[1].best == [1, 2]
+    assert table.rows[1].cells[1].startswith("1.0000 (")
+    assert "present (3)" in part.text[1]
+
+
+def test_scores_are_taken_apart_and_who_is_not_is_said(page):
+    part = study_explained.part(EXPLAINED)
+
+    assert part.text[-1] == "bprmf reads no content."
+    shares, items = part.tables
+    assert shares.rows[0].cells == ["mcln", "77.8%", "22.2%", "+0.2500"]
+    assert items.rows[0].cells == [
+        "u1: A <i>shirt</i>", "held out", "7", "0.500", "+0.700 (78%)", "-0.200 (22%)",
+        "+0.2500", "item 0 (+0.300); item 1 (+0.150)",
+    ]  # fmt: skip
+    assert "A &lt;i&gt;shirt&lt;/i&gt;" in page
+    nothing = {"models": {"bprmf": EXPLAINED["models"]["bprmf"]}}
+    assert study_explained.part(nothing).tables == []

@@ -68,11 +68,16 @@ rule study_tables:
         helpers=TABLES,
         settings="data/settings/study_tables/{dataset}.json",
         statistics=rules.kcore.output.statistics,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        test=rules.split.output.test,
         features=features_of_study,
         cells=cell_files("metrics.json", "ranks.parquet"),
     output:
         numbers="results/{dataset}/study/tables.json",
         latex="results/{dataset}/study/tables.tex",
+        significance="results/{dataset}/study/significance.json",
+        slices="results/{dataset}/study/slices.json",
     log:
         "logs/study_tables/{dataset}.log",
     benchmark:
@@ -91,6 +96,7 @@ rule study_examples:
     input:
         code=code(
             "pipeline/evaluate.py",
+            "pipeline/explain.py",
             "pipeline/pictures.py",
             "pipeline/recommend.py",
             "pipeline/report.py",
@@ -109,7 +115,8 @@ rule study_examples:
         features=features_of_study,
         checkpoints=checkpoints_shown,
     output:
-        "results/{dataset}/study/examples.parquet",
+        lists="results/{dataset}/study/examples.parquet",
+        explanations="results/{dataset}/study/explanations.json",
     log:
         "logs/study_examples/{dataset}.log",
     benchmark:
@@ -141,6 +148,7 @@ rule study_page:
             "pipeline/slices.py",
             "pipeline/sources/sample/factors.py",
             "pipeline/study_differences.py",
+            "pipeline/study_explained.py",
             "pipeline/study_factors.py",
             "pipeline/study_figures.py",
             "pipeline/study_lead.py",
@@ -150,6 +158,8 @@ rule study_page:
             "pipeline/study_plot.py",
             "pipeline/study_report.py",
             "pipeline/study_show.py",
+            "pipeline/study_slices.py",
+            "pipeline/study_sure.py",
         ),
         templates=[
             f"pipeline/{name}.html.j2" for name in ("study_page", "style", "tile")
@@ -163,6 +173,8 @@ rule study_page:
         test=rules.split.output.test,
         images=rules.images.output,
         numbers=rules.study_tables.output.numbers,
+        significance=rules.study_tables.output.significance,
+        slices=rules.study_tables.output.slices,
         examples=rules.study_examples.output,
         cells=cell_files("history.parquet", "ranks.parquet"),
         factors=factors_studied,
