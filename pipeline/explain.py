@@ -44,6 +44,7 @@ import torch
 from torch import Tensor
 
 from model import Interactions
+from model.base import Recommender
 from model.explanation import INTER, Parts, parts, sources
 from pipeline import learning, params, report
 from pipeline import schema as s
@@ -190,7 +191,7 @@ def example_pairs(
                 yield user, item, "recommended"
 
 
-def explainer(model: torch.nn.Module, processed: Path) -> Explainer | None:
+def explainer(model: Recommender, processed: Path) -> Explainer | None:
     """Return what takes a trained model's scores apart; None if it is not taken apart."""
     found = parts(model.cpu())
     if found is None:
