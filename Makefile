@@ -25,7 +25,7 @@ explore: $(INSTALLED)
 		data/images/$(DATASET).parquet results/$(DATASET)
 
 test: check
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
 	python -m pytest -m slow

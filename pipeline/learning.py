@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 import model as models
@@ -139,9 +139,11 @@ def build(
 
 def save_checkpoint(tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:
     """Write parameters and facts (epoch, seed, what it was trained on) as safetensors."""
-    # One metadata entry: safetensors does not keep the order of several.
+    # One metadata entry: safetensors does not keep the order of several. Not save_file, which
+    # writes under a random name of its own: a kill would leave it there for ever.
+    content = save(tensors, metadata={"facts": json.dumps(facts, sort_keys=True)})
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata={"facts": json.dumps(facts, sort_keys=True)})
+        partial.write_bytes(content)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 TREE = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", "pipeline", "model", "workflow"]
 DVC_ONLY = {"settings", "inputs", "results"}
 SIF = {"extractor": "sif", "field": "description", "epochs": 2}
+VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
 
 
 def copy_tree(folder: Path) -> Path:
