@@ -76,14 +76,17 @@ def _table(own: Mapping[str, Any]) -> Table:
             ]
         )
         for one in own["explanations"]
+        if one["kind"] == "held out" or one["place"] == 0
     ]
     return Table(
         title=f"{own['model']}, item by item",
         head=["user: item", "is", "place", "score", *own["parts"], "removed", "through"],
         rows=rows,
-        caption="Of each part the value, and in brackets its share. Place: in the whole "
-        "catalogue without what the user has. Through: those of the user's items by which most "
-        "of the score came, over the graph.",
+        words=[len(own["parts"]) + 5],
+        caption="For each user the held-out item, and the first one that the model "
+        "recommends; more are in explanations.json. Of each part the value, and in brackets "
+        "its share. Place: in the whole catalogue without what the user has. Through: those of "
+        "the user's items by which most of the score came, over the graph.",
     )
 
 

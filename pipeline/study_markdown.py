@@ -36,6 +36,13 @@ def document(
 def _table(table: Table, title: str) -> Iterator[str]:
     if table.title != title:
         yield from (f"### {escaped(table.title)}", "")
+    yield from lines(table)
+    if table.caption:
+        yield from ("", escaped(table.caption))
+
+
+def lines(table: Table) -> Iterator[str]:
+    """Yield a table's lines in Markdown: head, rule, rows."""
     yield _line(table.head)
     yield _line(["---", *["---:"] * (len(table.head) - 1)])
     for row in table.rows:
@@ -43,8 +50,6 @@ def _table(table: Table, title: str) -> Iterator[str]:
             f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))
         ]
         yield _line([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
-    if table.caption:
-        yield from ("", escaped(table.caption))
 
 
 def escaped(text: str) -> str:

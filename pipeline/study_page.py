@@ -171,11 +171,13 @@ def main(argv: list[str] | None = None) -> None:
         name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
         for name, picture in figures(found, args.results).items()
     }
+    first = found["tables"][found["order"][0]]
+    order = [row["label"] for row in first["rows"] if row["same_as"] is None]
     parts = [
         *shown_parts(found),
         curves(found),
-        study_sure.part(io.read_json(args.results / s.SIGNIFICANCE_JSON)),
-        study_slices.part(io.read_json(args.results / s.SLICES_JSON)),
+        study_sure.part(io.read_json(args.results / s.SIGNIFICANCE_JSON), order),
+        study_slices.part(io.read_json(args.results / s.SLICES_JSON), order),
     ]
     if args.factors:
         parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))

@@ -31,6 +31,7 @@ class Table(Section):
     head: list[str]
     rows: list[Row]
     caption: str = ""
+    words: list[int] = Field(default_factory=list)  # columns of text, which may wrap
 
 
 class Part(Section):

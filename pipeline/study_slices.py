@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.gains import FULL, SAMPLED
@@ -11,15 +11,18 @@ from pipeline.study_show import short
 
 MEASURE = "ndcg@10"
 TITLE = "Parts of the users and items"
+FIRST = ("activity", "popularity", "recurs")
 FEW = 100  # targets, below which an interval is too wide for most comparisons
 
 
-def part(found: Mapping[str, Any]) -> Part:
+def part(found: Mapping[str, Any], order: Sequence[str]) -> Part:
     """Return the section; slices without a target are left out.
 
     Args:
         found: content of slices.json, of the rows of the study's first table.
+        order: these rows; the file sorts them by name.
     """
+    partitions = sorted(found["partitions"].items(), key=lambda own: _place(own[0]))
     name = short(MEASURE)
     text = [
         f"{name} of the held-out items in each part, sampled, and in brackets full ranking; "
@@ -27,7 +30,7 @@ def part(found: Mapping[str, Any]) -> Part:
     ]
     few = [
         f"{partition['title']}, {own['name']} ({own['n_targets']})"
-        for partition in found["partitions"].values()
+        for _, partition in partitions
         for own in partition["slices"]
         if 0 < own["n_targets"] < FEW
     ]
@@ -36,11 +39,15 @@ def part(found: Mapping[str, Any]) -> Part:
             f"Of fewer than {FEW} held-out items, so that a difference of some hundredths is "
             f"chance: {'; '.join(few)}."
         )
-    shown = [p for p in found["partitions"].values() if _kept(p)]
-    whole = [p["title"] for p in found["partitions"].values() if not _kept(p)]
+    shown = [p for _, p in partitions if _kept(p)]
+    whole = [p["title"] for _, p in partitions if not _kept(p)]
     if whole:
         text.append(f"All held-out items are in one part: {'; '.join(whole)}.")
-    return Part(name="slices", title=TITLE, text=text, tables=[_table(p) for p in shown])
+    return Part(name="slices", title=TITLE, text=text, tables=[_table(p, order) for p in shown])
+
+
+def _place(key: str) -> tuple[int, str]:
+    return (FIRST.index(key) if key in FIRST else len(FIRST)), key
 
 
 def _kept(partition: Mapping[str, Any]) -> bool:
@@ -48,9 +55,8 @@ def _kept(partition: Mapping[str, Any]) -> bool:
     return sum(own["n_targets"] > 0 for own in partition["slices"]) > 1
 
 
-def _table(partition: Mapping[str, Any]) -> Table:
+def _table(partition: Mapping[str, Any], models: Sequence[str]) -> Table:
     slices = [own for own in partition["slices"] if own["n_targets"]]
-    models = list(slices[0]["models"])
     values = {
         model: [own["models"][model][SAMPLED][MEASURE]["value"] for own in slices]
         for model in models
@@ -70,11 +76,17 @@ def _table(partition: Mapping[str, Any]) -> Table:
         )
         for model in models
     ]
-    said = "; ".join(f"{own['name']}: {own['what']}" for own in slices)
+    # A class of activity says itself what it is.
+    said = "; ".join(
+        f"{own['name']}: {own['what']}"
+        for own in slices
+        if not own["what"].startswith(own["name"])
+    )
+    said = f"{said[0].upper()}{said[1:]}. " if said else ""
     return Table(
         title=f"{partition['title'][0].upper()}{partition['title'][1:]}",
         head=["", *(f"{own['name']} ({own['n_targets']:,})" for own in slices)],
         rows=rows,
-        caption=f"{said[0].upper()}{said[1:]}. Marked is the best sampled number of a column; "
+        caption=f"{said}Marked is the best sampled number of a column; "
         "intervals are in slices.json.",
     )

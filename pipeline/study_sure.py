@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.gains import FULL, NAMES, SAMPLED
@@ -14,11 +14,12 @@ LEVEL = 0.05  # below it a difference is called significant
 TITLE = "How sure the numbers are"
 
 
-def part(found: Mapping[str, Any]) -> Part:
+def part(found: Mapping[str, Any], order: Sequence[str]) -> Part:
     """Return the section.
 
     Args:
         found: content of significance.json, of the rows of the study's first table.
+        order: these rows; the file sorts them by name.
     """
     return Part(
         name="sure",
@@ -30,14 +31,15 @@ def part(found: Mapping[str, Any]) -> Part:
             *_order(found),
             found["note"],
         ],
-        tables=[_spread(found), *_duels(found), _protocols(found)],
+        tables=[_spread(found, order), *_duels(found), _protocols(found)],
     )
 
 
-def _spread(found: Mapping[str, Any]) -> Table:
+def _spread(found: Mapping[str, Any], order: Sequence[str]) -> Table:
     name = short(MEASURE)
     rows = []
-    for model, own in found["models"].items():
+    for model in order:
+        own = found["models"][model]
         sampled, full = own[SAMPLED][MEASURE], own[FULL][MEASURE]
         redrawn = sampled.get("redrawn")
         cells = [_value(sampled), _sd(sampled)]
@@ -83,9 +85,10 @@ def _duels(found: Mapping[str, Any]) -> Iterator[Table]:
             title=f"{found['best']} against each other model, {where} ranking",
             head=["against", "difference", "wins", "ties", "losses", "p, t", "p, Wilcoxon"],
             rows=rows,
-            caption=f"{short(MEASURE)} of each user, mean over the seeds. Wins are users for "
-            f"whom {found['best']} ranks the held-out item better; two-sided paired tests, p "
-            f"after Holm over {len(rows)}; marked below {LEVEL}.",
+            caption=f"{short(MEASURE)} of each user, mean over the seeds. Wins are users to "
+            f"whom {found['best']} is worth more, ties mostly those whose item neither has "
+            f"among the first ten; two-sided paired tests, p after Holm over {len(rows)}; "
+            f"marked below {LEVEL}.",
         )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import study_markdown, study_show
+
 ROOT = Path(__file__).parent.parent
 STAGES = [
     "download",
@@ -84,3 +86,29 @@ def test_the_readmes_numbers_are_those_of_the_committed_metrics(dataset):
         cells = " | ".join(f"{value:.4f}" for value in values)
 
         assert f"| {file.parent.name} | {cells} |" in readme.replace("**", "")
+
+
+STUDIES = sorted(ROOT.glob("docs/results/*/study"))
+
+
+@pytest.mark.parametrize("folder", STUDIES, ids=[path.parent.name for path in STUDIES])
+def test_the_committed_studys_numbers_are_those_of_its_trainings(folder):
+    """From the metrics of each training to tables.json, and from there to the page."""
+    found = json.loads((folder / "tables.json").read_text())
+    for table in found["tables"].values():
+        for row in table["rows"]:
+            metrics = [
+                json.loads((folder / c / "metrics.json").read_text()) for c in row["cells"]
+            ]
+            for part in ("sampled", "full"):
+                for name, value in row[part].items():
+                    assert value["seeds"] == [own[part][name] for own in metrics]
+            assert row["epochs"] == [own["epoch"] for own in metrics]
+
+    page = (folder / "report.md").read_text()
+    parts = study_show.parts(found)
+    assert len(parts) > 1
+    for part in parts:
+        for table in part.tables:
+            for row in study_markdown.lines(table):
+                assert f"\n{row}\n" in page

@@ -46,6 +46,7 @@ SCORE = {
     "history": [{"item": i, "raw_item": str(i), "title": f"item {i}", "value": 0.3 / (i + 1),
                  "parts": {}} for i in range(3)],
 }  # fmt: skip
+ORDER = ["mcln", "bprmf"]
 EXPLAINED = {
     "models": {
         "bprmf": {"model": "bprmf", "parts": None, "why": "bprmf reads no content.",
@@ -223,39 +224,39 @@ def test_what_differs_is_said_from_the_settings():
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     found = io.read_json(made / "results/study" / s.SIGNIFICANCE_JSON)
 
-    part = study_sure.part(found)
+    part = study_sure.part(found, ORDER)
 
     assert "the two protocols put all models in the same order" in part.text[1]
     assert "Krichene and Rendle" in part.text[-1]
     spread, sampled, full, protocols = part.tables
-    assert [row.cells[0] for row in spread.rows] == ["bprmf", "mcln"]
+    assert [row.cells[0] for row in spread.rows] == ORDER
     # Every user is first: no draw of users and no training says otherwise, and in full the
     # six users are at places 1 to 6.
-    assert spread.rows[1].cells[1:3] == ["1.0000 (1.0000 to 1.0000)", "0.0000"]
+    assert spread.rows[0].cells[1:3] == ["1.0000 (1.0000 to 1.0000)", "0.0000"]
     full_values = [1 / np.log2(place + 2) for place in range(6)]
-    assert spread.rows[1].cells[4].startswith(f"{np.mean(full_values):.4f} (")
+    assert spread.rows[0].cells[4].startswith(f"{np.mean(full_values):.4f} (")
     assert sampled.rows[0].cells[2:5] == ["6", "0", "0"]
     assert full.rows[0].cells[2:5] == ["6", "0", "0"]
     assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
 
     found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
-    text = study_sure.part(found).text[1]
+    text = study_sure.part(found, ORDER).text[1]
     assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")
 
 
 def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
     found = io.read_json(made / "results/study" / s.SLICES_JSON)
 
-    part = study_slices.part(found)
+    part = study_slices.part(found, ORDER)
 
     titles = [table.title for table in part.tables]
     assert "Visual content of the target" in titles
     assert "training items of the user" in part.text[-1]  # all have three
     (table,) = [t for t in part.tables if t.title == "Visual content of the target"]
     assert table.head == ["", "present (3)", "absent (3)"]
-    assert [row.cells[0] for row in table.rows] == ["bprmf", "mcln"]
-    assert table.rows[1].best == [1, 2]
-    assert table.rows[1].cells[1].startswith("1.0000 (")
+    assert [row.cells[0] for row in table.rows] == ORDER
+    assert table.rows[0].best == [1, 2]
+    assert table.rows[0].cells[1].startswith("1.0000 (")
     assert "present (3)" in part.text[1]
 
 
