@@ -7,8 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from tests.test_workflow import ROOT, SIF, copy_tree, edit, made, run
+from workflow_tree import ROOT, SIF, copy_tree, edit, made, run
 
 SCRIPT = ROOT / "workflow/slurm_here.sh"
 CONF = Path("/etc/slurm/slurm.conf")
