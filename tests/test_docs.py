@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from snakemake.cli import get_argument_parser
 
 from pipeline import study_markdown, study_show
 
@@ -64,6 +66,20 @@ def test_every_module_command_in_the_documents_exists():
     for name in _named(r"python -m ((?:pipeline|model|workflow|benchmarks)[\w.]*)"):
         module = ROOT.joinpath(*name.split("."))
         assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), name
+
+
+def test_every_snakemake_command_in_the_documents_is_one_and_names_its_target():
+    """An option that takes several values swallows a target that stands behind it."""
+    parser = get_argument_parser(profiles=None)
+    commands = _named(r"(?m)^`*(?:\s*|[A-Z_]+=\S+ )snakemake( [^`#\n]*)")
+    assert len(commands) > 15
+    for command in commands:
+        try:
+            parsed = parser.parse_args(shlex.split(command))
+        except (SystemExit, ValueError) as error:
+            pytest.fail(f"snakemake{command}: {error}")
+        words = {word for word in shlex.split(command) if not word.startswith("-")}
+        assert set(parsed.targets) <= words
 
 
 def _named(pattern: str) -> set[str]:

@@ -129,7 +129,7 @@ def nothing_is_left_to_do(tree: Path) -> bool:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which every stage ran, committed."""
     tree = repository(tmp_path_factory.mktemp("dvc") / "built")
-    assert len(stages_run(dvc(tree, "repro"))) == 15
+    assert len(stages_run(dvc(tree, "repro"))) == 16
     commit(tree, "Build")
     return tree
 
