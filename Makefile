@@ -28,7 +28,7 @@ test: check
 	python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
-	python -m pytest -m slow
+	python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(INSTALLED)
 	ruff check .

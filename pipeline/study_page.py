@@ -163,14 +163,14 @@ def _arguments(argv: list[str] | None) -> Namespace:
     return parse.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Read, draw, write."""
-    args, settings = _arguments(argv), params.load()
-    found = io.read_json(args.results / s.TABLES_JSON)
-    drawings = {
-        name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
-        for name, picture in figures(found, args.results).items()
-    }
+def sections(args: Namespace, found: Mapping[str, Any], drawings: dict[str, str]) -> list[Part]:
+    """Return the page's sections but for the last, and add the factors' figure to `drawings`.
+
+    Args:
+        args: the command line.
+        found: content of tables.json.
+        drawings: the figures as SVG, by name.
+    """
     first = found["tables"][found["order"][0]]
     order = [row["label"] for row in first["rows"] if row["same_as"] is None]
     parts = [
@@ -183,14 +183,25 @@ def main(argv: list[str] | None = None) -> None:
         parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))
         drawings[FACTORS] = (args.factors / s.STUDY_SVG).read_text(encoding="utf-8")
     parts.append(study_explained.part(io.read_json(args.results / s.EXPLANATIONS_FILE)))
-    parts += [part for path in args.more for part in read_parts(path)]
-    last = study_differences.part(settings, found)
+    return parts + [part for path in args.more for part in read_parts(path)]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, draw, write."""
+    args, settings = _arguments(argv), params.load()
+    found = io.read_json(args.results / s.TABLES_JSON)
+    drawings = {
+        name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
+        for name, picture in figures(found, args.results).items()
+    }
+    parts, last = sections(args, found, drawings), study_differences.part(settings, found)
     said = labels(found, drawings)
     title = f"{args.dataset}: the study of the paper"
     whole = material(settings, args, found)
     people = report.gallery(whole)
     shown = report.items_shown(people)
     pictures = report.read_pictures(args.images, shown)
+    made = {item: report.thumbnail(pictures[item]) for item in sorted(pictures)}
     context = {
         "title": title,
         "lead": lead(found),
@@ -200,11 +211,7 @@ def main(argv: list[str] | None = None) -> None:
         "last": last,
         "labels_of": said,
         "labels": report.labels(whole.items, shown),
-        "thumbnails": {
-            item: code
-            for item in sorted(pictures)
-            if (code := report.thumbnail(pictures[item]))
-        },
+        "thumbnails": {item: code for item, code in made.items() if code},
         "seed": found["budget"]["seeds"][0],
     }
     io.write_text(render(drawings, people, context), args.results / s.REPORT_FILE)
