@@ -84,10 +84,17 @@ def table_of(model: str, printed: tuple[float, ...]) -> str:
     return "Table 2" if len(printed) == 4 else "Table 3"
 
 
-def point_of(folder: str, setting: str, value: object) -> tuple[float, ...] | None:
-    """Return what the paper prints of mcln with one setting changed: a point of a curve."""
-    if setting == "counterfactual_layers" and isinstance(value, int):
-        return TABLE_5.get(folder, {}).get(value)
+def point_of(
+    folder: str, model: str, setting: str, value: object
+) -> tuple[str, tuple[float, ...]] | None:
+    """Return where the paper prints a point of a curve, and its numbers; None if nowhere.
+
+    Of Figure 4 the paper has no numbers but those of the tables, made with the L of its peak.
+    """
     if setting == "layers" and folder in FIGURE_4 and FIGURE_4[folder] == value:
-        return PRINTED[folder]["mcln"]
+        where = {"mcln": "peak of Figure 4", "base": "Table 3, with the L of Figure 4's peak"}
+        return (where[model], PRINTED[folder][model]) if model in where else None
+    if model == "mcln" and setting == "counterfactual_layers" and isinstance(value, int):
+        numbers = TABLE_5.get(folder, {}).get(value)
+        return ("Table 5", numbers) if numbers else None
     return None

@@ -130,6 +130,11 @@ def short(name: str) -> str:
     return name.replace("ndcg", "N").replace("hr", "HR")
 
 
+def p_value(p: float) -> str:
+    """Return three digits of p; what is too small for a float is said to be small."""
+    return f"{p:.3g}" if p else "< 1e-300"
+
+
 def with_sd(value: Mapping[str, Any]) -> str:
     """Return `mean ± sd`, or the one value there is."""
     text = f"{value['mean']:.4f}"
@@ -178,7 +183,7 @@ def _tests(own: Mapping[str, Any], title: str, n_seeds: int) -> list[Table]:
                 test["other"],
                 f"{test['mean_difference']:+.4f}",
                 *(f"{test[key]:,}" for key in ("n_users", "n_different")),
-                *(f"{test[key]:.3g}" for key in ("p", "p_holm")),
+                *(p_value(test[key]) for key in ("p", "p_holm")),
             ],
             best=[5] if test["p_holm"] < SURE else [],
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.gains import FULL, NAMES, SAMPLED
 from pipeline.study_parts import Part, Row, Table
-from pipeline.study_show import short
+from pipeline.study_show import p_value, short
 
 MEASURE = "ndcg@10"  # by which the study's tables rank their rows
 LEVEL = 0.05  # below it a difference is called significant
@@ -71,7 +71,7 @@ def _duels(found: Mapping[str, Any]) -> Iterator[Table]:
                     pair["other"],
                     f"{pair['difference']:+.4f} ({pair['low']:+.4f} to {pair['high']:+.4f})",
                     *(f"{pair[key]:,}" for key in ("wins", "ties", "losses")),
-                    *(f"{pair[f'p_{test}_holm']:.3g}" for test in ("t", "wilcoxon")),
+                    *(p_value(pair[f"p_{test}_holm"]) for test in ("t", "wilcoxon")),
                 ],
                 best=[
                     place

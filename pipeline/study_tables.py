@@ -126,14 +126,13 @@ def printed_of(row: Row, folder: str) -> dict[str, Any] | None:
     """Return what the paper prints in a row's place, and where."""
     if not row.values:
         numbers = PRINTED.get(folder, {}).get(row.model)
-        where = table_of(row.model, numbers) if numbers else ""
+        point = (table_of(row.model, numbers), numbers) if numbers else None
     else:
         ((setting, value),) = row.values.items()
-        numbers = point_of(folder, setting, value) if row.model == "mcln" else None
-        where = "Table 5" if setting == "counterfactual_layers" else "peak of Figure 4"
-    if numbers is None:
+        point = point_of(folder, row.model, setting, value)
+    if point is None:
         return None
-    return {"where": where, **dict(zip(NAMES, numbers, strict=False))}
+    return {"where": point[0], **dict(zip(NAMES, point[1], strict=False))}
 
 
 def split_folder(settings: params.Params, dataset: str) -> str:

@@ -239,6 +239,8 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     assert full.rows[0].cells[2:5] == ["6", "0", "0"]
     assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
 
+    found["pairs"][3]["p_t_holm"] = 0.0  # too small for a float
+    assert study_sure.part(found, ORDER).tables[1].rows[0].cells[5] == "< 1e-300"
     found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
     text = study_sure.part(found, ORDER).text[1]
     assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")

@@ -65,7 +65,8 @@ def test_the_papers_numbers_stand_where_the_paper_prints_them():
     assert printed["mcln, layers 4"]["where"] == "peak of Figure 4"
     assert printed["mcln, layers 4"]["hr@10"] == 0.6689
     assert printed["mcln, layers 3"] is None  # no number is printed for it
-    assert printed["base, layers 4"] is None  # the figure is of mcln
+    assert printed["base, layers 4"]["where"].startswith("Table 3")
+    assert printed["base, layers 3"] is None
     assert study_tables.printed_of(rows["first"][0], "") is None
 
 
