@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -190,19 +191,30 @@ def _effects(
     return effects(trained_score(originals.settings, names, dataset), features, items, rows)
 
 
+@contextmanager
+def _without_counts() -> Iterator[None]:
+    """Keep the readers from counting lines: each changed catalogue is read like a dump."""
+    readers = logging.getLogger("pipeline.sources")
+    level = readers.level
+    readers.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        readers.setLevel(level)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read, make the copies, score them, write."""
     args = _arguments(argv)
     settings = params.load()
-    # Each changed catalogue is read like a dump, and would count its lines.
-    logging.getLogger("pipeline.sources").setLevel(logging.WARNING)
     source = sample_source(settings, args.dataset)
     read = modalities_read(settings, args.dataset)
     every = dict.fromkeys(modality for own in read.values() for modality in own)
     originals = _read(args, settings, source, every)
     generator = np.random.default_rng([settings.seed, DRAWS])
     chosen = choose(originals.table, originals.catalogue, settings.study.items, generator)
-    copied = copied_features(originals, chosen, generator)
+    with _without_counts():
+        copied = copied_features(originals, chosen, generator)
 
     learning.use_threads(args.threads)
     items = chosen[s.ITEM].to_list()
