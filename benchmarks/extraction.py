@@ -33,12 +33,13 @@ from pipeline.extractors.encode import CPU_BATCH
 from pipeline.feature_settings import ImageNetwork
 from pipeline.feature_table import Vector, write_features
 from pipeline.features import Modality, extract_features
-from pipeline.io import write_parquet
 from pipeline.kept_blocks import forget
+from pipeline.picture_table import ROWS
 from pipeline.schema import IMAGES, ITEMS
 
 N_BARE, N_LOOP, BLOCKS = 48, 16, 5
 SIZES = 200, 2_000
+SMALL = "efficientnet_lite0"  # the network whose memory is measured
 
 
 def jpeg(number: int) -> bytes:
@@ -51,11 +52,12 @@ def jpeg(number: int) -> bytes:
 
 
 def modality(folder: Path, n: int, network: str, threads: int) -> Modality:
-    """Write a table of n different pictures and return what the stage is to do with it."""
-    rows = [(i, "ok", jpeg(i), 400, 400, "drawn") for i in range(n)]
+    """Write a table of n different pictures unless it is there; return the stage's work."""
     images = folder / f"images_{n}.parquet"
     if not images.exists():
-        write_parquet(pl.DataFrame(rows, schema=IMAGES, orient="row"), images)
+        rows = [(i, "ok", jpeg(i), 400, 400, "drawn") for i in range(n)]
+        table = pl.DataFrame(rows, schema=IMAGES, orient="row")
+        table.write_parquet(images, row_group_size=ROWS)  # as the stage images does
     empty = {name: [None] * n for name in ITEMS} | {"item": list(range(n))}
     return Modality(
         where=f"{network}, {n} pictures",
@@ -132,9 +134,10 @@ def peak_of_this_process() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def peak(n: int, threads: int) -> int:
+def peak(folder: Path, n: int, threads: int) -> int:
     """Return the peak memory in MB of a process that encodes n pictures."""
-    command = [sys.executable, __file__, str(threads), str(n)]
+    modality(folder, n, SMALL, threads)  # drawn here: the other process only reads them
+    command = [sys.executable, __file__, str(threads), str(n), str(folder)]
     return int(subprocess.run(command, check=True, capture_output=True).stdout.split()[-1])
 
 
@@ -142,14 +145,14 @@ def main() -> None:
     """Print pictures per second and their ratios, then the peak memory."""
     threads = int(sys.argv[1]) if len(sys.argv) > 1 else n_cpus()
     torch.set_num_threads(threads)
+    if len(sys.argv) > 3:
+        folder = Path(sys.argv[3])
+        rows = extract_features(modality(folder, int(sys.argv[2]), SMALL, threads))
+        write_features(rows.vectors, folder / "out.parquet", dim=rows.dim, metadata={})
+        print(peak_of_this_process())
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if len(sys.argv) > 2:
-            what = modality(folder, int(sys.argv[2]), "efficientnet_lite0", threads)
-            rows = extract_features(what)
-            write_features(rows.vectors, folder / "out.parquet", dim=rows.dim, metadata={})
-            print(peak_of_this_process())
-            return
         for network in ("vgg16", "resnet50"):
             what = modality(folder, BLOCKS * BLOCK, network, threads)
             rounds = in_turn(what, folder, [bare(network), loop(network)])
@@ -160,7 +163,7 @@ def main() -> None:
                 f"{one / ours:.1f}",
                 flush=True,
             )
-    few, many = (peak(n, threads) for n in SIZES)
+        few, many = (peak(folder, n, threads) for n in SIZES)
     print(f"peak memory: {few} MB with {SIZES[0]} pictures, {many} MB with {SIZES[1]}")
 
 
