@@ -177,7 +177,7 @@ def cornac_vbpr(data: Dataset, pairs: Interactions, feature: Tensor, epochs: int
     user_side = torch.from_numpy(np.hstack([peer.gamma_user, peer.theta_user]))
     item_side = torch.from_numpy(np.hstack([peer.gamma_item, peer.theta_item]))
     bias = torch.from_numpy(peer.beta_item + peer.visual_bias)
-    return *measured(lambda rows: user_side[rows] @ item_side.T + bias, data, pairs), seconds
+    return *measured(lambda rows: user_side[rows] @ item_side.T + bias, data), seconds
 
 
 def line(name: str, ours: Result, theirs: Result) -> None:

@@ -1,17 +1,19 @@
 """Time of an epoch of every model, beside plain loops where one is short to write.
 
-    PYTHONPATH=. python benchmarks/epochs.py
+    PYTHONPATH=. python benchmarks/epochs.py [--device cuda]
 
 Random pairs and features of the Beauty split's size (15,576 users, 8,678 items, 123,742 pairs,
 two modalities of 300 numbers), each model at its settings on beauty_split, one thread. A plain
 loop is what a first program does: a Python loop that draws each user's items and rejects what
 the user took, embeddings by nn.Embedding, layers by torch.sparse.mm on a COO matrix, all of
 them kept and averaged, Adam. Prints seconds, the budget, and the ratio plain / ours of epochs
-that ran in turn. What InvRL does before its first epoch is not in it.
+that ran in turn. What InvRL does before its first epoch is not in it. With `--device cuda` the
+models are timed on the GPU and on the CPU in turn, and the ratio is CPU / GPU.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import time
 from collections.abc import Callable
@@ -102,7 +104,7 @@ def seconds(epoch: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def training(name: str, interactions: Interactions) -> Training:
+def training(name: str, interactions: Interactions, device: str = "cpu") -> Training:
     """Return a model at its settings on beauty_split, before its first epoch."""
     settings = params.load()
     generator = torch.Generator().manual_seed(1)
@@ -110,15 +112,33 @@ def training(name: str, interactions: Interactions) -> Training:
     features = {m: torch.randn(N_ITEMS, WIDTH, generator=generator) for m in names}
     model = learning.build(settings, DATASET, name, interactions, features, generator)
     lr = settings.model(name, DATASET).lr
-    return Training(model, interactions, lr=lr, batch_size=BATCH, generator=generator)
+    return Training(
+        model, interactions, lr=lr, batch_size=BATCH, generator=generator, device=device
+    )
+
+
+def beside_cpu(interactions: Interactions, device: str) -> None:
+    """Time every model on the device and on the CPU in turn."""
+    for name in BUDGETS:
+        here, there = (training(name, interactions, one).run_epoch for one in (device, "cpu"))
+        seconds(here)  # warms up
+        ours, cpu = min(seconds(here) for _ in range(3)), seconds(there)
+        print(f"{name:9} {ours:6.2f} s an epoch, CPU / {device} {cpu / ours:.1f}", flush=True)
 
 
 def main() -> None:
     """Warm each up by an epoch, then time them in turn."""
-    torch.set_num_threads(1)
+    parse = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parse.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    device = parse.parse_args().device
+    learning.use_threads(1)
     torch.manual_seed(1)
     random.seed(1)
     interactions = pairs(torch.Generator().manual_seed(1))
+    if device != "cpu":
+        return beside_cpu(interactions, device)
     plain = {"bprmf": Plain(interactions, 0), "lightgcn": Plain(interactions, LAYERS)}
     for name, budget in BUDGETS.items():
         ours = training(name, interactions)
@@ -129,6 +149,7 @@ def main() -> None:
         allowed = "" if budget is None else f", budget {budget} s"
         over = "" if budget is None or best[0] <= budget else ": OVER"
         print(f"{name:9} {best[0]:5.1f} s an epoch{allowed}{over}{ratio}", flush=True)
+    return None
 
 
 if __name__ == "__main__":

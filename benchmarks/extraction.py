@@ -1,26 +1,35 @@
 """Features of pictures per second: the stage, a bare forward pass, the loop that most write.
 
-    PYTHONPATH=. python benchmarks/extraction.py [threads]
+    PYTHONPATH=. python benchmarks/extraction.py [--threads N] [--device cuda]
 
 Pictures are JPEG files of 400 x 400 pixels, drawn from a seed; weights are untrained. The stage
 reads them from a table, decodes, encodes, keeps blocks and writes Parquet. The bare forward
 pass has its pixels in memory, batches of the stage's size, channels_last, and stops at the same
 layer. The loop opens one picture at a time, applies torchvision's transforms, and runs the
-network as it comes. After each block of the stage its clock stops and the other two have their
-turn; the median of the blocks counts. Then the peak memory of the stage with 200 and with 2,000
-pictures of the same kind (efficientnet_lite0, each in a process of its own).
+network as it comes. On a CPU the stage's clock stops after each block and the other two have
+their turn; the median of the blocks counts. Then the peak memory of the stage with 200 and with
+2,000 pictures of the same kind (efficientnet_lite0, each in a process of its own).
+
+On a GPU decoding runs ahead, so that whole runs of the stage take turns with the others, in
+each precision, and a fourth is timed: decoding alone, by all threads. The stage can be no
+faster than the slower of that and the bare forward pass. The first round warms up.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -29,8 +38,9 @@ from PIL import Image
 from torchvision.models import get_model_weights
 
 from pipeline.extractors import BLOCK, Machine, n_cpus, networks
-from pipeline.extractors.encode import CPU_BATCH
-from pipeline.feature_settings import ImageNetwork
+from pipeline.extractors.arithmetic import arithmetic
+from pipeline.extractors.encode import CPU_BATCH, GPU_BATCH, preprocess
+from pipeline.feature_settings import ImageNetwork, Precision
 from pipeline.feature_table import Vector, write_features
 from pipeline.features import Modality, extract_features
 from pipeline.kept_blocks import forget
@@ -38,6 +48,7 @@ from pipeline.picture_table import ROWS
 from pipeline.schema import IMAGES, ITEMS
 
 N_BARE, N_LOOP, BLOCKS = 48, 16, 5
+N_GPU, N_GPU_BARE, N_GPU_LOOP, ROUNDS = 64 * BLOCK, 32 * BLOCK, 4 * BLOCK, 3
 SIZES = 200, 2_000
 SMALL = "efficientnet_lite0"  # the network whose memory is measured
 
@@ -51,19 +62,27 @@ def jpeg(number: int) -> bytes:
     return file.getvalue()
 
 
-def modality(folder: Path, n: int, network: str, threads: int) -> Modality:
+def modality(
+    folder: Path,
+    n: int,
+    network: str,
+    machine: Machine,
+    precision: Precision = "float32",
+) -> Modality:
     """Write a table of n different pictures unless it is there; return the stage's work."""
     images = folder / f"images_{n}.parquet"
     if not images.exists():
-        rows = [(i, "ok", jpeg(i), 400, 400, "drawn") for i in range(n)]
+        with ThreadPoolExecutor(n_cpus()) as pool:
+            files = enumerate(pool.map(jpeg, range(n)))
+        rows = [(i, "ok", data, 400, 400, "drawn") for i, data in files]
         table = pl.DataFrame(rows, schema=IMAGES, orient="row")
         table.write_parquet(images, row_group_size=ROWS)  # as the stage images does
     empty = {name: [None] * n for name in ITEMS} | {"item": list(range(n))}
     return Modality(
         where=f"{network}, {n} pictures",
-        settings=ImageNetwork(extractor=network, weights="seeded"),
+        settings=ImageNetwork(extractor=network, weights="seeded", precision=precision),
         seed=1,
-        machine=Machine(device="cpu", threads=threads),
+        machine=machine,
         items=pl.DataFrame(empty, schema=ITEMS),
         images=images,
         work=folder / "work",
@@ -92,28 +111,41 @@ def in_turn(
     yield from found[1:]
 
 
-def bare(name: str) -> Callable[[], float]:
-    """Return a forward pass over pixels that are there already."""
+def whole(what: Modality, folder: Path) -> float:
+    """Run the stage and return seconds per picture, without loading the network."""
+    rows = extract_features(what)
+    start = time.perf_counter()
+    n = write_features(rows.vectors, folder / "out.parquet", dim=rows.dim, metadata={})
+    seconds = time.perf_counter() - start
+    forget(what.work)
+    return seconds / n
+
+
+def bare(name: str, device: str, precision: Precision = "float32") -> Callable[[], float]:
+    """Return a forward pass over pixels that are on the device already."""
     network = networks.load(name, "seeded", 1)
-    module = network.module.to(memory_format=torch.channels_last).eval()
-    side = network.input.crop
-    batch = torch.rand(CPU_BATCH, 3, side, side).contiguous(memory_format=torch.channels_last)
+    module = network.module.to(device, memory_format=torch.channels_last).eval()
+    side, (size, n) = network.input.crop, (CPU_BATCH, N_BARE)
+    if device != "cpu":
+        size, n = GPU_BATCH, N_GPU_BARE
+    batch = torch.rand(size, 3, side, side).to(device, memory_format=torch.channels_last)
 
     def run() -> float:
         start = time.perf_counter()
-        with torch.inference_mode():
-            for _ in range(N_BARE // CPU_BATCH):
-                module(batch)
-        return (time.perf_counter() - start) / N_BARE
+        with arithmetic(torch.device(device), precision):
+            for _ in range(n // size):
+                rows = module(batch)
+            rows.cpu()  # waits for all
+        return (time.perf_counter() - start) / n
 
     return run
 
 
-def loop(name: str) -> Callable[[], float]:
+def loop(name: str, device: str) -> Callable[[], float]:
     """Return the loop that most people write."""
-    module = networks.load(name, "seeded", 1).module.eval()
+    module = networks.load(name, "seeded", 1).module.to(device).eval()
     transforms = get_model_weights(name).DEFAULT.transforms()
-    files = [jpeg(i) for i in range(N_LOOP)]
+    files = [jpeg(i) for i in range(N_LOOP if device == "cpu" else N_GPU_LOOP)]
 
     def run() -> float:
         start = time.perf_counter()
@@ -121,11 +153,55 @@ def loop(name: str) -> Callable[[], float]:
         for data in files:
             image = transforms(Image.open(io.BytesIO(data)).convert("RGB"))
             with torch.no_grad():
-                rows.append(module(image[None])[0].numpy())
+                rows.append(module(image[None].to(device))[0].cpu().numpy())
         np.stack(rows)
-        return (time.perf_counter() - start) / N_LOOP
+        return (time.perf_counter() - start) / len(files)
 
     return run
+
+
+def decoding(name: str) -> Callable[[], float]:
+    """Return the stage's work on the CPU alone: files to pixels, by all threads."""
+    expected = networks.load(name, "seeded", 1).input
+    files = [jpeg(i) for i in range(16 * BLOCK)]
+
+    def run() -> float:
+        start = time.perf_counter()
+        with ThreadPoolExecutor(n_cpus()) as pool:
+            deque(pool.map(partial(preprocess, expected=expected), files), maxlen=0)
+        return (time.perf_counter() - start) / len(files)
+
+    return run
+
+
+def on_gpu(folder: Path, network: str, machine: Machine) -> None:
+    """Print how whole runs in each precision compare."""
+    decode, one = decoding(network), loop(network, machine.device)
+    for precision in get_args(Precision):
+        what = modality(folder, N_GPU, network, machine, precision)
+        forward = bare(network, machine.device, precision)
+        rounds = [(whole(what, folder), forward(), decode(), one()) for _ in range(ROUNDS + 1)]
+        ours, passed, decoded, looped = map(statistics.median, zip(*rounds[1:], strict=True))
+        print(
+            f"{network} {precision}: stage {1 / ours:.0f} pictures/s, bare forward "
+            f"{1 / passed:.0f}, decoding {1 / decoded:.0f}, loop {1 / looped:.0f}; stage / "
+            f"slower of the two {max(passed, decoded) / ours:.2f}, stage / loop "
+            f"{looped / ours:.1f}",
+            flush=True,
+        )
+
+
+def on_cpu(folder: Path, network: str, machine: Machine) -> None:
+    """Print how the stage's blocks compare with the others, in turn."""
+    what = modality(folder, BLOCKS * BLOCK, network, machine)
+    rounds = in_turn(what, folder, [bare(network, "cpu"), loop(network, "cpu")])
+    ours, forward, one = map(statistics.median, zip(*rounds, strict=True))
+    print(
+        f"{network}: stage {1 / ours:.1f} pictures/s, bare forward {1 / forward:.1f}, "
+        f"loop {1 / one:.1f}; stage / bare {forward / ours:.2f}, stage / loop "
+        f"{one / ours:.1f}",
+        flush=True,
+    )
 
 
 def peak_of_this_process() -> int:
@@ -134,37 +210,41 @@ def peak_of_this_process() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def peak(folder: Path, n: int, threads: int) -> int:
+def peak(folder: Path, n: int, machine: Machine) -> int:
     """Return the peak memory in MB of a process that encodes n pictures."""
-    modality(folder, n, SMALL, threads)  # drawn here: the other process only reads them
-    command = [sys.executable, __file__, str(threads), str(n), str(folder)]
+    modality(folder, n, SMALL, machine)  # drawn here: the other process only reads them
+    command = [sys.executable, __file__, "--threads", str(machine.threads)]
+    command += ["--device", machine.device, "--peak", str(n), str(folder)]
     return int(subprocess.run(command, check=True, capture_output=True).stdout.split()[-1])
+
+
+def print_peak(folder: Path, n: int, machine: Machine) -> None:
+    """Encode n pictures that are there and print the peak memory in MB."""
+    rows = extract_features(modality(folder, n, SMALL, machine))
+    write_features(rows.vectors, folder / "out.parquet", dim=rows.dim, metadata={})
+    print(peak_of_this_process())
 
 
 def main() -> None:
     """Print pictures per second and their ratios, then the peak memory."""
-    threads = int(sys.argv[1]) if len(sys.argv) > 1 else n_cpus()
-    torch.set_num_threads(threads)
-    if len(sys.argv) > 3:
-        folder = Path(sys.argv[3])
-        rows = extract_features(modality(folder, int(sys.argv[2]), SMALL, threads))
-        write_features(rows.vectors, folder / "out.parquet", dim=rows.dim, metadata={})
-        print(peak_of_this_process())
-        return
+    parse = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parse.add_argument("--threads", type=int, default=n_cpus(), help="in the network")
+    parse.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parse.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    args = parse.parse_args()
+    machine = Machine(device=args.device, threads=args.threads)
+    torch.set_num_threads(args.threads)
+    if args.peak:
+        return print_peak(Path(args.peak[1]), int(args.peak[0]), machine)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for network in ("vgg16", "resnet50"):
-            what = modality(folder, BLOCKS * BLOCK, network, threads)
-            rounds = in_turn(what, folder, [bare(network), loop(network)])
-            ours, forward, one = map(statistics.median, zip(*rounds, strict=True))
-            print(
-                f"{network}: stage {1 / ours:.1f} pictures/s, bare forward {1 / forward:.1f}, "
-                f"loop {1 / one:.1f}; stage / bare {forward / ours:.2f}, stage / loop "
-                f"{one / ours:.1f}",
-                flush=True,
-            )
-        few, many = (peak(folder, n, threads) for n in SIZES)
+            (on_cpu if args.device == "cpu" else on_gpu)(folder, network, machine)
+        few, many = (peak(folder, n, machine) for n in SIZES)
     print(f"peak memory: {few} MB with {SIZES[0]} pictures, {many} MB with {SIZES[1]}")
+    return None
 
 
 if __name__ == "__main__":

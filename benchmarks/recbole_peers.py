@@ -26,7 +26,7 @@ from torch import Tensor
 from model import MODELS, Batch, Interactions, Recommender
 from model.fit import Training
 from model.metrics import hit_ratio, ndcg
-from model.ranking import Scorer, ranks
+from model.ranking import Scorer, sampled_ranks
 from pipeline.learning import Dataset
 from pipeline.schema import VALIDATION
 
@@ -114,12 +114,12 @@ def trained(
         training.run_epoch()
     seconds = (time.perf_counter() - start) / epochs
     with torch.inference_mode():
-        return *measured(model.eval().scorer(), data, pairs), seconds
+        return *measured(model.eval().scorer(), data), seconds
 
 
-def measured(scorer: Scorer, data: Dataset, pairs: Interactions) -> tuple[float, float]:
+def measured(scorer: Scorer, data: Dataset) -> tuple[float, float]:
     """Return HR@10 and NDCG@10 on the validation candidates."""
-    sampled, _ = ranks(scorer, *data.candidates(VALIDATION), pairs)
+    sampled = sampled_ranks(scorer, *data.candidates(VALIDATION), data.n_items)
     return hit_ratio(sampled, 10), ndcg(sampled, 10)
 
 

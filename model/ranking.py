@@ -69,13 +69,44 @@ def ranks(
     sampled, full = [], []
     candidates = torch.cat([targets[:, None], negatives], dim=1)
     for rows in torch.arange(len(users)).split(max(1, BLOCK // known.n_items)):
-        scores = scorer(users[rows]).cpu()
-        sampled.append(rank_of_target(scores.gather(1, candidates[rows])))
-        target_scores = scores.gather(1, targets[rows, None])
+        scores = scorer(users[rows])
+        among_candidates = _gather(scores, candidates[rows])
+        sampled.append(rank_of_target(among_candidates).cpu())
         _hide(scores, users[rows], known)
-        scores.scatter_(1, targets[rows, None], float("-inf"))  # it does not beat itself
-        full.append(rank_of_target(torch.cat([target_scores, scores], dim=1)))
+        own = targets[rows, None].to(scores.device)
+        scores.scatter_(1, own, float("-inf"))  # it does not beat itself
+        among_all = torch.cat([among_candidates[:, :1], scores], dim=1)
+        full.append(rank_of_target(among_all).cpu())
     return torch.cat(sampled), torch.cat(full)
+
+
+def sampled_ranks(
+    scorer: Scorer, users: Tensor, targets: Tensor, negatives: Tensor, n_items: int
+) -> Tensor:
+    """Return the first of what `ranks` returns, several times faster.
+
+    It is what a training looks at every few epochs, and the full ranking takes longer than a
+    light model's epoch.
+
+    Args:
+        scorer: the model's scores.
+        users: (U,) int64.
+        targets: (U,) int64, one held-out item each.
+        negatives: (U, C) int64, the fixed candidates.
+        n_items: I, which decides how many users are scored at once.
+
+    Raises:
+        ValueError: the score of a candidate is not a number.
+    """
+    candidates = torch.cat([targets[:, None], negatives], dim=1)
+    blocks = torch.arange(len(users)).split(max(1, BLOCK // n_items))
+    scores = (_gather(scorer(users[rows]), candidates[rows]) for rows in blocks)
+    return torch.cat([rank_of_target(one).cpu() for one in scores])
+
+
+def _gather(scores: Tensor, items: Tensor) -> Tensor:
+    """Return (B, C) scores of (B, C) items from (B, I) ones, on the device of these."""
+    return scores.gather(1, items.to(scores.device))
 
 
 def top_k(
@@ -105,4 +136,5 @@ def _hide(scores: Tensor, users: Tensor, known: Interactions) -> None:
     counts = known.counts[users]
     rows = torch.repeat_interleave(torch.arange(len(users)), counts)
     within = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
-    scores[rows, known.items[known.starts[users][rows] + within]] = float("-inf")
+    items = known.items[known.starts[users][rows] + within]
+    scores[rows.to(scores.device), items.to(scores.device)] = float("-inf")

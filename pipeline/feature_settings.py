@@ -25,7 +25,7 @@ NETWORKS = (
     "swin_v2_b",
     "efficientnet_lite0",
 )
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 
 
 class ImageNetwork(Section):

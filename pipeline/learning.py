@@ -230,4 +230,6 @@ def use_threads(count: int | None) -> None:
     Snakemake sets OMP_NUM_THREADS to a rule's threads and DVC sets nothing.
     """
     torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+    # Without it cuBLAS may add up in another order from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

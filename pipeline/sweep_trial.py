@@ -30,9 +30,9 @@ class Watched(Run):
         self.trial, self.reported = trial, set(known)
         return self
 
-    def measure(self, part: str, known: Interactions) -> Measure:
+    def measure(self, part: str) -> Measure:
         """Return Run's measure, which reports and raises Pruned."""
-        measured = super().measure(part, known)
+        measured = super().measure(part)
 
         def watched(model: Recommender) -> tuple[float, float]:
             hr, ndcg = measured(model)

@@ -35,7 +35,7 @@ from model import Interactions, Recommender
 from model.base import Measure, Preparation
 from model.fit import LossNotFinite, Progress, Record, Training, fit
 from model.metrics import hit_ratio, ndcg
-from model.ranking import ranks
+from model.ranking import sampled_ranks
 from pipeline import learning, params
 from pipeline.command import run
 from pipeline.errors import TrainingDiverged
@@ -59,14 +59,14 @@ class Run:
             arguments.features, modalities, self.dataset.n_items
         )
 
-    def measure(self, part: str, known: Interactions) -> Measure:
+    def measure(self, part: str) -> Measure:
         """Return the (HR@10, NDCG@10) of a model on the candidates of `part`."""
         users, targets, negatives = self.dataset.candidates(part)
 
         def measured(model: Recommender) -> tuple[float, float]:
-            scorer = model.scorer()
-            sampled, _ = ranks(scorer, users, targets, negatives, known)
-            return hit_ratio(sampled, 10), ndcg(sampled, 10)
+            candidates = users, targets, negatives
+            ranks = sampled_ranks(model.scorer(), *candidates, self.dataset.n_items)
+            return hit_ratio(ranks, 10), ndcg(ranks, 10)
 
         return measured
 
@@ -82,7 +82,7 @@ class Run:
         budget, names = self.settings.train, self.arguments
         training = self._fresh(pairs)
         saved = WORK / f"{names.dataset}-{names.model}-{name}-{self._key(pairs)}.safetensors"
-        measure = self.measure(part, pairs) if name == "select" else None
+        measure = self.measure(part) if name == "select" else None
         title = f"{names.dataset} {names.model} {name}"
         with _explained(title):
             if not _resume(training, saved):

@@ -22,6 +22,7 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from pipeline.extractors import BLOCK, PictureEncoder, n_cpus
+from pipeline.extractors.arithmetic import arithmetic
 from pipeline.extractors.networks import Input, Network
 from pipeline.feature_settings import Precision
 from pipeline.feature_table import Vector
@@ -43,7 +44,7 @@ def picture_encoder(
     Args:
         network: with its weights.
         device: where it runs.
-        precision: `float32`, or `bfloat16` for the operations that torch's autocast lowers.
+        precision: see `arithmetic`.
 
     Returns:
         The encoder; `encode` takes files that `pictures.open_rgb` can decode.
@@ -51,11 +52,9 @@ def picture_encoder(
     module = network.module.to(device).to(memory_format=torch.channels_last).eval()
 
     def forward(images: Tensor) -> Tensor:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
-        ):
-            return module(images)
+        with arithmetic(device, precision):
+            features: Tensor = module(images)
+            return features.float()
 
     return PictureEncoder(
         dim=network.dim,
@@ -82,23 +81,40 @@ def encode(
 
     Threads decode: for a GPU ahead of the network, on a CPU in turn with it, since there both
     want the same cores, and a network whose threads wait for each other slows down by more.
+    A GPU is given the next batch before anybody waits for the last.
     """
     mean, std = (
         torch.tensor(values, device=device).view(3, 1, 1)
         for values in (expected.mean, expected.std)
     )
-    size, ahead = (CPU_BATCH, 0) if device.type == "cpu" else (GPU_BATCH, AHEAD)
+    on_cpu = device.type == "cpu"
+    size, ahead, begun = (CPU_BATCH, 0, 0) if on_cpu else (GPU_BATCH, AHEAD, 1)
     source, waiting = iter(pictures), deque[Future[Tensor]]()
+    computing = deque[Tensor]()
     with ThreadPoolExecutor(n_cpus()) as pool:
         while True:
             more = islice(source, size + ahead - len(waiting))
             waiting.extend(pool.submit(preprocess, one, expected) for one in more)
             batch = [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
             if not batch:
-                return
-            images = torch.stack(batch).to(device, memory_format=torch.channels_last)
-            images = images.float().div_(255).sub_(mean).div_(std)
-            yield from forward(images).float().cpu().numpy()
+                break
+            images = _on(device, batch).float().div_(255).sub_(mean).div_(std)
+            computing.append(forward(images))
+            if len(computing) > begun:
+                yield from computing.popleft().cpu().numpy()
+        for features in computing:
+            yield from features.cpu().numpy()
+
+
+def _on(device: torch.device, pictures: list[Tensor]) -> Tensor:
+    """Return (B, 3, crop, crop) uint8 in channels_last on the device.
+
+    Memory that is pinned is copied to a GPU while it computes.
+    """
+    shape = (len(pictures), *pictures[0].shape)
+    pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    moved = torch.stack(pictures, out=pixels).to(device, non_blocking=True)
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 def preprocess(data: bytes, expected: Input) -> Tensor:

@@ -18,6 +18,7 @@ from torchvision.transforms import InterpolationMode
 from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import Extraction
 from pipeline.extractors import weights as w
+from pipeline.extractors.arithmetic import arithmetic
 from pipeline.extractors.batches import in_batches
 from pipeline.extractors.extra import need, version
 from pipeline.extractors.networks import Input, Network
@@ -81,7 +82,7 @@ def extract_texts(
         weights: see `load`.
         seed: of the seeded weights.
         device: where the model runs.
-        precision: `float32`, or `bfloat16` for what torch's autocast lowers.
+        precision: see `arithmetic`.
 
     Raises:
         ParamsError: the column holds token lists.
@@ -93,10 +94,7 @@ def extract_texts(
     tokenizer = need("open_clip", "openclip").get_tokenizer(name)
 
     def embed(batch: list[str]) -> np.ndarray:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
-        ):
+        with arithmetic(device, precision):
             rows: Tensor = clip.encode_text(tokenizer(batch).to(device))  # type: ignore[operator]
         return rows.float().cpu().numpy()
 

@@ -204,6 +204,8 @@ def _value(value: Any, kind: pa.DataType) -> Any:
     """Return `value` as one of a field's type, or None where it is of another."""
     if kind == PATHS:
         is_list = isinstance(value, list) and value
+        if is_list and value[0] is None and not any(isinstance(v, str) for v in value):
+            return [None]
         first = value[0] if is_list and isinstance(value[0], list) else value
         texts = _value(first, TEXTS)
         return None if texts is None else [texts] if value else []

@@ -3,7 +3,7 @@ import toy
 
 import model.ranking
 from model import Interactions
-from model.ranking import inner_product, ranks, top_k
+from model.ranking import inner_product, ranks, sampled_ranks, top_k
 
 PAIRS = toy.interactions()
 SCORES = torch.randn(toy.N_USERS, toy.N_ITEMS, generator=toy.generator())
@@ -35,6 +35,18 @@ def test_ranks_are_those_of_the_loop(monkeypatch):
         expected = sum(SCORES[u, int(n)] >= SCORES[u, target] for n in negatives[u])
         assert sampled[u] == expected
         assert full[u] == slow_full_rank(u, target, known_of(u))
+
+
+def test_ranks_among_candidates_alone_are_the_same(monkeypatch):
+    monkeypatch.setattr(model.ranking, "BLOCK", 7 * toy.N_ITEMS)
+    users = torch.arange(toy.N_USERS)
+    targets = torch.randint(toy.N_ITEMS, (toy.N_USERS,), generator=toy.generator(5))
+    negatives = torch.randint(toy.N_ITEMS, (toy.N_USERS, 6), generator=toy.generator(6))
+    candidates = users, targets, negatives
+
+    alone = sampled_ranks(table, *candidates, toy.N_ITEMS)
+
+    assert torch.equal(alone, ranks(table, *candidates, PAIRS)[0])
 
 
 def test_a_target_that_recurs_in_train_is_not_hidden():

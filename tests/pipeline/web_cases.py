@@ -32,7 +32,7 @@ class Server(ThreadingHTTPServer):
     honours_if_range = True
     told_length: int | None = None  # negative: none is told
     breaks_after: int | None = None  # requests; all later ones are answered with 500
-    only_one: threading.Event | None = None  # answer 429 to all but one; set when that happens
+    only_one = False  # of several ranges asked for at once; the others are answered with 429
     moved = False  # every request, to itself
 
     def __init__(self):
@@ -40,6 +40,7 @@ class Server(ThreadingHTTPServer):
         self.drops, self.statuses, self.requests, self.answer_headers = [], [], [], {}
         self.times, self.lock = [], threading.Lock()
         self.at_once = self.most_at_once = 0
+        self.turn, self.turned_away = threading.Lock(), 0
 
     def handle_error(self, request, client_address):
         """A client that was killed is what some tests are about."""
@@ -78,15 +79,21 @@ class Handler(BaseHTTPRequestHandler):
             return self._empty(302, {"Location": self.path})
         if server.breaks_after is not None and len(server.requests) > server.breaks_after:
             return self._empty(500, {})
-        if server.only_one and server.at_once > 1:
-            server.only_one.set()
-            return self._empty(429, {})
         if server.statuses:
             return self._empty(server.statuses.pop(0), server.answer_headers)
         first, end = self._span()
         if first >= len(server.content) and first:
             return self._empty(416, {"Content-Range": f"bytes */{len(server.content)}"})
-        return self._send(first, end)
+        if not (server.only_one and (first or end)):
+            return self._send(first, end)
+        if not server.turn.acquire(blocking=False):
+            with server.lock:
+                server.turned_away += 1
+            return self._empty(429, {})
+        try:
+            return self._send(first, end)
+        finally:
+            server.turn.release()
 
     def _empty(self, status, headers):
         self.send_response(status)
@@ -119,8 +126,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         body = body[: server.drops.pop(0)] if server.drops else body
         for start in range(0, len(body), server.piece):
+            time.sleep(server.pace)  # before, so that with the last byte it is done
             self.wfile.write(body[start : start + server.piece])
-            time.sleep(server.pace)
         self.close_connection = len(body) < length or length < 0
 
 

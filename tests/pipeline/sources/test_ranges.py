@@ -1,7 +1,5 @@
 """One file over several connections."""
 
-import threading
-
 import pytest
 from web_cases import CONTENT, a_file, fetch, serving
 
@@ -162,9 +160,9 @@ def test_bytes_that_are_not_what_the_journal_says_are_fetched_again(server, tmp_
 
 
 def test_ranges_of_lines_that_are_turned_away_are_left_to_the_others(server, tmp_path):
-    """The server answers 429 to all but one."""
-    server.only_one, server.pace = threading.Event(), 0.002
+    """Of the ranges that are asked for at once the server gives one, and answers 429 else."""
+    server.only_one, server.pace = True, 0.002
 
     assert together(server, tmp_path).read_bytes() == CONTENT
 
-    assert server.only_one.is_set()
+    assert server.turned_away

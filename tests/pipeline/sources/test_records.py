@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -131,6 +132,23 @@ def test_reading_in_bulk_and_line_by_line_agree(tmp_path_factory, rows, escaped)
     assert bulk is not None
     assert bulk.schema == slow.schema
     assert bulk.equals(slow)
+
+
+@pytest.mark.parametrize(
+    "paths", [None, [], [None], [None, ["a"]], [[]], [[None]], [["a", ""], []], [["a"], None]]
+)
+def test_the_first_path_is_the_same_in_bulk_and_line_by_line(paths):
+    batch = Batch(Path("x"), 1, json.dumps({"asin": "B", "paths": paths}).encode())
+    fields, required = {"asin": TEXT, "paths": module.PATHS}, {"asin"}
+
+    bulk = module._in_bulk(batch, fields, required)
+    slow = module._line_by_line(
+        batch, fields, required, json_record, "a JSON object", BadLines(batch.file, 0)
+    )
+
+    first = pl.col("paths").list.first().list.eval(pl.element().filter(pl.element() != ""))
+    assert bulk is not None
+    assert bulk.select(first).equals(slow.select(first))
 
 
 def test_good_files_are_read_in_bulk(tmp_path, monkeypatch):
