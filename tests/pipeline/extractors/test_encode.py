@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +19,11 @@ from torch import nn
 from torchvision.models import VGG16_Weights, get_model_weights
 from torchvision.transforms import InterpolationMode
 
-from pipeline.extractors import BLOCK, networks
-from pipeline.extractors.encode import CPU_BATCH, GPU_BATCH, picture_encoder, preprocess
+from pipeline.errors import RawDataError
+from pipeline.extractors import BLOCK, encode, networks, pixels
+from pipeline.extractors.encode import CPU_BATCH, GPU_BATCH, picture_encoder
 from pipeline.extractors.networks import LAYERS, Input, Network
+from pipeline.extractors.pixels import preprocess
 from tests.pipeline.extractors.pictures import REAL, jpeg, real_pictures
 
 CPU = torch.device("cpu")
@@ -134,6 +142,58 @@ def test_a_picture_does_not_depend_on_those_beside_it():
         row.tolist() for row in encode(pictures[BLOCK:])
     ]
     assert BLOCK % CPU_BATCH == BLOCK % GPU_BATCH == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "tensorfloat32"])
+def test_pictures_come_to_a_gpu_as_they_come_to_a_cpu(monkeypatch, precision):
+    """Decoded ahead by processes, batches begun before the last is waited for."""
+    pictures = [jpeg(seed, (40, 30)) for seed in range(3 * BLOCK + 5)]
+    expected = list(picture_encoder(means(), CPU, "float32").encode(iter(pictures)))
+    monkeypatch.setattr(encode, "ON_CPU", encode.ON_GPU)
+
+    rows = list(picture_encoder(means(), CPU, precision).encode(iter(pictures)))
+
+    assert np.array_equal(rows, expected)
+
+
+def test_a_process_that_is_killed_while_it_decodes_is_told_of():
+    with (
+        pytest.raises(RawDataError, match="was killed, perhaps for want of memory; run the"),
+        pixels.processes() as pool,
+    ):
+        pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
+
+
+def test_processes_end_with_the_one_that_they_work_for(tmp_path):
+    program = f"""
+import os, pathlib, signal
+from pipeline.extractors import pixels
+if __name__ == "__main__":
+    with pixels.processes() as pool:
+        numbers = {{pool.submit(os.getpid).result() for _ in range(20)}}
+        pathlib.Path({str(tmp_path / "numbers")!r}).write_text(" ".join(map(str, numbers)))
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    killed = subprocess.run([sys.executable, file], env=environment, check=False)
+    numbers = (tmp_path / "numbers").read_text().split()
+
+    def runs(number):
+        status = Path(f"/proc/{number}/status")
+        return status.exists() and "State:\tZ" not in status.read_text()
+
+    def left():
+        return [number for number in numbers if runs(number)]
+
+    deadline = time.monotonic() + 30
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert numbers
+    assert left() == []
 
 
 def test_half_precision_is_said_and_close():
