@@ -232,6 +232,6 @@ def use_threads(count: int | None) -> None:
     torch.set_num_threads(count or len(os.sched_getaffinity(0)))
     # Without it cuBLAS may add up in another order from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # What torch checks of sparse matrices by default; some of its versions warn while it is unsaid.
+    # The default, but some versions of torch warn as long as nobody has said it.
     torch.sparse.check_sparse_tensor_invariants.disable()
     torch.use_deterministic_algorithms(True, warn_only=True)
