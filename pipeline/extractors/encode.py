@@ -100,7 +100,7 @@ def encode(
     )
     size, ahead = feed.batch // feed.chunk, feed.ahead * n_cpus()
     chunks, waiting = _chunks(pictures, feed.chunk), deque[Future[np.ndarray]]()
-    computing = deque[Tensor]()
+    computing = deque[Callable[[], np.ndarray]]()
     with feed.pool() as pool:
         while True:
             more = islice(chunks, size + ahead - len(waiting))
@@ -109,11 +109,11 @@ def encode(
             if not batch:
                 break
             images = _on(device, batch).float().div_(255).sub_(mean).div_(std)
-            computing.append(forward(images))
+            computing.append(_fetched(forward(images)))
             if len(computing) > feed.begun:
-                yield from computing.popleft().cpu().numpy()
+                yield from computing.popleft()()
         for features in computing:
-            yield from features.cpu().numpy()
+            yield from features()
 
 
 def _chunks(pictures: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
@@ -132,6 +132,25 @@ def _on(device: torch.device, chunks: list[np.ndarray]) -> Tensor:
     np.concatenate(chunks, out=batch.numpy())
     moved = batch.to(device, non_blocking=True)
     return moved.contiguous(memory_format=torch.channels_last)
+
+
+def _fetched(features: Tensor) -> Callable[[], np.ndarray]:
+    """Return what waits for (B, dim) features and returns them.
+
+    The copy is asked for now: asked for later it would wait for the batches begun since.
+    """
+    if features.device.type != "cuda":
+        return lambda: features.cpu().numpy()
+    here = torch.empty(features.shape, pin_memory=True)
+    here.copy_(features, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def wait() -> np.ndarray:
+        arrived.synchronize()
+        return here.numpy()
+
+    return wait
 
 
 def _preprocessing(network: Network, precision: Precision) -> dict[str, Any]:
