@@ -126,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         body = body[: server.drops.pop(0)] if server.drops else body
         for start in range(0, len(body), server.piece):
-            time.sleep(server.pace)  # before, so that with the last byte it is done
+            time.sleep(server.pace if start else 0)  # with the last byte it is done
             self.wfile.write(body[start : start + server.piece])
         self.close_connection = len(body) < length or length < 0
 
