@@ -43,7 +43,7 @@ from pipeline.feature_settings import ImageNetwork, Precision
 from pipeline.feature_table import Vector, write_features
 from pipeline.features import Modality, extract_features
 from pipeline.kept_blocks import forget
-from pipeline.picture_table import ROWS
+from pipeline.pictures.table import ROWS
 from pipeline.schema import IMAGES, ITEMS
 
 N_BARE, N_LOOP, BLOCKS = 48, 16, 5

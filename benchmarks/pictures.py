@@ -29,7 +29,7 @@ from PIL import Image
 
 from pipeline import images
 from pipeline.params import Images
-from pipeline.picture_fetch import fetch
+from pipeline.pictures.fetch import fetch
 
 PICTURES, LOOPED, SIZES = 20_000, 500, (20_000, 40_000)
 DELAYS = (0, 20)  # milliseconds

@@ -20,7 +20,7 @@ from pipeline import neighbours, report
 from pipeline import schema as s
 from pipeline.errors import RawDataError
 from pipeline.feature_table import read_features
-from pipeline.pictures import open_rgb
+from pipeline.pictures.rgb import open_rgb
 
 FOUND, SHOWN, NEAR = 48, 24, 10  # tiles of a search, of a history, of neighbours
 SIDE, QUALITY, KEPT = 320, 85, 2000  # pixels of a picture's longer side; JPEG; kept in memory

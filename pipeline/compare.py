@@ -31,7 +31,7 @@ from pipeline.command import parser, run
 from pipeline.errors import SchemaError
 from pipeline.feature_table import read_present
 from pipeline.gains import FULL, NAMES, SAMPLED
-from pipeline.printed import PRINTED, table_of
+from pipeline.paper.printed import PRINTED, table_of
 from pipeline.swaps import TABLE
 
 log = logging.getLogger("compare")

@@ -28,7 +28,6 @@ from tqdm import tqdm
 
 from pipeline import params
 from pipeline.command import parser, run
-from pipeline.distinct_pictures import distinct_pictures, picture_digests, spread
 from pipeline.errors import ParamsError
 from pipeline.extractors import EXTRACTORS, Description, Machine, n_cpus, torch_device
 from pipeline.feature_settings import Settings, family
@@ -36,6 +35,7 @@ from pipeline.feature_shards import Rows, read_shards, shard
 from pipeline.feature_table import write_features, write_no_features
 from pipeline.io import read_parquet
 from pipeline.kept_blocks import bounds, encode_kept, forget, key
+from pipeline.pictures.distinct import distinct_pictures, picture_digests, spread
 from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/features")

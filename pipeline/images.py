@@ -31,11 +31,12 @@ from pipeline.command import parser, run
 from pipeline.errors import RawDataError
 from pipeline.io import read_parquet
 from pipeline.params import Images
-from pipeline.picture_archives import Archives
-from pipeline.picture_fetch import fetch, is_address
-from pipeline.picture_places import Places
-from pipeline.picture_store import Kept
-from pipeline.picture_table import (
+from pipeline.pictures.archives import Archives
+from pipeline.pictures.fetch import fetch, is_address
+from pipeline.pictures.places import Places
+from pipeline.pictures.rgb import open_rgb
+from pipeline.pictures.store import Kept
+from pipeline.pictures.table import (
     BROKEN,
     MISSING,
     OK,
@@ -46,7 +47,6 @@ from pipeline.picture_table import (
     write_pictures,
     writing,
 )
-from pipeline.pictures import open_rgb
 from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/images")

@@ -15,11 +15,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from pipeline import studies, swaps, sweeps
+from pipeline import swaps, sweeps
 from pipeline.errors import ParamsError
 from pipeline.feature_settings import Feature, in_words
 from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.model_settings import ARCHITECTURES, ContentModel, Model, learning_rate  # noqa: F401
+from pipeline.paper import settings as studies
 from pipeline.params_file import PARAMS_FILE, check_sections, read, unknown, validate
 from pipeline.sections import Count, Name, Positive, Section, Share  # noqa: F401
 from pipeline.source_settings import (  # noqa: F401 (the stages say params.SampleSource)

@@ -23,7 +23,7 @@ from pipeline import schema as s
 from pipeline.errors import RawDataError, SchemaError
 from pipeline.io import check_columns, read_json, read_parquet
 from pipeline.params import Params
-from pipeline.pictures import open_rgb
+from pipeline.pictures.rgb import open_rgb
 
 SIDE, QUALITY = 96, 80  # pixels of a thumbnail's longer side; of the JPEG
 SHOWN_TRAIN = 24  # a user's latest training items; heavy users have hundreds

@@ -24,12 +24,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline import params, study_cells, swaps, sweep_cells
+from pipeline import params, swaps, sweep_cells
 from pipeline.checksums import remembered_sha256
 from pipeline.command import parser, run
 from pipeline.errors import ParamsError, RawDataError
 from pipeline.feature_settings import Settings as FeatureSettings
 from pipeline.io import replacing, write_text
+from pipeline.paper import cells as study_cells
 
 SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
 KEPT = ".gitkeep"  # in git, so that a fresh clone has the folder and DVC finds it unchanged

@@ -22,12 +22,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline import learning, params, search, study_budget, study_cells
+from pipeline import learning, params, search
 from pipeline.command import parser, run
 from pipeline.evaluate import evaluated
 from pipeline.io import read_json, write_json, write_parquet
+from pipeline.paper import budget as study_budget
+from pipeline.paper import cells as study_cells
+from pipeline.paper.cells import Cell
 from pipeline.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
-from pipeline.study_cells import Cell
 from pipeline.train import WORK, Run, learn
 
 log = logging.getLogger("study_cell")

@@ -21,14 +21,15 @@ from typing import Any
 import polars as pl
 import torch
 
-from pipeline import explain, learning, params, study_cells
+from pipeline import explain, learning, params
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.io import read_parquet, write_json, write_parquet
+from pipeline.paper import cells as study_cells
+from pipeline.paper.cells import Cell
 from pipeline.recommend import recommendations
 from pipeline.report import chosen_users
 from pipeline.study_cell import run_name, settings_of
-from pipeline.study_cells import Cell
 
 log = logging.getLogger("study_examples")
 

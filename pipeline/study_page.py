@@ -8,7 +8,7 @@ The page has no script and asks for nothing. The same inputs give the same bytes
 training took is not on it: see the stage `study_times`.
 
 `--factors` adds the study of what moves a score, on generated datasets. `--more FILE` adds
-sections that another stage wrote, as a list of pipeline.study_parts.Part in JSON; they stand
+sections that another stage wrote, as a list of pipeline.paper.parts.Part in JSON; they stand
 behind the tables, in the order given.
 
     python -m pipeline.study_page sample data/processed/sample data/images/sample.parquet \
@@ -27,24 +27,20 @@ import jinja2
 import polars as pl
 from matplotlib.figure import Figure
 
-from pipeline import (
-    io,
-    params,
-    report,
-    study_cells,
-    study_differences,
-    study_explained,
-    study_figures,
-    study_slices,
-    study_sure,
-)
+from pipeline import io, params, report
 from pipeline import schema as s
-from pipeline import study_markdown as markdown
 from pipeline.command import parser, run
-from pipeline.study_factors import part as factors_part
-from pipeline.study_lead import cards, lead, warnings
-from pipeline.study_parts import Part, read_parts
-from pipeline.study_show import parts as shown_parts
+from pipeline.paper import cells as study_cells
+from pipeline.paper import differences as study_differences
+from pipeline.paper import explained as study_explained
+from pipeline.paper import figures as study_figures
+from pipeline.paper import markdown
+from pipeline.paper import slices as study_slices
+from pipeline.paper import sure as study_sure
+from pipeline.paper.factors import part as factors_part
+from pipeline.paper.lead import cards, lead, warnings
+from pipeline.paper.parts import Part, read_parts
+from pipeline.paper.show import parts as shown_parts
 
 log = logging.getLogger("study_page")
 LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"

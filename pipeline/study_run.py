@@ -23,13 +23,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline import params, study_budget, study_cell, study_cells, study_examples, study_page
+from pipeline import params, study_cell, study_examples, study_page
 from pipeline import schema as s
 from pipeline import study as factors
 from pipeline import study_tables as tables
 from pipeline.command import parser, run
 from pipeline.io import sha256_of, write_json
-from pipeline.studies import FOLDER
+from pipeline.paper import budget as study_budget
+from pipeline.paper import cells as study_cells
+from pipeline.paper.settings import FOLDER
 
 log = logging.getLogger("study_run")
 WORK = Path(".work/study_run")

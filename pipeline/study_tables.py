@@ -23,22 +23,17 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import (
-    io,
-    params,
-    significance,
-    slices,
-    study_budget,
-    study_cells,
-    study_latex,
-    study_show,
-)
+from pipeline import io, params, significance, slices
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.compare import FULL, MEASURE, NAMES, SAMPLED, pairs
 from pipeline.feature_table import described, read_present
-from pipeline.printed import PRINTED, TABLE_1, point_of, table_of
-from pipeline.study_cells import Row
+from pipeline.paper import budget as study_budget
+from pipeline.paper import cells as study_cells
+from pipeline.paper import latex as study_latex
+from pipeline.paper import show as study_show
+from pipeline.paper.cells import Row
+from pipeline.paper.printed import PRINTED, TABLE_1, point_of, table_of
 
 Metrics = Mapping[str, dict[str, Any]]
 SHARED = ("selected_on", "trained_on", "refit", "optimistic", "n_users")  # by every cell

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import params, study_cells
+from pipeline import params
 from pipeline import schema as s
 from pipeline.command import parser, run
 from pipeline.errors import SchemaError
 from pipeline.io import write_text
+from pipeline.paper import cells as study_cells
 
 NEEDED = ("s", "cpu_time", "max_rss")  # seconds, seconds, MB
 NONE = ("-", "NA")  # what Snakemake writes of a job too short to be looked at

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from snakemake.cli import get_argument_parser
 
-from pipeline import study_markdown, study_show
+from pipeline.paper import markdown as study_markdown
+from pipeline.paper import show as study_show
 
 ROOT = Path(__file__).parent.parent
 STAGES = [

@@ -26,7 +26,7 @@ from pipeline.extractors.arithmetic import arithmetic
 from pipeline.extractors.networks import Input, Network
 from pipeline.feature_settings import Precision
 from pipeline.feature_table import Vector
-from pipeline.pictures import IN_WORDS
+from pipeline.pictures.rgb import IN_WORDS
 
 # Fixed, since the last digits of a feature may depend on it. More fall out of a CPU's cache:
 # benchmarks/extraction.py.

@@ -24,7 +24,7 @@ from torchvision.transforms import functional
 from pipeline.errors import RawDataError
 from pipeline.extractors import n_cpus
 from pipeline.extractors.networks import Input
-from pipeline.pictures import open_rgb
+from pipeline.pictures.rgb import open_rgb
 
 # Longer pictures are cut to this first: a 1 x 50000 strip would be resized to gigabytes.
 MAX_ASPECT = 20

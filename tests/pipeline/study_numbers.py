@@ -6,8 +6,9 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from pipeline import params, study_cells, study_tables
+from pipeline import params, study_tables
 from pipeline import schema as s
+from pipeline.paper import cells as study_cells
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 STUDY = {

@@ -14,7 +14,6 @@ import yaml
 from PIL import Image
 
 from pipeline import features
-from pipeline.distinct_pictures import spread
 from pipeline.errors import ParamsError, RawDataError, SchemaError
 from pipeline.extractors import (
     BLOCK,
@@ -28,6 +27,7 @@ from pipeline.feature_settings import family
 from pipeline.feature_table import METADATA, read_features
 from pipeline.io import write_parquet
 from pipeline.params import load
+from pipeline.pictures.distinct import spread
 from pipeline.schema import IMAGES, ITEMS
 
 PROJECT = Path(__file__).parents[2]

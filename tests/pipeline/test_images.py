@@ -28,9 +28,10 @@ from picture_cases import (
 )
 from PIL import Image
 
-from pipeline import images, pictures
+from pipeline import images
 from pipeline.errors import ParamsError, RawDataError
-from pipeline.picture_store import Kept
+from pipeline.pictures import rgb as pictures
+from pipeline.pictures.store import Kept
 from pipeline.schema import IMAGES
 
 REAL = PROJECT.parent / "shared/data/product_images/images"

@@ -34,7 +34,7 @@ from pipeline import schema as s
 from pipeline.errors import ParamsError, SchemaError
 from pipeline.extractors import Extractor, Machine, PictureEncoder
 from pipeline.io import read_json, read_parquet
-from pipeline.pictures import open_rgb
+from pipeline.pictures.rgb import open_rgb
 from pipeline.sources.sample import copies
 from pipeline.sources.sample.factors import BY_NAME
 

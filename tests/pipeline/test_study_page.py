@@ -12,19 +12,13 @@ from PIL import Image
 from study_numbers import numbers, of_cell, parsed, raw
 from test_compare import project
 
-from pipeline import (
-    io,
-    params,
-    significance,
-    slices,
-    study_cells,
-    study_differences,
-    study_explained,
-    study_page,
-    study_slices,
-    study_sure,
-)
+from pipeline import io, params, significance, slices, study_page
 from pipeline import schema as s
+from pipeline.paper import cells as study_cells
+from pipeline.paper import differences as study_differences
+from pipeline.paper import explained as study_explained
+from pipeline.paper import slices as study_slices
+from pipeline.paper import sure as study_sure
 
 FACTORS = {
     "items": 3, "catalogue": 8, "seed": 1, "left_out": ["bprmf"],

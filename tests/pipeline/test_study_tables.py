@@ -5,9 +5,12 @@ import json
 import pytest
 from study_numbers import MADE, STATISTICS, numbers, parsed
 
-from pipeline import study_latex, study_markdown, study_show, study_tables
+from pipeline import study_tables
 from pipeline.errors import SchemaError
-from pipeline.study_parts import Part, Row, Table, read_parts
+from pipeline.paper import latex as study_latex
+from pipeline.paper import markdown as study_markdown
+from pipeline.paper import show as study_show
+from pipeline.paper.parts import Part, Row, Table, read_parts
 
 
 def row(found, table, label):

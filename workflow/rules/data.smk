@@ -48,9 +48,9 @@ rule ingest:
 rule kcore:
     input:
         code=code(
-            "pipeline/kcore.py",
             "pipeline/filters.py",
             "pipeline/id_codes.py",
+            "pipeline/kcore.py",
             "pipeline/peeling.py",
         ),
         helpers=TABLES,
@@ -109,10 +109,10 @@ rule split:
 rule validate:
     input:
         code=code(
-            "pipeline/validate.py",
             "pipeline/checks.py",
             "pipeline/dataset_profile.py",
             "pipeline/drift.py",
+            "pipeline/validate.py",
         ),
         helpers=TABLES,
         settings="data/settings/validate/{dataset}.json",
@@ -154,17 +154,17 @@ rule images:
         code=code("pipeline/images.py"),
         helpers=TABLES
         + code(
-            "pipeline/picture_answers.py",
-            "pipeline/picture_archives.py",
-            "pipeline/picture_fetch.py",
-            "pipeline/picture_hosts.py",
-            "pipeline/picture_lanes.py",
-            "pipeline/picture_places.py",
-            "pipeline/picture_store.py",
-            "pipeline/picture_table.py",
-            "pipeline/picture_tally.py",
-            "pipeline/picture_tars.py",
-            "pipeline/pictures.py",
+            "pipeline/pictures/answers.py",
+            "pipeline/pictures/archives.py",
+            "pipeline/pictures/fetch.py",
+            "pipeline/pictures/hosts.py",
+            "pipeline/pictures/lanes.py",
+            "pipeline/pictures/places.py",
+            "pipeline/pictures/rgb.py",
+            "pipeline/pictures/store.py",
+            "pipeline/pictures/table.py",
+            "pipeline/pictures/tally.py",
+            "pipeline/pictures/tars.py",
             "pipeline/retry_after.py",
         ),
         settings="data/settings/images/{dataset}.json",

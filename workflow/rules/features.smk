@@ -5,11 +5,11 @@ run on as many machines, and puts their vectors together.
 """
 
 FEATURE_HELPERS = TABLES + code(
-    "pipeline/distinct_pictures.py",
     "pipeline/feature_shards.py",
     "pipeline/feature_table.py",
     "pipeline/kept_blocks.py",
-    "pipeline/pictures.py",
+    "pipeline/pictures/distinct.py",
+    "pipeline/pictures/rgb.py",
 )
 
 
@@ -73,15 +73,15 @@ rule features_shard:
 rule look:
     input:
         code=code(
-            "pipeline/look.py",
-            "pipeline/look_sheet.py",
-            "pipeline/look_plot.py",
             "pipeline/item_map.py",
+            "pipeline/look.py",
+            "pipeline/look_plot.py",
+            "pipeline/look_sheet.py",
             "pipeline/neighbours.py",
             "pipeline/report.py",
         ),
         templates=["pipeline/look_sheet.html.j2", "pipeline/style.html.j2"],
-        helpers=TABLES + code("pipeline/feature_table.py", "pipeline/pictures.py"),
+        helpers=TABLES + code("pipeline/feature_table.py", "pipeline/pictures/rgb.py"),
         settings="data/settings/features/{dataset}/{modality}.json",  # has the seed
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,

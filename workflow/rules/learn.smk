@@ -103,7 +103,7 @@ rule recommend:
 # looked at, and nothing follows from it.
 rule explain_model:
     input:
-        code=code("pipeline/explain.py", "pipeline/pictures.py", "pipeline/report.py"),
+        code=code("pipeline/explain.py", "pipeline/pictures/rgb.py", "pipeline/report.py"),
         helpers=LEARNING,
         settings="data/settings/recommend/{dataset}/{model}.json",
         gallery="data/settings/compare/{dataset}.json",
@@ -138,8 +138,8 @@ rule compare:
             "pipeline/compare.py",
             "pipeline/feature_table.py",
             "pipeline/gains.py",
-            "pipeline/pictures.py",
-            "pipeline/printed.py",
+            "pipeline/paper/printed.py",
+            "pipeline/pictures/rgb.py",
             "pipeline/protocol.py",
             "pipeline/redraws.py",
             "pipeline/report.py",
@@ -236,8 +236,8 @@ rule compare_table:
             "pipeline/compare.py",
             "pipeline/feature_table.py",
             "pipeline/gains.py",
-            "pipeline/pictures.py",
-            "pipeline/printed.py",
+            "pipeline/paper/printed.py",
+            "pipeline/pictures/rgb.py",
             "pipeline/protocol.py",
             "pipeline/redraws.py",
             "pipeline/report.py",
@@ -296,12 +296,12 @@ rule compare_table:
 rule study_dataset:
     input:
         code=code(
-            "pipeline/study.py",
-            "pipeline/study_plot.py",
-            "pipeline/study_report.py",
             "pipeline/copied_features.py",
             "pipeline/retry_after.py",
             "pipeline/sources",
+            "pipeline/study.py",
+            "pipeline/study_plot.py",
+            "pipeline/study_report.py",
         ),
         helpers=LEARNING
         + FEATURE_HELPERS

@@ -1,0 +1,189 @@
+"""Pictures in .zip, .tar, .tar.gz and .tgz files, read without unpacking them to disk.
+
+    data/raw/<dataset>/pictures.zip, a place such as pictures.zip/a/b.jpg -> bytes
+
+Not a stage: what `images` reads. An archive comes from outside: nothing in it names a file of
+ours, links are refused, and no declared or real size is trusted beyond `images.max_megabytes`.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import threading
+import zipfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Protocol
+
+from pipeline.errors import RawDataError
+from pipeline.pictures.table import NotHad, too_large
+from pipeline.pictures.tars import Tar
+
+SUFFIX = re.compile(r"\.(zip|tar|tar\.gz|tgz)/", re.IGNORECASE)
+# The other methods of zipfile unpack a whole block at once, however long it becomes.
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+ENCRYPTED = 1  # bit of ZipInfo.flag_bits
+
+
+class Archive(Protocol):
+    """An archive that is open; `read` may be called from several threads."""
+
+    def read(self, member: str) -> bytes:
+        """Return a member's bytes, or raise NotHad, or RawDataError if they are damaged."""
+
+    def close(self) -> None:
+        """Close its files."""
+
+
+def below(raw: Path, place: str) -> Path:
+    """Return the path of a place below the raw folder.
+
+    Raises:
+        NotHad: it leads out of the folder.
+        OSError, ValueError: it cannot be a path: too long, a null byte, a loop of links.
+    """
+    file = (raw / place).resolve()
+    if Path(place).is_absolute() or not file.is_relative_to(raw.resolve()):
+        raise NotHad("refused, not below the dataset's raw folder")
+    return file
+
+
+class Archives:
+    """The archives below data/raw/<dataset> that places name, each opened and listed once.
+
+    Args:
+        places: the items' column `image`; those that name no member of an archive are ignored.
+        raw: data/raw/<dataset>.
+        scratch: a folder for the nameless file of what compressed archives hold.
+        max_megabytes: a larger member is not read.
+
+    Raises:
+        RawDataError: the nameless file cannot be written.
+    """
+
+    def __init__(
+        self, places: Iterable[str | None], raw: Path, scratch: Path, max_megabytes: float
+    ) -> None:
+        self._members: dict[str, tuple[str, str]] = {}  # place -> archive, member
+        self._open: dict[str, Archive | str] = {}  # or why it is not
+        wanted: dict[str, set[str]] = {}
+        for place in places:
+            if place and (found := _split(place, raw)):
+                self._members[place] = found
+                wanted.setdefault(found[0], set()).add(found[1])
+        with ExitStack() as files:
+            for name, members in sorted(wanted.items()):
+                self._open[name] = one = _opened(name, raw, members, scratch, max_megabytes)
+                if not isinstance(one, str):
+                    files.callback(one.close)
+            self._files = files.pop_all()
+
+    def __contains__(self, place: str) -> bool:
+        """Tell whether the place is one in an archive."""
+        return place in self._members
+
+    def read(self, place: str) -> bytes:
+        """Return a member's bytes.
+
+        Raises:
+            NotHad: it is not there, is a link, is too large or is packed in a way we refuse.
+            RawDataError: it is damaged.
+        """
+        name, member = self._members[place]
+        archive = self._open[name]
+        if isinstance(archive, str):
+            raise NotHad(archive)
+        if ".." in member.split("/") or member.startswith("/"):
+            raise NotHad("refused, no plain name of a member")
+        return archive.read(_plain(member))
+
+    def __enter__(self) -> Archives:
+        """Return it, open since it was made."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all files."""
+        self._files.close()
+
+
+def _split(place: str, raw: Path) -> tuple[str, str] | None:
+    """Return the archive and the member that a place names; None if it names none."""
+    for end in SUFFIX.finditer(place):
+        name = place[: end.end() - 1]
+        try:
+            if (raw / name).is_file():
+                return name, place[end.end() :]
+        except OSError:  # a name too long: read as a path, it gets its reason
+            return None
+    return None
+
+
+def _plain(member: str) -> str:
+    """Return the name without `./`, `//` and the like."""
+    return str(PurePosixPath(member))
+
+
+def _opened(
+    name: str, raw: Path, members: Iterable[str], scratch: Path, max_megabytes: float
+) -> Archive | str:
+    """Open an archive, or say why it cannot be."""
+    wanted = {_plain(member) for member in members}
+    try:
+        path = below(raw, name)
+        if path.suffix.lower() == ".zip":
+            return _Zip(path, wanted, max_megabytes)
+        return Tar(path, wanted, scratch, max_megabytes)
+    except NotHad as error:
+        return str(error)
+    except RawDataError:
+        raise
+    # What is no archive, or a damaged one, makes the libraries raise nearly anything.
+    except Exception as error:
+        return f"its archive cannot be read ({type(error).__name__})"
+
+
+class _Zip:
+    """A zip file; its directory is read once."""
+
+    def __init__(self, path: Path, wanted: set[str], max_megabytes: float) -> None:
+        self._zip = zipfile.ZipFile(path)
+        self._max_megabytes = max_megabytes
+        self._lock = threading.Lock()  # ZipFile counts its readers without one
+        self._members = {
+            name: member
+            for member in self._zip.infolist()
+            if not member.is_dir() and (name := _plain(member.filename)) in wanted
+        }
+
+    def read(self, member: str) -> bytes:
+        info = self._members.get(member)
+        if info is None:
+            raise NotHad("no such member of the archive")
+        self._check(info)
+        try:
+            with self._lock, self._zip.open(info) as file:
+                # A number bounds what is unpacked even where the declared size is a lie.
+                return file.read(info.file_size + 1)
+        except Exception as error:  # of zipfile, zlib and struct, of nearly any kind
+            raise RawDataError(f"damaged in its archive ({type(error).__name__})") from error
+
+    def _check(self, info: zipfile.ZipInfo) -> None:
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise NotHad("refused, a link in its archive")
+        if info.flag_bits & ENCRYPTED:
+            raise NotHad("encrypted in its archive")
+        if info.compress_type not in METHODS:
+            raise NotHad("neither stored nor deflated in its archive")
+        if info.file_size > self._max_megabytes * 1e6:
+            raise NotHad(too_large(self._max_megabytes))
+
+    def close(self) -> None:
+        self._zip.close()
