@@ -103,7 +103,9 @@ rule recommend:
 # looked at, and nothing follows from it.
 rule explain_model:
     input:
-        code=code("pipeline/explain.py", "pipeline/pictures/rgb.py", "pipeline/report.py"),
+        code=code(
+            "pipeline/explain.py", "pipeline/pictures/rgb.py", "pipeline/report.py"
+        ),
         helpers=LEARNING,
         settings="data/settings/recommend/{dataset}/{model}.json",
         gallery="data/settings/compare/{dataset}.json",
