@@ -4,8 +4,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline import params, settings, study_budget, study_cells, swaps, sweep_cells
+from pipeline import params, settings, swaps, sweep_cells
 from pipeline.errors import PipelineError
+from pipeline.paper import budget as study_budget
+from pipeline.paper import cells as study_cells
 from pipeline.schema import (
     CELLS_FOLDER,
     COMPARISON_JSON,
