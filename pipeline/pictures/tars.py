@@ -13,7 +13,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, cast
 
 from tqdm import tqdm
@@ -83,7 +83,7 @@ class Tar:
                 for member in _members(file, most):
                     bar.update()
                     begun = True
-                    name = str(PurePosixPath(member.name))
+                    name = _plain(member.name)
                     if name in wanted:
                         self._note(name, member, file if packed else None)
             except RawDataError:
@@ -125,6 +125,15 @@ class Tar:
                 self._file.flush()
             except OSError as error:
                 raise not_written(self._scratch, error) from error
+
+
+def _plain(name: str) -> str:
+    """Return a name as PurePosixPath writes it.
+
+    That interns every part, and Python's table of interned strings grows by megabytes.
+    """
+    root = "/" if name.startswith("/") else ""
+    return root + "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def _unpacked(path: Path, packed: bool) -> IO[bytes]:
