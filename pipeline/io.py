@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -135,25 +135,27 @@ class _RowGroups:
 
     path: Path
     metadata: Mapping[str, str] | None
-    pending: pl.DataFrame | None = None
+    pending: list[pl.DataFrame] = field(default_factory=list)
+    n_pending: int = 0
     file: pq.ParquetWriter | None = None
 
     def __enter__(self) -> _RowGroups:
         return self
 
     def add(self, table: pl.DataFrame) -> None:
-        self.pending = table if self.pending is None else pl.concat([self.pending, table])
-        while self.pending.height >= ROW_GROUP:
-            self._write(self.pending[:ROW_GROUP])
-            self.pending = self.pending[ROW_GROUP:]
+        self.pending.append(table)
+        self.n_pending += table.height
+        if self.n_pending < ROW_GROUP:
+            return
+        rows = pl.concat(self.pending)
+        while rows.height >= ROW_GROUP:
+            self._write(rows[:ROW_GROUP])
+            rows = rows[ROW_GROUP:]
+        self.pending, self.n_pending = [rows], rows.height
 
     def __exit__(self, error: object, *_: object) -> None:
-        if (
-            error is None
-            and self.pending is not None
-            and (self.pending.height or not self.file)
-        ):
-            self._write(self.pending)
+        if error is None and self.pending and (self.n_pending or not self.file):
+            self._write(pl.concat(self.pending))
         if self.file is not None:
             self.file.close()
 
