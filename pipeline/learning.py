@@ -17,11 +17,10 @@ from torch import Tensor
 
 import model as models
 from model import Interactions, Recommender
-from pipeline import params
+from pipeline import devices, params
 from pipeline.command import parser
 from pipeline.errors import SchemaError
 from pipeline.feature_table import read_features
-from pipeline.gpu_slots import cuda_name
 from pipeline.io import read_metadata, read_parquet, replacing
 from pipeline.schema import (
     CANDIDATES,
@@ -184,7 +183,7 @@ def restored(
     generator = torch.Generator().manual_seed(settings.seed)
     model = build(settings, *names, pairs, features, generator, **other)
     model.load_state_dict(tensors)
-    return model.to(choose_device(arguments.device)).eval(), facts
+    return model.to(devices.choose(arguments.device)).eval(), facts
 
 
 def arguments(stage: str, documentation: str | None, argv: list[str] | None) -> Arguments:
@@ -209,19 +208,6 @@ def chosen(args: argparse.Namespace) -> Arguments:
     """Return what `command_line` read, and fix the number of threads."""
     use_threads(args.threads)
     return Arguments(**{field.name: getattr(args, field.name) for field in fields(Arguments)})
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ParamsError: CUDA is meant, and GPU_SLOTS names no devices of this machine.
-    """
-    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
-        return torch.device(cuda_name(torch.cuda.device_count()))
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def use_threads(count: int | None) -> None:

@@ -36,7 +36,7 @@ from model.base import Measure, Preparation
 from model.fit import LossNotFinite, Progress, Record, Training, fit
 from model.metrics import hit_ratio, ndcg
 from model.ranking import sampled_ranks
-from pipeline import learning, params
+from pipeline import devices, learning, params
 from pipeline.command import run
 from pipeline.errors import TrainingDiverged
 from pipeline.io import write_parquet
@@ -53,7 +53,7 @@ class Run:
         """Read what the model learns from."""
         self.arguments, self.settings = arguments, settings
         self.dataset = learning.Dataset(arguments.processed)
-        self.device = learning.choose_device(arguments.device)
+        self.device = devices.choose(arguments.device)
         modalities = settings.model_modalities(arguments.model, arguments.dataset)
         self.features = learning.load_features(
             arguments.features, modalities, self.dataset.n_items

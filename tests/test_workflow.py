@@ -53,6 +53,7 @@ NOT_LISTED = {
         "paper/cells",
         "command",
         "errors",
+        "devices",
         "gpu_slots",
     )
 }

@@ -94,22 +94,10 @@ def torch_device(machine: Machine) -> torch.device:
     """
     import torch
 
-    from pipeline.errors import ParamsError
-    from pipeline.gpu_slots import cuda_name
+    from pipeline import devices
 
     torch.set_num_threads(machine.threads)
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    name = machine.device
-    if name == "auto":
-        name = next(kind for kind, available in there.items() if available)
-    if not there.get(name, False):
-        usable = [kind for kind, available in there.items() if available]
-        raise ParamsError(f"--device {name}: not on this machine; expected one of {usable}")
-    return torch.device(cuda_name(torch.cuda.device_count()) if name == "cuda" else name)
+    return devices.choose(machine.device)
 
 
 def _network(settings: s.ImageNetwork, seed: int, machine: Machine) -> PictureEncoder:

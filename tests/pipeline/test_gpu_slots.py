@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import gpu_slots, learning
+from pipeline import devices, gpu_slots
 from pipeline.errors import ParamsError
 from pipeline.extractors import Machine, torch_device
 
@@ -96,13 +96,13 @@ def test_both_choosers_of_a_device_agree_within_one_process(tmp_path, monkeypatc
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     gpu_slots.cuda_name.cache_clear()
     try:
-        chosen = learning.choose_device("auto"), torch_device(Machine(device="cuda"))
+        chosen = devices.choose("auto"), torch_device(Machine(device="cuda"))
     finally:
         gpu_slots.cuda_name.cache_clear()
         gpu_slots._held.clear()
 
     assert chosen == (torch.device("cuda", 1), torch.device("cuda", 1))
-    assert learning.choose_device("cpu") == torch.device("cpu")
+    assert devices.choose("cpu") == torch.device("cpu")
 
 
 def test_without_slots_nothing_is_locked(tmp_path, monkeypatch):
@@ -117,3 +117,11 @@ def test_without_slots_nothing_is_locked(tmp_path, monkeypatch):
 def test_slots_that_are_no_devices_are_refused(listed):
     with pytest.raises(ParamsError, match="GPU_SLOTS: expected numbers of the 2 devices"):
         gpu_slots.parse(listed, 2)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda"])
+def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    with pytest.raises(ParamsError, match=rf"--device {name}: not on this machine; .*'cpu'"):
+        devices.choose(name)

@@ -43,8 +43,8 @@ def code(*names):
     """Return the Python files of modules and packages, in a stable order.
 
     A stage lists what it imports, so that a change there is seen. Left out are params
-    (the slice in data/settings speaks for it), command, errors and gpu_slots (no bearing
-    on content).
+    (the slice in data/settings speaks for it), command, errors, devices and gpu_slots (no
+    bearing on content).
     """
     files = []
     for name in names:
