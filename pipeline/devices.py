@@ -28,4 +28,9 @@ def choose(name: str) -> torch.device:
     chosen = usable[0] if name == "auto" else name
     if chosen not in usable:
         raise ParamsError(f"--device {name}: not on this machine; expected one of {usable}")
-    return torch.device(cuda_name(torch.cuda.device_count()) if chosen == "cuda" else chosen)
+    if chosen != "cuda":
+        return torch.device(chosen)
+    device = torch.device(cuda_name(torch.cuda.device_count()))
+    if device.index is not None:
+        torch.cuda.set_device(device)  # or what names none, such as pinned memory, is of GPU 0
+    return device

@@ -104,8 +104,13 @@ def encode(
     with feed.pool() as pool:
         while True:
             more = islice(chunks, size + ahead - len(waiting))
-            waiting.extend(pool.submit(pixels.decode, chunk, expected) for chunk in more)
-            batch = [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
+            try:
+                waiting.extend(pool.submit(pixels.decode, chunk, expected) for chunk in more)
+                batch = [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
+            except Exception:
+                for features in computing:  # what came before is whole, and may be kept
+                    yield from features()
+                raise
             if not batch:
                 break
             images = _on(device, batch).float().div_(255).sub_(mean).div_(std)
@@ -125,12 +130,14 @@ def _chunks(pictures: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 def _on(device: torch.device, chunks: list[np.ndarray]) -> Tensor:
     """Return (B, 3, crop, crop) uint8, in channels_last, on the device.
 
-    Memory that is pinned is copied to a GPU while it computes.
+    Pinned memory is copied without waiting for what the GPU computes. From any other, such a
+    copy may read what has been freed meanwhile.
     """
     shape = (sum(map(len, chunks)), *chunks[0].shape[1:])
-    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    pinned = device.type == "cuda"
+    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
     np.concatenate(chunks, out=batch.numpy())
-    moved = batch.to(device, non_blocking=True)
+    moved = batch.to(device, non_blocking=pinned)
     return moved.contiguous(memory_format=torch.channels_last)
 
 
@@ -144,7 +151,7 @@ def _fetched(features: Tensor) -> Callable[[], np.ndarray]:
     here = torch.empty(features.shape, pin_memory=True)
     here.copy_(features, non_blocking=True)
     arrived = torch.cuda.Event()
-    arrived.record()
+    arrived.record(torch.cuda.current_stream(features.device))
 
     def wait() -> np.ndarray:
         arrived.synchronize()

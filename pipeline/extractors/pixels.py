@@ -42,17 +42,17 @@ def processes() -> Iterator[Executor]:
     """Decode in one process per CPU; they have nothing of what this one keeps on a GPU.
 
     Raises:
-        RawDataError: one of them was killed.
+        RawDataError: one of them ended too early.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])  # or each imports torch by itself
+    context.set_forkserver_preload([__name__])  # or each imports torch by itself
     try:
         with ProcessPoolExecutor(n_cpus(), context, initializer=_end_with_parent) as pool:
             yield pool
     except BrokenProcessPool as error:
         raise RawDataError(
-            "a process that decoded pictures was killed, perhaps for want of memory; run the "
-            "stage again (what was encoded is kept)"
+            "a process that decoded pictures ended, perhaps for want of memory; run the stage "
+            "again (what was encoded is kept)"
         ) from error
 
 

@@ -128,12 +128,13 @@ class Tar:
 
 
 def _plain(name: str) -> str:
-    """Return a name as PurePosixPath writes it.
+    """Return a name as PurePosixPath writes it, but for two slashes in front, which are one.
 
-    That interns every part, and Python's table of interned strings grows by megabytes.
+    That class interns every part, and Python's table of interned strings grows by megabytes.
     """
     root = "/" if name.startswith("/") else ""
-    return root + "/".join(part for part in name.split("/") if part not in ("", "."))
+    parts = (part for part in name.split("/") if part not in ("", "."))
+    return root + "/".join(parts) or "."
 
 
 def _unpacked(path: Path, packed: bool) -> IO[bytes]:

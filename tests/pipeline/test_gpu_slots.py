@@ -94,6 +94,8 @@ def test_both_choosers_of_a_device_agree_within_one_process(tmp_path, monkeypatc
     monkeypatch.setenv("GPU_SLOTS", "1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     gpu_slots.cuda_name.cache_clear()
     try:
         chosen = devices.choose("auto"), torch_device(Machine(device="cuda"))
@@ -102,6 +104,7 @@ def test_both_choosers_of_a_device_agree_within_one_process(tmp_path, monkeypatc
         gpu_slots._held.clear()
 
     assert chosen == (torch.device("cuda", 1), torch.device("cuda", 1))
+    assert set(current) == {torch.device("cuda", 1)}
     assert devices.choose("cpu") == torch.device("cpu")
 
 

@@ -156,9 +156,22 @@ def test_pictures_come_to_a_gpu_as_they_come_to_a_cpu(monkeypatch, precision):
     assert np.array_equal(rows, expected)
 
 
+@pytest.mark.parametrize("feed", [encode.ON_CPU, encode.ON_GPU], ids=["CPU", "GPU"])
+def test_what_came_before_a_damaged_picture_is_not_lost(monkeypatch, feed):
+    pictures = [jpeg(seed, (40, 30)) for seed in range(3 * BLOCK)]
+    pictures[2 * BLOCK + 3] = b"no picture"
+    monkeypatch.setattr(encode, "ON_CPU", feed)
+    rows = []
+
+    with pytest.raises(RawDataError, match="not a picture"):
+        rows.extend(picture_encoder(means(), CPU, "float32").encode(iter(pictures)))
+
+    assert len(rows) == 2 * BLOCK
+
+
 def test_a_process_that_is_killed_while_it_decodes_is_told_of():
     with (
-        pytest.raises(RawDataError, match="was killed, perhaps for want of memory; run the"),
+        pytest.raises(RawDataError, match="ended, perhaps for want of memory; run the"),
         pixels.processes() as pool,
     ):
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()

@@ -365,8 +365,8 @@ def test_failures_in_all_processes_count_together(folder, impatient, monkeypatch
 KILLED = """
 import sys
 from pathlib import Path
-from pipeline import picture_fetch
 from pipeline.params import Images
+from pipeline.pictures import fetch as picture_fetch
 if __name__ == "__main__":
     picture_fetch.PER_PROCESS = 10
     settings = Images(connections=4, connections_per_host=2, processes=2, retries=1,
@@ -397,6 +397,7 @@ def test_ten_kills_at_random_moments_lose_little_and_leave_no_trace(folder, impa
             while sum(one.asked.values()) == asked and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(moments.uniform(0, 1))
+            assert process.poll() in (None, 0)  # it has not failed by itself
             process.kill()
             process.wait()
         assert sum(one.asked.values()) + sum(other.asked.values()) < 2 * 600
