@@ -14,13 +14,13 @@ import threading
 import zipfile
 from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from pipeline.errors import RawDataError
 from pipeline.pictures.table import NotHad, too_large
-from pipeline.pictures.tars import Tar
+from pipeline.pictures.tars import Tar, plain
 
 SUFFIX = re.compile(r"\.(zip|tar|tar\.gz|tgz)/", re.IGNORECASE)
 # The other methods of zipfile unpack a whole block at once, however long it becomes.
@@ -98,7 +98,7 @@ class Archives:
             raise NotHad(archive)
         if ".." in member.split("/") or member.startswith("/"):
             raise NotHad("refused, no plain name of a member")
-        return archive.read(_plain(member))
+        return archive.read(plain(member))
 
     def __enter__(self) -> Archives:
         """Return it, open since it was made."""
@@ -126,16 +126,11 @@ def _split(place: str, raw: Path) -> tuple[str, str] | None:
     return None
 
 
-def _plain(member: str) -> str:
-    """Return the name without `./`, `//` and the like."""
-    return str(PurePosixPath(member))
-
-
 def _opened(
     name: str, raw: Path, members: Iterable[str], scratch: Path, max_megabytes: float
 ) -> Archive | str:
     """Open an archive, or say why it cannot be."""
-    wanted = {_plain(member) for member in members}
+    wanted = {plain(member) for member in members}
     try:
         path = below(raw, name)
         if path.suffix.lower() == ".zip":
@@ -160,7 +155,7 @@ class _Zip:
         self._members = {
             name: member
             for member in self._zip.infolist()
-            if not member.is_dir() and (name := _plain(member.filename)) in wanted
+            if not member.is_dir() and (name := plain(member.filename)) in wanted
         }
 
     def read(self, member: str) -> bytes:

@@ -83,7 +83,7 @@ class Tar:
                 for member in _members(file, most):
                     bar.update()
                     begun = True
-                    name = _plain(member.name)
+                    name = plain(member.name)
                     if name in wanted:
                         self._note(name, member, file if packed else None)
             except RawDataError:
@@ -127,10 +127,11 @@ class Tar:
                 raise not_written(self._scratch, error) from error
 
 
-def _plain(name: str) -> str:
-    """Return a name as PurePosixPath writes it, but for two slashes in front, which are one.
+def plain(name: str) -> str:
+    """Return a member's name without `./`, `//` and the like.
 
-    That class interns every part, and Python's table of interned strings grows by megabytes.
+    Not by PurePosixPath: that interns every part, and Python's table of interned strings grows
+    by megabytes.
     """
     root = "/" if name.startswith("/") else ""
     parts = (part for part in name.split("/") if part not in ("", "."))

@@ -205,7 +205,7 @@ def _value(value: Any, kind: pa.DataType) -> Any:
     if kind == PATHS:
         is_list = isinstance(value, list) and value
         if is_list and value[0] is None and not any(isinstance(v, str) for v in value):
-            return [None]
+            return [None]  # the first path is none, which is how Arrow reads it
         first = value[0] if is_list and isinstance(value[0], list) else value
         texts = _value(first, TEXTS)
         return None if texts is None else [texts] if value else []

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from pipeline.errors import ParamsError
 from pipeline.extractors import EXTRACTORS, Machine, minilm
@@ -48,8 +49,7 @@ def package(monkeypatch):
 
 def test_vectors_are_masked_means_of_the_transformers_last_layer(package):
     """By transformers alone, one text at a time, and divided by their length."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="comes with the extra minilm")
     folder = package.get_model_path()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     network = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
