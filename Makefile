@@ -21,7 +21,7 @@ compare-extractors: $(INSTALLED)
 
 # Pages about DATASET on http://127.0.0.1:8000, until stopped; its results must be there.
 explore: $(INSTALLED)
-	python -m pipeline.explore $(DATASET) data/processed/$(DATASET) data/features/$(DATASET) \
+	python -m pipeline.explore.explorer $(DATASET) data/processed/$(DATASET) data/features/$(DATASET) \
 		data/images/$(DATASET).parquet results/$(DATASET)
 
 test: check

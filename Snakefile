@@ -22,7 +22,7 @@ wildcard_constraints:
     dataset="|".join(PARAMS.datasets),
     modality="|".join(modalities()),
     model="|".join(all_models()),
-    table="|".join([*PARAMS.tables, swaps.TABLE]),
+    table="|".join([*PARAMS.tables, extractors.TABLE]),
     cell="[^/]+",
 
 

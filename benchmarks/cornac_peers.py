@@ -31,14 +31,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pipeline.learning.dataset.dataset import Dataset, load_features
 from recbole_peers import BATCH, DIM, LR, SEED, measured, trained
 from torch import Tensor
 
-from model import MODELS, Batch, Interactions, Recommender
+from model.base import Recommender
+from model.data import Batch, Interactions
 from model.ranking import Scorer
+from model.recommenders import build
+from model.recommenders.vbpr import VBPR
 from model.sampler import pair_uniform
-from model.vbpr import VBPR
-from pipeline.learning import Dataset, load_features
 
 FACTORS, NEGATIVES, HIDDEN = 4, 4, 150  # HIDDEN is fixed in Cornac
 VBPR_SETTINGS: dict[str, Any] = {
@@ -223,7 +225,7 @@ def main() -> None:
     for name, kind in (("vbpr", PairwiseVBPR), ("vbpr, as Cornac", BroadcastVBPR)):
         ours = kind(pairs, features, generator=seeded(), **VBPR_SETTINGS)
         line(name, trained(ours, data, pairs, args.epochs), peer)
-    dmrl = MODELS["dmrl"](pairs, features, generator=seeded(), **DMRL_SETTINGS)
+    dmrl = build("dmrl", pairs, features, generator=seeded(), **DMRL_SETTINGS)
     ours_dmrl = trained(dmrl, data, pairs, args.epochs)
     line("dmrl", ours_dmrl, trained(PeerDMRL(pairs, feature), data, pairs, args.epochs))
 

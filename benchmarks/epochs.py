@@ -22,9 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model import Interactions
+from model.data import Interactions
 from model.fit import Training
-from pipeline import learning, params
+from pipeline import params
+from pipeline.learning.checkpoint import build
+from pipeline.learning.command_line import use_threads
 
 N_USERS, N_ITEMS, N_PAIRS, DIM, WIDTH, BATCH = 15_576, 8_678, 123_742, 64, 300, 2048
 LR, L2, LAYERS = 0.005, 0.01, 4
@@ -110,7 +112,7 @@ def training(name: str, interactions: Interactions, device: str = "cpu") -> Trai
     generator = torch.Generator().manual_seed(1)
     names = settings.model_modalities(name, DATASET)
     features = {m: torch.randn(N_ITEMS, WIDTH, generator=generator) for m in names}
-    model = learning.build(settings, DATASET, name, interactions, features, generator)
+    model = build(settings, DATASET, name, interactions, features, generator)
     lr = settings.model(name, DATASET).lr
     return Training(
         model, interactions, lr=lr, batch_size=BATCH, generator=generator, device=device
@@ -133,7 +135,7 @@ def main() -> None:
     )
     parse.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     device = parse.parse_args().device
-    learning.use_threads(1)
+    use_threads(1)
     torch.manual_seed(1)
     random.seed(1)
     interactions = pairs(torch.Generator().manual_seed(1))

@@ -39,12 +39,12 @@ from torchvision.models import get_model_weights
 from pipeline.extractors import BLOCK, Machine, n_cpus, networks, pixels
 from pipeline.extractors.arithmetic import arithmetic
 from pipeline.extractors.encode import CHUNK, CPU_BATCH, GPU_BATCH
-from pipeline.feature_settings import ImageNetwork, Precision
-from pipeline.feature_table import Vector, write_features
+from pipeline.extractors.kept_blocks import forget
 from pipeline.features import Modality, extract_features
-from pipeline.kept_blocks import forget
+from pipeline.params.features import ImageNetwork, Precision
 from pipeline.pictures.table import ROWS
-from pipeline.schema import IMAGES, ITEMS
+from pipeline.tables.features import Vector, write_features
+from pipeline.tables.schema import IMAGES, ITEMS
 
 N_BARE, N_LOOP, BLOCKS = 48, 16, 5
 N_GPU, N_GPU_BARE, N_GPU_LOOP, ROUNDS = 96 * BLOCK, 32 * BLOCK, 2 * BLOCK, 2

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import amazon, amazon2014, amazon2018, literals, records
 from pipeline.sources.lines import Batch
 from pipeline.sources.raw import BadLines

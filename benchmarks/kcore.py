@@ -25,10 +25,10 @@ import pandas as pd
 import polars as pl
 
 from pipeline import kcore
-from pipeline.id_codes import codes_of, read_reviews
-from pipeline.io import parquet_writer
-from pipeline.peeling import peel
-from pipeline.schema import ITEM, ITEMS_FILE, RAW_ITEMS, REVIEWS_FILE, USER
+from pipeline.interactions.id_codes import codes_of, read_reviews
+from pipeline.interactions.peeling import peel
+from pipeline.tables.io import parquet_writer
+from pipeline.tables.schema import ITEM, ITEMS_FILE, RAW_ITEMS, REVIEWS_FILE, USER
 
 COMPARED, LARGE, ROUNDS, K, BLOCK = 5_000_000, 50_000_000, 3, 5, 1_000_000
 LIMIT = 12 * 1024  # MB

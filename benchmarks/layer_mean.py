@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from model import Interactions
+from model.data import Interactions
 from model.graph import Graph, layer_mean, popularity_aware
 
 N_USERS, N_ITEMS, N_PAIRS, DIM, LAYERS, ROUNDS = 15_576, 8_678, 123_742, 64, 4, 15

@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pipeline.learning.dataset.dataset import Dataset
 from torch import Tensor
 
-from model import MODELS, Batch, Interactions, Recommender
+from model.base import Recommender
+from model.data import Batch, Interactions
 from model.fit import Training
 from model.metrics import hit_ratio, ndcg
 from model.ranking import Scorer, sampled_ranks
-from pipeline.learning import Dataset
-from pipeline.schema import VALIDATION
+from model.recommenders import build
+from pipeline.tables.schema import VALIDATION
 
 DIM, LR, BATCH, LAYERS, L2, SEED = 64, 0.005, 2048, 3, 0.01, 2023
 OURS: dict[str, dict[str, Any]] = {
@@ -144,7 +146,7 @@ def main() -> None:
     for name, settings in OURS.items():
         generator = torch.Generator().manual_seed(SEED)
         ours = trained(
-            MODELS[name](pairs, {}, generator=generator, **settings), data, pairs, args.epochs
+            build(name, pairs, {}, generator=generator, **settings), data, pairs, args.epochs
         )
         theirs = trained(Peer(name, pairs), data, pairs, args.epochs)
         print(

@@ -25,14 +25,16 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import gains, io, params, protocol, report, significance, slices
-from pipeline import schema as s
-from pipeline.command import parser, run
-from pipeline.errors import SchemaError
-from pipeline.feature_table import read_present
-from pipeline.gains import FULL, NAMES, SAMPLED
-from pipeline.paper.printed import PRINTED, table_of
-from pipeline.swaps import TABLE
+from pipeline import params
+from pipeline.comparison import protocol, report, significance, user_metrics, user_slices
+from pipeline.comparison.paper_numbers import PRINTED, table_of
+from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import SchemaError
+from pipeline.params.extractors import TABLE
+from pipeline.tables import io
+from pipeline.tables import schema as s
+from pipeline.tables.features import read_present
 
 log = logging.getLogger("compare")
 
@@ -110,7 +112,7 @@ def pairs(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
             "p": row["p_wilcoxon"],
             "p_holm": row["p_wilcoxon_holm"],
         }
-        for row in significance.pairs(gains.aligned(ranks), best, SAMPLED, MEASURE)
+        for row in significance.pairs(user_metrics.aligned(ranks), best, SAMPLED, MEASURE)
     ]
 
 
@@ -195,11 +197,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Read, compare, write."""
-    arguments = parser("compare", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("processed", type=Path, help="folder of the split and the items")
-    arguments.add_argument("images", type=Path, help="table of pictures")
-    arguments.add_argument("results", type=Path, help="folder of the models, and to write to")
+    arguments = parser(__doc__, "dataset", "processed", "images", "results")
     arguments.add_argument("--features", type=Path, help="folder of the features")
     arguments.add_argument(
         "--table", help="a name under `tables`, or `extractors`; written to results/TABLE"
@@ -227,7 +225,9 @@ def main(argv: list[str] | None = None) -> None:
     own = (material.ranks, material.parts)
     sure = significance.table(*own, table["best"], material.items.height, settings.seed)
     trained_on = [found.get("trained_on") for found in metrics.values()]
-    sliced = slices.table(*own, trained_on, _present(material, args.features), settings.seed)
+    sliced = user_slices.table(
+        *own, trained_on, _present(material, args.features), settings.seed
+    )
     io.write_json({"dataset": args.dataset} | sure, output / s.SIGNIFICANCE_JSON)
     io.write_json({"dataset": args.dataset} | sliced, output / s.SLICES_JSON)
 

@@ -19,9 +19,10 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import io, params
-from pipeline import schema as s
-from pipeline.command import parser, run
+from pipeline import params
+from pipeline.job.command_line import parser, run
+from pipeline.tables import io
+from pipeline.tables import schema as s
 
 TOP = 20  # largest k
 PARTS = {"sampled": "rank_sampled", "full": "rank_full"}
@@ -107,9 +108,7 @@ def cutoffs(ranks: Mapping[str, pl.DataFrame], dataset: str) -> pl.DataFrame:
 
 def main(argv: list[str] | None = None) -> None:
     """Read, take out, write."""
-    arguments = parser("curves", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("results", type=Path, help="folder of the models")
+    arguments = parser(__doc__, "dataset", "results")
     arguments.add_argument("plots", type=Path, help="folder to write to")
     args = arguments.parse_args(argv)
     models = {model: args.results / model for model in params.load().models}

@@ -30,17 +30,18 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import command, params, sources
-from pipeline.errors import RawDataError
-from pipeline.io import sha256_of, write_json
-from pipeline.schema import MANIFEST_FILE
+from pipeline import params, sources
+from pipeline.job import command_line
+from pipeline.job.errors import RawDataError
 from pipeline.sources import RawFile
-from pipeline.sources import mirror as mirrors
-from pipeline.sources.copying import copy_file, copy_pictures
-from pipeline.sources.fetch import Fetcher
-from pipeline.sources.folder import Entry, drop, entry, manifest, move, tell_changes
-from pipeline.sources.mirror import Mirror
-from pipeline.sources.traffic import Stopped, Traffic
+from pipeline.tables.io import sha256_of, write_json
+from pipeline.tables.schema import MANIFEST_FILE
+from pipeline.transfer import mirror as mirrors
+from pipeline.transfer.fetch import Fetcher
+from pipeline.transfer.from_mirror import copy_file, copy_pictures
+from pipeline.transfer.limits import Stopped, Traffic
+from pipeline.transfer.mirror import Mirror
+from pipeline.transfer.raw_folder import Entry, drop, entry, manifest, move, tell_changes
 
 logger = logging.getLogger(__name__)
 
@@ -216,9 +217,7 @@ def _fetcher(settings: params.Download) -> Fetcher:
 
 def main(argv: list[str] | None = None) -> None:
     """Bring the files, write the manifest."""
-    parser = command.parser("download", __doc__)
-    parser.add_argument("dataset", help="a name below `sources` in params.yaml")
-    parser.add_argument("raw", type=Path, help="folder for the raw files: data/raw/D")
+    parser = command_line.parser(__doc__, "dataset", "raw")
     args = parser.parse_args(argv)
 
     settings = params.load()
@@ -235,4 +234,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

@@ -23,11 +23,14 @@ from torch import Tensor
 
 from model.metrics import at_cutoffs
 from model.ranking import ranks
-from pipeline import learning, params
-from pipeline.command import run
-from pipeline.errors import SchemaError
-from pipeline.io import read_parquet, write_json, write_parquet
-from pipeline.schema import (
+from pipeline import params
+from pipeline.job.command_line import run
+from pipeline.job.errors import SchemaError
+from pipeline.learning.checkpoint import restored
+from pipeline.learning.command_line import Arguments, read_arguments
+from pipeline.learning.dataset import Dataset
+from pipeline.tables.io import read_parquet, write_json, write_parquet
+from pipeline.tables.schema import (
     INTERACTIONS,
     ITEM,
     METRICS_FILE,
@@ -96,7 +99,7 @@ def _check_targets(
 
 
 def evaluated(
-    settings: params.Params, arguments: learning.Arguments
+    settings: params.Params, arguments: Arguments
 ) -> tuple[dict[str, Any], pl.DataFrame]:
     """Rank the test items with the model whose checkpoint lies in `arguments.results`.
 
@@ -106,8 +109,8 @@ def evaluated(
     Raises:
         SchemaError: no checkpoint, or test is not what the candidates were drawn for.
     """
-    dataset = learning.Dataset(arguments.processed)
-    model, facts = learning.restored(settings, arguments, dataset)
+    dataset = Dataset(arguments.processed)
+    model, facts = restored(settings, arguments, dataset)
     users, targets, negatives = dataset.candidates(TEST)
     test = read_parquet(arguments.processed / TEST_FILE, INTERACTIONS)
     _check_targets(test, users, targets, dataset.train)
@@ -126,7 +129,7 @@ def evaluated(
 
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
-    arguments = learning.arguments("evaluate", __doc__, argv)
+    arguments = read_arguments(__doc__, argv)
     table, rows = evaluated(params.load(), arguments)
     log.info("%s %s: %s", arguments.dataset, arguments.model, table["sampled"])
     write_parquet(rows, arguments.results / RANKS_FILE)

@@ -27,16 +27,16 @@ import polars as pl
 from tqdm import tqdm
 
 from pipeline import params
-from pipeline.command import parser, run
-from pipeline.errors import ParamsError
 from pipeline.extractors import EXTRACTORS, Description, Machine, n_cpus, torch_device
-from pipeline.feature_settings import Settings, family
-from pipeline.feature_shards import Rows, read_shards, shard
-from pipeline.feature_table import write_features, write_no_features
-from pipeline.io import read_parquet
-from pipeline.kept_blocks import bounds, encode_kept, forget, key
-from pipeline.pictures.distinct import distinct_pictures, picture_digests, spread
-from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
+from pipeline.extractors.kept_blocks import bounds, encode_kept, forget, key
+from pipeline.extractors.shards import Rows, read_shards, shard
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import ParamsError
+from pipeline.params.features import Settings, family
+from pipeline.tables.distinct_pictures import distinct_pictures, picture_digests, spread
+from pipeline.tables.features import write_features, write_no_features
+from pipeline.tables.io import read_parquet
+from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/features")
 log = logging.getLogger(__name__)
@@ -175,18 +175,12 @@ def _has_modality(settings: params.Params, dataset: str, modality: str) -> bool:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    arguments = parser("features", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("modality", help="a name under `features.<dataset>`")
-    arguments.add_argument("processed", type=Path, help="data/processed/<dataset>")
-    arguments.add_argument("images", type=Path, help="data/images/<dataset>.parquet")
+    arguments = parser(
+        __doc__, "dataset", "modality", "processed", "images", "--device", "--threads"
+    )
     arguments.add_argument(
         "output", type=Path, help="data/features/<dataset>/<modality>.parquet"
     )
-    arguments.add_argument(
-        "--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="default: auto"
-    )
-    arguments.add_argument("--threads", type=int, default=n_cpus(), help="default: every CPU")
     parts = arguments.add_mutually_exclusive_group()
     parts.add_argument(
         "--shard", type=shard, metavar="N-of-M", help="encode only this part of the pictures"
@@ -210,7 +204,7 @@ def main(argv: list[str] | None = None) -> None:
         where=settings.feature_key(args.dataset, args.modality),
         settings=settings.feature(args.dataset, args.modality),
         seed=settings.seed,
-        machine=Machine(device=args.device, threads=args.threads),
+        machine=Machine(device=args.device, threads=args.threads or n_cpus()),
         items=read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM),
         images=args.images,
         work=WORK / args.dataset / args.modality / part,

@@ -27,14 +27,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline import params
-from pipeline.command import parser, run
-from pipeline.errors import RawDataError
-from pipeline.io import read_parquet
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import RawDataError
 from pipeline.params import Images
 from pipeline.pictures.archives import Archives
 from pipeline.pictures.fetch import fetch, is_address
 from pipeline.pictures.places import Places
-from pipeline.pictures.rgb import open_rgb
 from pipeline.pictures.store import Kept
 from pipeline.pictures.table import (
     BROKEN,
@@ -47,7 +45,9 @@ from pipeline.pictures.table import (
     write_pictures,
     writing,
 )
-from pipeline.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
+from pipeline.tables.io import read_parquet
+from pipeline.tables.pictures import open_rgb
+from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/images")
 LEDGER_FILE = "ledger.csv"  # in the dataset's folder below WORK
@@ -154,10 +154,7 @@ def _forget_broken(pictures: Iterable[Picture], fetched: Kept) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Read the items, fetch and pack their pictures."""
-    arguments = parser("images", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("raw", type=Path, help="data/raw/<dataset>")
-    arguments.add_argument("processed", type=Path, help="data/processed/<dataset>")
+    arguments = parser(__doc__, "dataset", "raw", "processed")
     arguments.add_argument("output", type=Path, help="data/images/<dataset>.parquet")
     args = arguments.parse_args(argv)
 

@@ -25,10 +25,19 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import command, params, sources
-from pipeline.errors import RawDataError
-from pipeline.io import check_columns, parquet_writer
-from pipeline.schema import ITEM, ITEMS_FILE, RAW_ID, RAW_ITEMS, REVIEWS, REVIEWS_FILE, USER
+from pipeline import params, sources
+from pipeline.job import command_line
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import check_columns, parquet_writer
+from pipeline.tables.schema import (
+    ITEM,
+    ITEMS_FILE,
+    RAW_ID,
+    RAW_ITEMS,
+    REVIEWS,
+    REVIEWS_FILE,
+    USER,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -161,10 +170,7 @@ def _check_references(counts: Counts, raw: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Read the raw files, write the two tables, log how many rows and values there are."""
-    parser = command.parser("ingest", __doc__)
-    parser.add_argument("dataset", help="a name below `sources` in params.yaml")
-    parser.add_argument("raw", type=Path, help="folder with the raw files: data/raw/D")
-    parser.add_argument("interim", type=Path, help="folder of the two tables: data/interim/D")
+    parser = command_line.parser(__doc__, "dataset", "raw", "interim")
     args = parser.parse_args(argv)
 
     settings = params.load()
@@ -176,4 +182,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

@@ -6,7 +6,8 @@
 Repeated (user, item) pairs are dropped first, keeping the earliest. Dropping a user can push
 an item below k, so the filters repeat until neither removes a row: real dumps take 3 to 13
 rounds. Ids become dense integers from 0, in the order of the raw ids. What `kcore` filters by
-(stars, bought, dates, item fields) comes before everything else; pipeline/filters.py says how.
+(stars, bought, dates, item fields) comes before everything else; see
+pipeline/interactions/filters.py.
 
 A published split is taken as it is: its ids stay, nothing is filtered.
 
@@ -21,14 +22,22 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import filters, params
-from pipeline.command import parser, run
-from pipeline.errors import RawDataError
-from pipeline.filters import Filters, Steps
-from pipeline.id_codes import codes_of, n_pairs, places, read_items, read_reviews, recurring
-from pipeline.io import read_parquet, scan_parquet, write_json, write_parquet
-from pipeline.peeling import peel
-from pipeline.schema import (
+from pipeline import params
+from pipeline.interactions import filters
+from pipeline.interactions.filters import Filters, Steps
+from pipeline.interactions.id_codes import (
+    codes_of,
+    n_pairs,
+    places,
+    read_items,
+    read_reviews,
+    recurring,
+)
+from pipeline.interactions.peeling import peel
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import read_parquet, scan_parquet, write_json, write_parquet
+from pipeline.tables.schema import (
     INTERACTIONS,
     INTERACTIONS_FILE,
     ITEM,
@@ -217,10 +226,7 @@ def _core_of(
 
 def main(argv: list[str] | None = None) -> None:
     """Read, filter, number, write."""
-    arguments = parser("kcore", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("interim", type=Path, help="folder of reviews and items")
-    arguments.add_argument("processed", type=Path, help="folder to write to")
+    arguments = parser(__doc__, "dataset", "interim", "processed")
     args = arguments.parse_args(argv)
     settings = params.load()
 

@@ -18,12 +18,15 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from model import Interactions
+from model.data import Interactions
 from model.ranking import Scorer, top_k
-from pipeline import learning, params
-from pipeline.command import run
-from pipeline.io import read_parquet, write_parquet
-from pipeline.schema import (
+from pipeline import params
+from pipeline.job.command_line import run
+from pipeline.learning.checkpoint import restored
+from pipeline.learning.command_line import read_arguments
+from pipeline.learning.dataset import Dataset
+from pipeline.tables.io import read_parquet, write_parquet
+from pipeline.tables.schema import (
     ITEM,
     ITEMS,
     ITEMS_FILE,
@@ -73,10 +76,10 @@ def recommendations(
 
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
-    arguments = learning.arguments("recommend", __doc__, argv)
+    arguments = read_arguments(__doc__, argv)
     settings = params.load()
-    dataset = learning.Dataset(arguments.processed)
-    model, _ = learning.restored(settings, arguments, dataset)
+    dataset = Dataset(arguments.processed)
+    model, _ = restored(settings, arguments, dataset)
     raw_ids = read_parquet(arguments.processed / ITEMS_FILE, ITEMS).select(ITEM, RAW_ID)
     with torch.inference_mode():
         known = dataset.pairs(validation=True)

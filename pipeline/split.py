@@ -5,8 +5,8 @@
 
 Leave-one-out by time: the last item goes to test, the one before to validation. Time stamps
 have day resolution; among equal times the order of the raw file decides. The other methods
-are in pipeline/split_methods.py; their settings and counts are in the Parquet metadata of the
-parts and the candidates, under `split`. A published split is taken as it is: its validation
+are in pipeline/interactions/splits.py; their settings and counts are in the Parquet metadata of
+the parts and the candidates, under `split`. A published split is taken as it is: its validation
 items are part of its train, and are held out in training.
 
 Candidates are data: 99 items per held-out item, uniform over the items that the user met
@@ -21,18 +21,18 @@ from __future__ import annotations
 import json
 import logging
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline import params, split_methods
-from pipeline.command import parser, run
-from pipeline.errors import RawDataError
-from pipeline.io import read_parquet, write_parquet
-from pipeline.schema import (
+from pipeline import params
+from pipeline.interactions import splits
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import read_parquet, write_parquet
+from pipeline.tables.schema import (
     CANDIDATES,
     CANDIDATES_FILE,
     INTERACTIONS,
@@ -95,23 +95,21 @@ def divided(interactions: pl.DataFrame, how: params.Split) -> tuple[Parts, dict[
     if how.method == "leave_one_out":
         return leave_one_out(interactions), {}
     if how.method == "ratio":
-        parts = split_methods.by_ratio(interactions, how.shares)
+        parts = splits.by_ratio(interactions, how.shares)
     else:
         cut = _instants(interactions, how)
-        parts = split_methods.by_time(interactions, *cut)
+        parts = splits.by_time(interactions, *cut)
     said = how.model_dump(exclude_none=True)
     if how.method == "time":
-        said |= zip(
-            ("validation_from", "test_from"), map(split_methods.as_day, cut), strict=True
-        )
-    return parts, split_methods.facts(said, parts)
+        said |= zip(("validation_from", "test_from"), map(splits.as_day, cut), strict=True)
+    return parts, splits.facts(said, parts)
 
 
 def _instants(interactions: pl.DataFrame, how: params.TimeSplit) -> tuple[int, int]:
     if how.quantiles:
-        return split_methods.instants(interactions, how.quantiles)
+        return splits.instants(interactions, how.quantiles)
     days = (date.fromisoformat(str(day)) for day in (how.validation_from, how.test_from))
-    first, second = (split_methods.midnight(day) for day in days)
+    first, second = (splits.midnight(day) for day in days)
     return first, second
 
 
@@ -208,10 +206,7 @@ def _repeated(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 def main(argv: list[str] | None = None) -> None:
     """Read, split, draw, write."""
-    arguments = parser("split", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("interim", type=Path, help="folder of the reviews")
-    arguments.add_argument("processed", type=Path, help="folder of the interactions")
+    arguments = parser(__doc__, "dataset", "interim", "processed")
     args = arguments.parse_args(argv)
     settings = params.load()
 
@@ -222,7 +217,7 @@ def main(argv: list[str] | None = None) -> None:
         interactions = read_parquet(args.processed / INTERACTIONS_FILE, INTERACTIONS)
         parts, said = divided(interactions, settings.split)
     n_items = read_parquet(args.processed / ITEMS_FILE, ITEMS).height
-    shown = split_methods.ranked(parts) if said else parts
+    shown = splits.ranked(parts) if said else parts
     drawn = candidates(parts, n_items, settings.seed, shown)
     log.info("%s: %s", args.dataset, {part: rows.height for part, rows in parts.items()} | said)
     metadata = {SPLIT: json.dumps(said, sort_keys=True)} if said else None

@@ -31,16 +31,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model import Interactions, Recommender
-from model.base import Measure, Preparation
+from model.base import Measure, Preparation, Recommender
+from model.data import Interactions
 from model.fit import LossNotFinite, Progress, Record, Training, fit
 from model.metrics import hit_ratio, ndcg
 from model.ranking import sampled_ranks
-from pipeline import devices, learning, params
-from pipeline.command import run
-from pipeline.errors import TrainingDiverged
-from pipeline.io import write_parquet
-from pipeline.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
+from pipeline import params
+from pipeline.job import devices
+from pipeline.job.command_line import run
+from pipeline.job.errors import TrainingDiverged
+from pipeline.learning.checkpoint import build, read_checkpoint, save_checkpoint
+from pipeline.learning.command_line import Arguments, read_arguments
+from pipeline.learning.dataset import Dataset, load_features
+from pipeline.tables.io import write_parquet
+from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
 
 log = logging.getLogger("train")
 WORK = Path(".work/train")
@@ -49,15 +53,13 @@ WORK = Path(".work/train")
 class Run:
     """One training of one model: what its phases share."""
 
-    def __init__(self, arguments: learning.Arguments, settings: params.Params) -> None:
+    def __init__(self, arguments: Arguments, settings: params.Params) -> None:
         """Read what the model learns from."""
         self.arguments, self.settings = arguments, settings
-        self.dataset = learning.Dataset(arguments.processed)
+        self.dataset = Dataset(arguments.processed)
         self.device = devices.choose(arguments.device)
         modalities = settings.model_modalities(arguments.model, arguments.dataset)
-        self.features = learning.load_features(
-            arguments.features, modalities, self.dataset.n_items
-        )
+        self.features = load_features(arguments.features, modalities, self.dataset.n_items)
 
     def measure(self, part: str) -> Measure:
         """Return the (HR@10, NDCG@10) of a model on the candidates of `part`."""
@@ -100,7 +102,7 @@ class Run:
     def _fresh(self, pairs: Interactions) -> Training:
         names = self.arguments
         generator = torch.Generator().manual_seed(self.settings.seed)
-        model = learning.build(
+        model = build(
             self.settings, names.dataset, names.model, pairs, self.features, generator
         )
         return Training(
@@ -212,14 +214,14 @@ def _follow(
             shown = {"loss": record.loss, "ndcg@10": record.ndcg}
             bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items() if v is not None})
             state = json.dumps(asdict(training.progress))
-            learning.save_checkpoint(training.tensors(), {"progress": state}, saved)
+            save_checkpoint(training.tensors(), {"progress": state}, saved)
 
 
 def _resume(training: Training, saved: Path) -> bool:
     """Go on from the saved state, if there is one, and tell whether there was."""
     if not saved.exists():
         return False
-    tensors, facts = learning.read_checkpoint(saved)
+    tensors, facts = read_checkpoint(saved)
     progress = json.loads(facts["progress"])
     records = [Record(**record) for record in progress.pop("records")]
     training.restore(tensors, Progress(**progress, records=records))
@@ -229,12 +231,12 @@ def _resume(training: Training, saved: Path) -> bool:
 
 def main(argv: list[str] | None = None) -> None:
     """Read, learn, write."""
-    arguments = learning.arguments("train", __doc__, argv)
+    arguments = read_arguments(__doc__, argv)
     settings = params.load()
     job = Run(arguments, settings)
     tensors, facts, history = learn(job)
     write_parquet(history, arguments.results / HISTORY_FILE)
-    learning.save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
+    save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
     for left in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):
         left.unlink()
 

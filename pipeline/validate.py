@@ -10,7 +10,7 @@ Warnings are for a person to judge: read the page.
 
 The counts of the last run are kept in .work/validate/D.json. Where they differ from this
 run's, because a dump was fetched again and is another one, say, the log says in what;
-`python -m pipeline.drift` compares any two files.
+`python -m pipeline.interactions.drift` compares any two files.
 
     python -m pipeline.validate sample data/raw/sample data/interim/sample \
         data/processed/sample results/sample
@@ -26,14 +26,15 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import checks, params
-from pipeline import schema as s
-from pipeline.checks import Finding
-from pipeline.command import parser, run
-from pipeline.dataset_profile import Profile, profile
-from pipeline.drift import differences
-from pipeline.errors import RawDataError
-from pipeline.io import read_json, read_parquet, write_json, write_text
+from pipeline import params
+from pipeline.interactions import checks
+from pipeline.interactions.checks import Finding
+from pipeline.interactions.drift import differences
+from pipeline.interactions.profile import Profile, profile
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import RawDataError
+from pipeline.tables import schema as s
+from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 
 log = logging.getLogger("validate")
 WORK = Path(".work/validate")
@@ -128,12 +129,7 @@ def _tell_drift(dataset: str, counts: Profile) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Read, check, write."""
-    arguments = parser("validate", __doc__)
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("raw", type=Path, help="folder of the manifest")
-    arguments.add_argument("interim", type=Path, help="folder of reviews and items")
-    arguments.add_argument("processed", type=Path, help="folder of the core and the split")
-    arguments.add_argument("results", type=Path, help="folder to write to")
+    arguments = parser(__doc__, "dataset", "raw", "interim", "processed", "results")
     args = arguments.parse_args(argv)
     settings = params.load()
 

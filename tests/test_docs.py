@@ -6,15 +6,14 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 from snakemake.cli import get_argument_parser
 
-from pipeline.paper import markdown as study_markdown
-from pipeline.paper import show as study_show
+from pipeline.experiments.study.sections import markdown as study_markdown
+from pipeline.experiments.study.sections import numbers as study_show
 
-ROOT = Path(__file__).parent.parent
 STAGES = [
     "download",
     "ingest",
@@ -32,19 +31,22 @@ STAGES = [
 README = ROOT / "README.md"
 
 
-SWEEPING = ["sweep", "sweep_lines", "sweep_search", "sweep_table"]
-ANALYSES = ["drift", "explain", "export", "look", "search", "study"]
-
-
-STUDYING = [f"study_{name}" for name in ("cell", "examples", "page", "run", "tables", "times")]
-
-
-@pytest.mark.parametrize(
-    "stage", [*STAGES, *SWEEPING, *ANALYSES, *STUDYING, "settings", "fingerprint"]
+COMMANDS = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("pipeline", "workflow")
+    for path in (ROOT / folder).rglob("*.py")
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 )
-def test_every_stage_answers_help(stage):
+
+
+def test_every_stage_is_a_command():
+    assert {f"pipeline.{stage}" for stage in STAGES} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_answers_help(module):
     done = subprocess.run(
-        [sys.executable, "-m", f"pipeline.{stage}", "--help"],
+        [sys.executable, "-m", module, "--help"],
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "96"},
         capture_output=True,
@@ -52,7 +54,7 @@ def test_every_stage_answers_help(stage):
         check=True,
     )
 
-    assert f"python -m pipeline.{stage}" in done.stdout
+    assert f"python -m {module}" in done.stdout
     assert done.stderr == ""
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 import yaml
+from paths import ROOT
 from s3_server import BUCKET, S3_SECRET, S3_USER, serving_s3
 
-ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 COPIED = [
     ".dvc/.gitignore",
@@ -294,7 +294,9 @@ def test_the_cells_of_a_sweep_are_experiments_sorted_by_validation(copied):
     (copied / "params.yaml").write_text(text, encoding="utf-8")
     commit(copied, "Sweep")
 
-    lines = run(copied, "python", "-m", "pipeline.sweep_lines", "sample", "mcln")
+    lines = run(
+        copied, "python", "-m", "pipeline.experiments.sweep.dvc_lines", "sample", "mcln"
+    )
     run(copied, "sh", "-e", "-c", lines)
     dvc(copied, "exp run --run-all --jobs 2")
 
@@ -308,7 +310,15 @@ def test_the_cells_of_a_sweep_are_experiments_sorted_by_validation(copied):
     folders = ["data/processed/sample", "data/features/sample"]
     for row, value in zip(found, values, strict=True):
         cell = row["Experiment"].removeprefix("sample-mcln-")
-        command = ["python", "-m", "pipeline.sweep", "sample", "mcln", cell, *folders]
+        command = [
+            "python",
+            "-m",
+            "pipeline.experiments.sweep.cell",
+            "sample",
+            "mcln",
+            cell,
+            *folders,
+        ]
         run(copied, *command, "cell.json")
         assert json.loads((copied / "cell.json").read_text())["ndcg@10"] == value
 

@@ -8,11 +8,11 @@ import torch
 import toy
 from PIL import Image
 
-from model import MODELS, build
 from model.fit import Progress, Training
+from model.recommenders import MODELS, build
 from pipeline.extractors import BLOCK, Machine, networks, torch_device
 from pipeline.extractors.encode import picture_encoder
-from pipeline.learning import use_threads
+from pipeline.learning.command_line import use_threads
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
 

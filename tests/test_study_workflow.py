@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from test_workflow import assert_lists_what_it_imports, of_stage, pretend, snakemake_jobs
-from workflow_tree import ROOT, SIF, copy_tree, edit, made, run
-
-from pipeline import params, study_run
+from workflow_tree import SIF, copy_tree, edit, made, run
 
 BUDGET = {"epochs": 4, "evaluate_every": 2, "patience": 2, "seeds": [1]}
 STUDY: dict[str, Any] = {
@@ -25,7 +22,7 @@ STUDY: dict[str, Any] = {
     "budgets": {"small": BUDGET | {"search": False}, "large": BUDGET | {"search": True}},
 }
 CELLS = ["bprmf__seed-1", "mcln__layers-3__seed-1", "mcln__seed-1"]
-STAGES = ["study_cell", "study_tables", "study_examples", "study_page", "study_times"]
+STAGES = ["cell", "tables", "lists", "page", "times"]
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def declared(tree: Path) -> Path:
 def cells(tree: Path) -> list[str]:
     """Return the trainings that Snakemake would run now."""
     said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "study")
-    return sorted(re.findall(r"pipeline\.study_cell sample (\S+) ", said))
+    return sorted(re.findall(r"pipeline\.experiments\.study\.cell sample (\S+) ", said))
 
 
 def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
@@ -51,16 +48,14 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
 
     trained = [path.split("/")[3] for path in of_stage(jobs, "study_cell")]
     assert trained == 2 * CELLS
-    pages = [job for job in jobs if "pipeline.study_page " in job.command]
+    pages = [job for job in jobs if "pipeline.experiments.study.page " in job.command]
     assert ["--factors" in job.command for job in sorted(pages)] == [False, True]
     for stage in STAGES:
         for job in jobs:
-            if f"pipeline.{stage} " in job.command:
-                assert_lists_what_it_imports(job, stage)
+            if f"pipeline.experiments.study.{stage} " in job.command:
+                module = f"pipeline/experiments/study/{stage}.py"
+                assert_lists_what_it_imports(job, module)
     (cell,) = [job for job in jobs if "study_cell sample bprmf" in job.command]
-    settings = params.load(tree / "params.yaml")
-    inputs = set(map(str, study_run.inputs(settings, "sample", "bprmf")))
-    assert cell.inputs - {"data/settings/study_cell/sample/bprmf__seed-1.json"} == inputs
     assert not [name for name in cell.inputs if name.startswith("data/features")]
 
 
@@ -92,7 +87,7 @@ def test_with_a_search_a_training_waits_for_its_models_sweep(tree):
     jobs = snakemake_jobs(tree, "study")
 
     for job in jobs:
-        if "pipeline.study_cell " in job.command:
+        if "pipeline.experiments.study.cell " in job.command:
             model = re.search(r"study_cell sample ([a-z]+)__", job.command)[1]
             assert f" --sweep results/sample/{model}/sweep.json" in job.command
             assert f"results/sample/{model}/sweep.json" in job.inputs
@@ -115,29 +110,6 @@ def test_the_study_ends_in_the_same_bytes_killed_or_not_and_a_second_run_does_no
     assert comparable(killed) == files
     named = {Path(name).name for name in files if "/study/" in name}
     assert {"tables.json", "tables.tex", "report.html", "report.md", "figure4.png"} <= named
-
-
-@pytest.mark.slow
-def test_dvc_makes_the_same_files_with_the_lines_of_the_document(tmp_path):
-    with_snakemake, with_dvc = small(tmp_path / "smk"), small(tmp_path / "dvc")
-    text = (ROOT / "workflow/README.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"```yaml\n(  study:\n.*?)```", text, re.DOTALL)
-    stages = yaml.safe_load((with_dvc / "dvc.yaml").read_text())
-    stages["stages"] |= yaml.safe_load(lines)
-    (with_dvc / "dvc.yaml").write_text(yaml.safe_dump(stages, sort_keys=False))
-
-    run(with_snakemake, "snakemake", "--cores", "2", "study", "evaluate")
-    run(with_dvc, "dvc", "repro")
-
-    assert comparable(with_dvc) == comparable(with_snakemake)
-    assert "study@sample" not in run(with_dvc, "dvc", "repro").replace(
-        "'study@sample' didn't", ""
-    )
-
-    # Another setting of one model: its trainings, and no others.
-    edit(with_dvc, bprmf__default__l2=0.5)
-    said = run(with_dvc, "dvc", "repro")
-    assert re.findall(r"study_run: \d of 3: (\S+)$", said, re.MULTILINE) == ["bprmf__seed-1"]
 
 
 def small(folder: Path) -> Path:

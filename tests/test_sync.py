@@ -19,7 +19,7 @@ from workflow import sync
 USERS = "data/processed/sample/users.parquet"
 STATISTICS = "data/processed/sample/statistics.json"
 TABLE = "results/sample/comparison.md"
-CODE = "pipeline/paper/printed.py"  # compare imports it
+CODE = "pipeline/comparison/paper_numbers.py"  # compare imports it
 
 
 # --- trees, built once --------------------------------------------------------------------

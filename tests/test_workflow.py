@@ -1,11 +1,10 @@
 """Both engines plan the same jobs, make the same bytes and re-run the same things."""
 
-import ast
 import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from dvc.repo import Repo
 from workflow_tree import DVC_ONLY, ROOT, SIF, VGG16, copy_tree, edit, planned, run
 
 from pipeline import params
+from workflow.code import closure
 
 STAGES = [
     "download",
@@ -32,33 +32,13 @@ STAGES = [
     "curves",
 ]
 TARGETS = ["evaluate", "explain", "tables", "study", "sheets", "sweep"]
-MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "study"}
-MAY_USE_A_GPU |= {"sweep", "sweep_search", "study_cell", "study_examples"}
-# The slice in data/settings speaks for params; the others have no bearing on content.
-NOT_LISTED = {
-    f"pipeline/{name}.py"
-    for name in (
-        "params",
-        "params_file",
-        "sections",
-        "source_settings",
-        "stage_settings",
-        "model_settings",
-        "feature_settings",
-        "swaps",
-        "sweeps",
-        "sweep_cells",
-        "paper/settings",
-        "paper/budget",
-        "paper/cells",
-        "command",
-        "errors",
-        "devices",
-        "gpu_slots",
-    )
+MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend"}
+MAY_USE_A_GPU |= {
+    f"experiments.{name}"
+    for name in ("factors.measure", "study.cell", "study.lists", "sweep.cell", "sweep.search")
 }
-# A job that imports one module of these may get any: they are registries.
-WHOLE = ("model", "pipeline/sources", "pipeline/extractors")
+# The slice in data/settings speaks for params and model; job has no bearing on content.
+NOT_LISTED = (Path("pipeline/params"), Path("pipeline/job"), Path("model"))
 READ_BY_COMPARE = [
     "metrics.json",
     "ranks.parquet",
@@ -137,8 +117,9 @@ def _inputs(path: str, tree: Path, settings: params.Params) -> Iterator[str]:
     elif parts[:3] == ("data", "fingerprints", "results"):
         for model in settings.models:
             yield from (f"results/{parts[3]}/{model}/{name}" for name in READ_BY_COMPARE)
-    elif parts[0] in ("pipeline", "model") and (tree / path).is_dir():
-        yield from (str(file.relative_to(tree)) for file in (tree / path).rglob("*.py"))
+    elif parts[0] == "pipeline" and (tree / path).is_dir():
+        files = (file for ending in ("*.py", "*.j2") for file in (tree / path).rglob(ending))
+        yield from (str(file.relative_to(tree)) for file in files)
     else:
         yield _manifest(path)
 
@@ -284,8 +265,8 @@ SWEEP = {
 def cells(tree: Path) -> set[str]:
     """Return the cells and tables that Snakemake would make now, by model."""
     said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "sweep")
-    tables = re.findall(r"pipeline\.sweep_table sample (\w+) ", said)
-    trained = re.findall(r"pipeline\.sweep sample (\w+) (\S+) ", said)
+    tables = re.findall(r"pipeline\.experiments\.sweep\.table sample (\w+) ", said)
+    trained = re.findall(r"pipeline\.experiments\.sweep\.cell sample (\w+) (\S+) ", said)
     assert len(re.findall(r"python -m pipeline\.", said)) == len(tables) + len(trained)
     return {"/".join(one) for one in trained} | set(tables)
 
@@ -305,13 +286,15 @@ def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
         assert not [n for job in found for n in job.inputs if n.endswith("test.parquet")]
         for job in found:
             assert_lists_what_it_imports(job, stage)
-    (table,) = [job for job in jobs if "pipeline.sweep_table sample vbpr" in job.command]
+    (table,) = [
+        job for job in jobs if "pipeline.experiments.sweep.table sample vbpr" in job.command
+    ]
     assert {n for n in table.inputs if n.startswith("results/")} == {
         trials[1],
         *(name for name in trained if "/vbpr/" in name),
     }
     for engine in (snakemake_jobs(tree), dvc_jobs(tree)):
-        assert not [job for job in engine if "pipeline.sweep" in job.command]
+        assert not [job for job in engine if "pipeline.experiments.sweep.cell" in job.command]
 
 
 def test_an_edited_value_plans_the_cells_that_have_it_and_the_table(tree):
@@ -376,7 +359,7 @@ def test_every_job_says_what_it_needs_and_is_timed(tree):
         assert re.search(r"^    log: logs/.*\.log$", job, re.M), job
         assert re.search(r"^    benchmark: logs/benchmarks/.*\.tsv$", job, re.M), job
         assert {"runtime", "mem_mb"} <= set(re.findall(r" (\w+)=\d+", job)), job
-        stage = re.search(r"python -m pipeline\.(\w+) ", job)[1]
+        stage = re.search(r"python -m pipeline\.([\w.]+) ", job)[1]
         assert ("gpu=1" in job) == (stage in MAY_USE_A_GPU), job
 
 
@@ -424,16 +407,20 @@ def test_a_stage_has_its_module_rule_dvc_stage_and_test(stage):
     assert (ROOT / f"tests/pipeline/test_{stage}.py").exists()
 
 
-@pytest.mark.parametrize("stage", [*STAGES, "settings", "inputs", "results"])
+MODULES = {stage: f"pipeline/{stage}.py" for stage in STAGES} | {
+    "settings": "workflow/settings.py",
+    "inputs": "workflow/fingerprint.py",
+    "results": "workflow/fingerprint.py",
+}
+
+
+@pytest.mark.parametrize("stage", MODULES)
 def test_a_stage_depends_on_the_code_that_it_imports(stage):
     """A change in a helper would otherwise be missed, by both engines (the plans are equal)."""
     listed = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]
-    code = {n for n in listed if n.startswith(("pipeline", "model")) and not n.endswith(".j2")}
-    module = "fingerprint" if stage in ("inputs", "results") else stage
+    code = [name for name in listed if name.startswith(("pipeline", "workflow"))]
 
-    needed = imported(ROOT / f"pipeline/{module}.py") | {f"pipeline/{module}.py"}
-
-    assert code - NOT_LISTED == needed - NOT_LISTED
+    assert_lists_what_is_imported(code, MODULES[stage])
 
 
 def test_the_study_is_of_generated_datasets_and_depends_on_the_code_that_it_imports(tree):
@@ -443,13 +430,19 @@ def test_the_study_is_of_generated_datasets_and_depends_on_the_code_that_it_impo
 
     jobs = snakemake_jobs(tree, "study")
 
-    (job,) = [job for job in jobs if "pipeline.study " in job.command]
-    assert_lists_what_it_imports(job, "study")
+    (job,) = [job for job in jobs if "pipeline.experiments.factors.measure " in job.command]
+    assert_lists_what_it_imports(job, "pipeline/experiments/factors/measure.py")
     assert {n for n in job.inputs if n.startswith("results/")} == {
         f"results/sample/{model}/checkpoint.safetensors" for model in models[1:]
     }
-    assert not [job for job in jobs if "pipeline.study gift_cards" in job.command]
-    assert not [job for job in snakemake_jobs(tree) if "pipeline.study" in job.command]
+    assert not [
+        job for job in jobs if "pipeline.experiments.factors.measure gift_cards" in job.command
+    ]
+    assert not [
+        job
+        for job in snakemake_jobs(tree)
+        if "pipeline.experiments.factors.measure" in job.command
+    ]
 
 
 def test_a_sheet_is_made_of_every_feature_and_depends_on_the_code_that_it_imports(tree):
@@ -459,7 +452,7 @@ def test_a_sheet_is_made_of_every_feature_and_depends_on_the_code_that_it_import
     sheets = {
         next(iter(job.outputs)): job
         for job in snakemake_jobs(tree, "sheets")
-        if "pipeline.look " in job.command
+        if "pipeline.explore.feature_sheet " in job.command
     }
 
     settings = params.load(tree / "params.yaml")
@@ -469,9 +462,11 @@ def test_a_sheet_is_made_of_every_feature_and_depends_on_the_code_that_it_import
         for modality in settings.dataset_features(dataset)
     }
     for job in sheets.values():
-        assert_lists_what_it_imports(job, "look")
-        assert "pipeline/style.html.j2" in job.inputs
-    assert not [job for job in snakemake_jobs(tree) if "pipeline.look " in job.command]
+        assert_lists_what_it_imports(job, "pipeline/explore/feature_sheet.py")
+        assert "pipeline/pages/style.html.j2" in job.inputs
+    assert not [
+        job for job in snakemake_jobs(tree) if "pipeline.explore.feature_sheet " in job.command
+    ]
 
 
 def test_every_model_is_explained_and_the_job_depends_on_the_code_that_it_imports(tree):
@@ -479,62 +474,42 @@ def test_every_model_is_explained_and_the_job_depends_on_the_code_that_it_import
     edit(tree, models=["bprmf", "base"])
 
     jobs = [
-        job for job in snakemake_jobs(tree, "explain") if "pipeline.explain " in job.command
+        job
+        for job in snakemake_jobs(tree, "explain")
+        if "pipeline.explore.explain " in job.command
     ]
 
     assert {min(job.outputs) for job in jobs} == {
         f"results/sample/{model}/explanations.json" for model in ("bprmf", "base")
     }
     for job in jobs:
-        assert_lists_what_it_imports(job, "explain")
+        assert_lists_what_it_imports(job, "pipeline/explore/explain.py")
         assert (
             min(job.outputs).replace("explanations.json", "checkpoint.safetensors")
             in job.inputs
         )
-    assert not [job for job in snakemake_jobs(tree) if "pipeline.explain " in job.command]
+    assert not [
+        job for job in snakemake_jobs(tree) if "pipeline.explore.explain " in job.command
+    ]
 
 
-def assert_lists_what_it_imports(job: Job, stage: str) -> None:
-    needed = imported(ROOT / f"pipeline/{stage}.py") | {f"pipeline/{stage}.py"}
-    code = {_unit(Path(n)) for n in job.inputs if n.endswith(".py")}
-    assert code - NOT_LISTED == needed - NOT_LISTED
+def assert_lists_what_it_imports(job: Job, module: str) -> None:
+    assert_lists_what_is_imported([n for n in job.inputs if n.endswith(".py")], module)
 
 
-def imported(path: Path, seen: set[Path] | None = None) -> set[str]:
-    """Return our modules and packages that a file imports, directly or not."""
-    seen = set() if seen is None else seen
-    if path in seen:
-        return set()
-    seen.add(path)
-    found: set[str] = set()
-    for name in _import_names(path):
-        for file in _files_of(name):
-            found.add(_unit(file.relative_to(ROOT)))
-            found |= imported(file, seen)
-    return found
-
-
-def _unit(file: Path) -> str:
-    """Return the package that is listed as a whole, or the file itself."""
-    return next((one for one in WHOLE if file.is_relative_to(one)), str(file))
-
-
-def _import_names(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _files_of(name: str) -> list[Path]:
-    if name.split(".")[0] not in ("pipeline", "model"):
-        return []
-    path = ROOT.joinpath(*name.split("."))
-    if path.with_suffix(".py").exists():
-        return [path.with_suffix(".py")]
-    return sorted(path.rglob("*.py")) if str(path.relative_to(ROOT)) in WHOLE else []
+def assert_lists_what_is_imported(listed: Iterable[str], module: str) -> None:
+    """Every file that a module imports is listed; of each folder listed, some are imported."""
+    needed = [
+        file
+        for file in closure([Path(module)], Path())
+        if not any(file.is_relative_to(folder) for folder in NOT_LISTED)
+    ]
+    for file in needed:
+        assert any(file.is_relative_to(name) for name in listed), file
+    folders = {name if len(Path(name).parts) < 3 else str(Path(name).parent) for name in listed}
+    for name in folders:
+        if not Path(name).is_relative_to("pipeline/params"):
+            assert any(file.is_relative_to(name) for file in needed), name
 
 
 # --- a wrong parameter --------------------------------------------------------------------

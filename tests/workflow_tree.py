@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 TREE = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", "pipeline", "model", "workflow"]
 DVC_ONLY = {"settings", "inputs", "results"}
 SIF = {"extractor": "sif", "field": "description", "epochs": 2}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipeline.errors import Disagreement
+from pipeline.job.errors import Disagreement
 
 TARGET = "evaluate"  # what `dvc repro` makes as well; tables and studies are Snakemake's alone
 RECORDS, LOCKS = Path(".snakemake/metadata"), Path(".snakemake/locks")

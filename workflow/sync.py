@@ -22,11 +22,12 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pipeline import command, params
-from pipeline.errors import Disagreement
-from pipeline.io import sha256_of
-from pipeline.schema import MANIFEST_FILE
-from pipeline.sources.folder import manifest
+from pipeline import params
+from pipeline.job import command_line
+from pipeline.job.errors import Disagreement
+from pipeline.tables.io import sha256_of
+from pipeline.tables.schema import MANIFEST_FILE
+from pipeline.transfer.raw_folder import manifest
 from workflow import engines
 from workflow.engines import TARGET, Record
 
@@ -183,4 +184,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command_line.run(main)

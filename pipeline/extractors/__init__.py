@@ -1,7 +1,7 @@
 """The extractors by name, and what each hands to the stage `features`.
 
 A new one is a module, a line in `EXTRACTORS` (or `texts.TEXTS`) with the function that unpacks
-its settings, and those settings as a section in pipeline/feature_settings.py. torch, gensim and
+its settings, and those settings as a section in pipeline/params/features.py. torch, gensim and
 the like are imported by the modules, and those only when they are asked for: `--help`, and an
 extractor that needs neither, must not wait for them.
 """
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipeline import feature_settings as s
 from pipeline.extractors.texts import TEXTS
-from pipeline.feature_table import Vector
+from pipeline.params import features as s
+from pipeline.tables.features import Vector
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ def torch_device(machine: Machine) -> torch.device:
     """
     import torch
 
-    from pipeline import devices
+    from pipeline.job import devices
 
     torch.set_num_threads(machine.threads)
     return devices.choose(machine.device)

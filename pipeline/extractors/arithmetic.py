@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from pipeline.feature_settings import Precision
+from pipeline.params.features import Precision
 
 
 @contextmanager

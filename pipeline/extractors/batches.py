@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import polars as pl
 
-from pipeline.feature_table import Vector
+from pipeline.tables.features import Vector
 
 
 def in_batches(

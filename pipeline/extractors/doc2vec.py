@@ -28,7 +28,7 @@ from pipeline.extractors import Extraction
 from pipeline.extractors.tokens import CHUNK, in_words, tokenise, tokenised
 from pipeline.extractors.word_means import known_words
 from pipeline.extractors.word_vectors import Training, check_vocabulary
-from pipeline.feature_table import Vector
+from pipeline.tables.features import Vector
 
 
 def extract(

@@ -24,9 +24,9 @@ from torch import Tensor
 from pipeline.extractors import BLOCK, PictureEncoder, n_cpus, pixels
 from pipeline.extractors.arithmetic import arithmetic
 from pipeline.extractors.networks import Input, Network
-from pipeline.feature_settings import Precision
-from pipeline.feature_table import Vector
-from pipeline.pictures.rgb import IN_WORDS
+from pipeline.params.features import Precision
+from pipeline.tables.features import Vector
+from pipeline.tables.pictures import IN_WORDS
 
 # Fixed, since the last digits of a feature may depend on it. More fall out of a CPU's cache:
 # benchmarks/extraction.py.

@@ -6,7 +6,7 @@ import importlib
 from importlib.metadata import version
 from types import ModuleType
 
-from pipeline.errors import ParamsError
+from pipeline.job.errors import ParamsError
 
 __all__ = ["need", "version"]
 

@@ -19,9 +19,9 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import Extraction
-from pipeline.feature_table import Vector
+from pipeline.job.errors import RawDataError
+from pipeline.tables.features import Vector
 
 DIM, ASIN = 4096, 10  # numbers; characters
 RECORD = np.dtype([("asin", np.uint8, (ASIN,)), ("vector", "<f4", (DIM,))])

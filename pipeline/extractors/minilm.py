@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import torch
 
-from pipeline.errors import ParamsError
 from pipeline.extractors import Extraction
 from pipeline.extractors.batches import in_batches
 from pipeline.extractors.extra import need, version
 from pipeline.extractors.tokens import plain
-from pipeline.io import sha256_of
+from pipeline.job.errors import ParamsError
+from pipeline.tables.io import sha256_of
 
 DIM, LONGEST = 384, 256  # of a vector; word pieces, the first and last mark included
 BATCH = 64  # texts; fixed, since the last digits of a vector may depend on it

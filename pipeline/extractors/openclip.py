@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 
-from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import Extraction
 from pipeline.extractors import weights as w
 from pipeline.extractors.arithmetic import arithmetic
@@ -23,7 +22,8 @@ from pipeline.extractors.batches import in_batches
 from pipeline.extractors.extra import need, version
 from pipeline.extractors.networks import Input, Network
 from pipeline.extractors.timm_networks import width
-from pipeline.feature_settings import Precision
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.params.features import Precision
 
 TEXTS = 16  # in a batch
 

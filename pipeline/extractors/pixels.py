@@ -21,10 +21,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import n_cpus
 from pipeline.extractors.networks import Input
-from pipeline.pictures.rgb import open_rgb
+from pipeline.job.errors import RawDataError
+from pipeline.tables.pictures import open_rgb
 
 # Longer pictures are cut to this first: a 1 x 50000 strip would be resized to gigabytes.
 MAX_ASPECT = 20

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import Extraction
-from pipeline.feature_table import Vector
-from pipeline.io import sha256_of
+from pipeline.job.errors import RawDataError
+from pipeline.tables.features import Vector
+from pipeline.tables.io import sha256_of
 
 ROWS = 256  # read at once
 # What numpy raises for a file that is not .npy, ends early or says something impossible.

@@ -31,7 +31,7 @@ from pipeline.extractors import Extraction
 from pipeline.extractors.tokens import in_words
 from pipeline.extractors.word_means import WordMeans, count
 from pipeline.extractors.word_vectors import Training, WordVectors, obtain
-from pipeline.feature_table import Vector
+from pipeline.tables.features import Vector
 
 MAX_ITERATIONS, TOLERANCE = 10_000, 1e-12  # of the power iteration
 

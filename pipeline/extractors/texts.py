@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipeline import feature_settings as s
+from pipeline.params import features as s
 
 if TYPE_CHECKING:
     from pipeline.extractors import Extraction, Machine

@@ -28,11 +28,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import Extraction
 from pipeline.extractors.tokens import in_words, no_text, tokenised
 from pipeline.extractors.word_vectors import Sentences
-from pipeline.feature_table import Vector
+from pipeline.job.errors import RawDataError
+from pipeline.tables.features import Vector
 
 BLOCK = 4096  # texts whose vectors are held at a time
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torchvision.transforms import InterpolationMode
 
-from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import weights as w
 from pipeline.extractors.extra import need, version
 from pipeline.extractors.networks import Input, Network
+from pipeline.job.errors import ParamsError, RawDataError
 
 
 def load(name: str, weights: str, seed: int) -> Network:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 
 CHUNK = 65_536  # texts; what is held of their words does not grow with the number of texts
 # A scraped script or style sheet goes with its body; one that is never closed loses its tag.

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.errors import RawDataError
-from pipeline.io import sha256_of
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import sha256_of
 
 IMAGENET, SEEDED = "imagenet", "seeded"  # settings of `weights`; else a version or a path
 # What reading another kind of file raises.

@@ -18,9 +18,9 @@ import polars as pl
 from gensim.models import KeyedVectors
 from scipy.sparse import csr_array
 
-from pipeline.errors import RawDataError
 from pipeline.extractors.tokens import no_text, tokenised
-from pipeline.feature_table import Vector
+from pipeline.job.errors import RawDataError
+from pipeline.tables.features import Vector
 
 BLOCK = 4096  # texts whose vectors are held at a time by each thread
 # How many known words each of some texts has, and which ones, one text after the other.

@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 from gensim.models import KeyedVectors, Word2Vec
 
-from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors.tokens import no_text, tokenised
-from pipeline.io import sha256_of
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.tables.io import sha256_of
 
 TRAINED = "trained"  # the setting `weights`
 NEGATIVES = 5  # noise words per positive; Mikolov et al. 2013 use 5 to 20 on small data

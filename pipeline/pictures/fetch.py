@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.params import Images
-from pipeline.pictures.lanes import HOPS, Job, Lanes, host_name
+from pipeline.pictures.connections import HOPS, Job, Lanes, host_name
+from pipeline.pictures.progress import Tally
 from pipeline.pictures.store import Kept, Shard
-from pipeline.pictures.tally import Tally
 
 PER_PROCESS = 1000  # pictures; for fewer another process is not worth its start
 BAR_SECONDS = 0.5

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pipeline.pictures.table import NotHad
-from pipeline.retry_after import LONGEST_WAIT
+from pipeline.transfer.retry_after import LONGEST_WAIT
 
 FIRST_GAP, LONGEST_GAP = 0.25, 10.0  # seconds between requests of a host that is too busy
 SHRINK, NO_GAP = 0.9, 0.02  # the gap after each good answer; seconds below which there is none

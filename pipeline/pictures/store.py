@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.pictures.table import NotHad, not_written
 
 PICTURES, LEDGER = ".pictures", ".sqlite"

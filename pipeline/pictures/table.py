@@ -16,9 +16,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import RawDataError
-from pipeline.io import replacing
-from pipeline.schema import IMAGES, ITEM
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import replacing
+from pipeline.tables.schema import IMAGES, ITEM
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 ROWS, GROUP_BYTES = 256, 64_000_000  # a row group ends at whichever comes first

@@ -18,7 +18,7 @@ from typing import IO, cast
 
 from tqdm import tqdm
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.pictures.table import NotHad, not_written, too_large
 
 CHUNK = 1 << 20  # bytes copied at once

@@ -1,7 +1,7 @@
 """Raw formats: a name in params.yaml -> which files it has and how they are read.
 
 A new format is a module with `files` and `read`, a line here, and a section in
-pipeline/source_settings.py.
+pipeline/params/sources.py.
 """
 
 from __future__ import annotations

@@ -15,8 +15,11 @@ from typing import Any
 import polars as pl
 
 from pipeline import params
-from pipeline.errors import ParamsError
-from pipeline.schema import (
+from pipeline.job.errors import ParamsError
+from pipeline.sources.raw import RawFile
+from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, json_record, records
+from pipeline.sources.stream import Stream, completed
+from pipeline.tables.schema import (
     DESCRIPTION,
     IMAGE,
     ITEM,
@@ -30,9 +33,6 @@ from pipeline.schema import (
     USER,
     VERIFIED,
 )
-from pipeline.sources.raw import RawFile
-from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, json_record, records
-from pipeline.sources.stream import Stream, completed
 
 logger = logging.getLogger(__name__)
 

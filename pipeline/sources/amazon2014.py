@@ -14,7 +14,6 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
-from pipeline.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 from pipeline.sources import amazon
 from pipeline.sources.amazon import (
     BRAND,
@@ -27,6 +26,7 @@ from pipeline.sources.literals import as_json, read_literal
 from pipeline.sources.raw import RawFile, Tables
 from pipeline.sources.records import PATHS, TEXT, records
 from pipeline.sources.stream import Stream
+from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
 # The lab's present server, then the one that the dump was first published on, which is
 # known to answer http when https fails.

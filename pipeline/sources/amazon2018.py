@@ -14,7 +14,6 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
-from pipeline.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 from pipeline.sources import amazon
 from pipeline.sources.amazon import (
     BRAND,
@@ -27,6 +26,7 @@ from pipeline.sources.amazon import (
 from pipeline.sources.raw import RawFile, Tables
 from pipeline.sources.records import TEXT, TEXTS, json_record, records
 from pipeline.sources.stream import Stream
+from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
 # The lab's present server first, then the addresses that older descriptions give.
 FOLDERS = (

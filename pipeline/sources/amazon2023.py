@@ -17,19 +17,6 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
-from pipeline.schema import (
-    DESCRIPTION,
-    IMAGE,
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    REVIEWS,
-    TIME,
-    TITLE,
-    USER,
-    VERIFIED,
-)
 from pipeline.sources import amazon
 from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name
 from pipeline.sources.amazon2018 import ICON_SIZE
@@ -47,6 +34,19 @@ from pipeline.sources.records import (
     records,
 )
 from pipeline.sources.stream import Stream
+from pipeline.tables.schema import (
+    DESCRIPTION,
+    IMAGE,
+    ITEM,
+    PART,
+    RATING,
+    RAW_ID,
+    REVIEWS,
+    TIME,
+    TITLE,
+    USER,
+    VERIFIED,
+)
 
 logger = logging.getLogger(__name__)
 

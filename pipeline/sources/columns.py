@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipeline.errors import RawDataError
-from pipeline.schema import RATING, RAW_ITEMS, REVIEWS, TIME, VERIFIED
+from pipeline.job.errors import RawDataError
 from pipeline.sources.records import LATEST
+from pipeline.tables.schema import RATING, RAW_ITEMS, REVIEWS, TIME, VERIFIED
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 YES, NO = ["true", "1", "yes"], ["false", "0", "no"]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 from isal import igzip, isal_zlib
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources.raw import GZIP_MAGIC, SHOWN
 
 BATCH = 8 << 20  # bytes of text; few enough for the processor's cache

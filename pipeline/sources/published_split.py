@@ -15,8 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
-from pipeline.errors import RawDataError
-from pipeline.schema import (
+from pipeline.job.errors import RawDataError
+from pipeline.sources.lines import batches
+from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.tables.schema import (
     DESCRIPTION,
     IMAGE,
     ITEM,
@@ -31,8 +33,6 @@ from pipeline.schema import (
     USER,
     VALIDATION,
 )
-from pipeline.sources.lines import batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from pipeline.errors import RawDataError
-from pipeline.io import sha256_of
-from pipeline.schema import RAW_ID
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import sha256_of
+from pipeline.tables.schema import RAW_ID
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
-from pipeline.errors import RawDataError
-from pipeline.sources import ahead
+from pipeline.job.errors import RawDataError
+from pipeline.sources import read_ahead
 from pipeline.sources.lines import Batch, batches
 from pipeline.sources.raw import SHOWN, BadLines
 
@@ -74,7 +74,7 @@ def records(
     def line_by_line(batch: Batch) -> pl.DataFrame:
         return _line_by_line(batch, fields, required, parse, expected, bad)
 
-    for batch, table in ahead.mapped(in_bulk, batches(path), N_THREADS):
+    for batch, table in read_ahead.mapped(in_bulk, batches(path), N_THREADS):
         pieces = [table] if table is not None else _piecewise(batch, in_bulk, line_by_line)
         for piece in pieces:
             n_read += piece.height

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import pyarrow as pa
 
-from pipeline.schema import ITEM, RAW_ID, Columns
 from pipeline.sources.raw import Tables
+from pipeline.tables.schema import ITEM, RAW_ID, Columns
 
 logger = logging.getLogger(__name__)
 

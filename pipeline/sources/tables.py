@@ -15,8 +15,10 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from pipeline import params
-from pipeline.errors import ParamsError, RawDataError
-from pipeline.schema import (
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.sources import columns as c
+from pipeline.sources.raw import BadLines, RawFile, Tables, complete_items
+from pipeline.tables.schema import (
     IMAGE,
     ITEM,
     PART,
@@ -28,8 +30,6 @@ from pipeline.schema import (
     USER,
     VERIFIED,
 )
-from pipeline.sources import columns as c
-from pipeline.sources.raw import BadLines, RawFile, Tables, complete_items
 
 logger = logging.getLogger(__name__)
 

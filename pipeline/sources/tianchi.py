@@ -18,8 +18,11 @@ from typing import Any
 import polars as pl
 
 from pipeline import params
-from pipeline.errors import RawDataError
-from pipeline.schema import (
+from pipeline.job.errors import RawDataError
+from pipeline.sources.lines import Batch, batches
+from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.sources.stream import Stream, completed
+from pipeline.tables.schema import (
     DESCRIPTION,
     IMAGE,
     ITEM,
@@ -32,9 +35,6 @@ from pipeline.schema import (
     TITLE,
     USER,
 )
-from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
-from pipeline.sources.stream import Stream, completed
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from model import Interactions
+from model.data import Interactions
 
 
 def test_membership_is_that_of_the_pairs_also_when_they_repeat():

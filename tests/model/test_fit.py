@@ -4,8 +4,8 @@ import pytest
 import torch
 import toy
 
-from model import build
 from model.fit import LossNotFinite, Progress, Training, fit
+from model.recommenders import build
 
 
 def training(lr=0.01, name="mcln"):

@@ -2,7 +2,7 @@ import pytest
 import torch
 import toy
 
-from model import Interactions
+from model.data import Interactions
 from model.graph import histories, layer_mean, popularity_aware, row_mean, symmetric
 
 # Users 0, 1; items 0, 1, 2 (nodes 2, 3, 4). User 0 has items 0 and 1, user 1 has item 1.

@@ -4,8 +4,9 @@ import pytest
 import torch
 import toy
 
-from model import MODELS, Interactions, build
+from model.data import Interactions
 from model.fit import Training
+from model.recommenders import MODELS, build
 
 LEARN = [name for name in MODELS if name not in ("popularity", "itemknn")]
 

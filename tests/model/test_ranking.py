@@ -2,7 +2,7 @@ import torch
 import toy
 
 import model.ranking
-from model import Interactions
+from model.data import Interactions
 from model.ranking import inner_product, ranks, sampled_ranks, top_k
 
 PAIRS = toy.interactions()

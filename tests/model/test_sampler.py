@@ -1,7 +1,7 @@
 import torch
 import toy
 
-from model import Interactions
+from model.data import Interactions
 from model.sampler import uninteracted, user_uniform
 
 

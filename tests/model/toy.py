@@ -2,7 +2,7 @@
 
 import torch
 
-from model import Interactions
+from model.data import Interactions
 
 N_USERS, N_ITEMS, DIM = 30, 20, 8
 

@@ -3,8 +3,8 @@
 import pytest
 from picture_cases import serving
 
+from pipeline.pictures import connections as picture_lanes
 from pipeline.pictures import hosts as picture_hosts
-from pipeline.pictures import lanes as picture_lanes
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import polars as pl
 import yaml
+from paths import ROOT
 from PIL import Image
 
 from pipeline import images
-from pipeline.io import read_parquet
-from pipeline.schema import IMAGES, ITEMS
+from pipeline.tables.io import read_parquet
+from pipeline.tables.schema import IMAGES, ITEMS
 
-PROJECT = Path(__file__).parents[2]
 SETTINGS = {
     "connections": 4,
     "connections_per_host": 4,
@@ -191,7 +191,7 @@ def serving(host: str = "127.0.0.1"):
 
 def prepare(places: list[str | None], feature: dict | None = None, **settings) -> None:
     """Write params.yaml and items.parquet to the working directory."""
-    raw = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["features"]["sample"] = {
         "visual": feature or {"extractor": "vgg16", "field": "image", "weights": "seeded"}
     }

@@ -1,17 +1,15 @@
 """A processed dataset small enough to train on in a second, for the stages about one model."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import yaml
+from paths import ROOT
 
 from pipeline import split
-from pipeline.feature_table import METADATA, write_features
-from pipeline.io import write_parquet
-from pipeline.schema import CANDIDATES_FILE, INTERACTIONS, ITEMS, USERS
+from pipeline.tables.features import METADATA, write_features
+from pipeline.tables.io import write_parquet
+from pipeline.tables.schema import CANDIDATES_FILE, INTERACTIONS, ITEMS, USERS
 
-ROOT = Path(__file__).parents[2]
 N_USERS, N_ITEMS = 60, 130
 METADATA_OF_6 = dict.fromkeys(METADATA, "x") | {"dim": "6"}
 FOLDERS = ["data/processed/sample", "data/features/sample"]

@@ -6,9 +6,10 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from pipeline import params, study_tables
-from pipeline import schema as s
-from pipeline.paper import cells as study_cells
+from pipeline import params
+from pipeline.experiments.study import tables
+from pipeline.params import study_cells
+from pipeline.tables import schema as s
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 STUDY = {
@@ -70,10 +71,10 @@ def numbers(dataset="sample", folder="", **changes):
     """Return the content of tables.json."""
     settings = parsed(**changes)
     found = {n: of_cell(c) for n, c in study_cells.cells(settings, dataset).items()}
-    table = study_tables.gathered(
+    table = tables.gathered(
         settings,
         dataset,
         {name: own[0] for name, own in found.items()},
         {name: own[1] for name, own in found.items()},
     )
-    return table | {"data": study_tables.data(STATISTICS, MADE, folder)}
+    return table | {"data": tables.data(STATISTICS, MADE, folder)}

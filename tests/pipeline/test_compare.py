@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 import yaml
 
-from pipeline import compare, feature_table, io
-from pipeline import schema as s
-from pipeline.errors import ParamsError, SchemaError
+from pipeline import compare
+from pipeline.job.errors import ParamsError, SchemaError
+from pipeline.tables import features, io
+from pipeline.tables import schema as s
 
 FULL = {"hr@5": 0.25, "ndcg@5": 0.125, "hr@10": 0.5, "ndcg@10": 0.25, "candidates": 900}
 SAMPLED = {"hr@5": 0.5, "ndcg@5": 0.25, "hr@10": 0.75, "candidates": 100}
@@ -185,11 +186,11 @@ def test_the_command_says_how_sure_the_numbers_are_and_slices_the_users(tmp_path
     wanted = settings.replace("models: [bprmf]", "models: [bprmf, vbpr]")
     (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
     shutil.copytree(tmp_path / "results/bprmf", tmp_path / "results/vbpr")
-    feature_table.write_features(
+    features.write_features(
         (np.ones(2, np.float32) if item < 3 else None for item in range(N_ITEMS)),
         tmp_path / "features/visual.parquet",
         dim=2,
-        metadata=dict.fromkeys(feature_table.METADATA, "x") | {"dim": "2"},
+        metadata=dict.fromkeys(features.METADATA, "x") | {"dim": "2"},
     )
     monkeypatch.chdir(tmp_path)
 

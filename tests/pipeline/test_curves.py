@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from model.metrics import at_cutoffs
-from pipeline import curves, io
-from pipeline import schema as s
-from pipeline.errors import SchemaError
+from pipeline import curves
+from pipeline.job.errors import SchemaError
+from pipeline.tables import io
+from pipeline.tables import schema as s
 
 METRICS = {
     "model": "bprmf", "epoch": 5, "n_users": 4, "settings": {"dim": 8}, "budget": {"epochs": 9},

@@ -10,18 +10,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from paths import ROOT, SHARED
 from web_cases import serving
 
 from pipeline import download, params, sources
-from pipeline.errors import ParamsError, RawDataError
+from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.sources import published_split
-from pipeline.sources.fetch import Fetcher
-from pipeline.sources.mirror import Mirror
 from pipeline.sources.raw import RawFile
-from pipeline.sources.traffic import Traffic
+from pipeline.transfer.fetch import Fetcher
+from pipeline.transfer.limits import Traffic
+from pipeline.transfer.mirror import Mirror
 
-ROOT = Path(__file__).parents[2]
-SHARED = ROOT / "../shared/data"
 needs_shared = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the published data are not in ../shared/data"
 )

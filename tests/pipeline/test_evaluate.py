@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.errors import SchemaError
 from pipeline.evaluate import _check_targets, metrics
+from pipeline.job.errors import SchemaError
 
 FACTS = {
     "dataset": "sample", "model": "base", "architecture": "mcln", "seed": 7, "epoch": 5,

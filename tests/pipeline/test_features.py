@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from paths import ROOT
 from PIL import Image
 
 from pipeline import features
-from pipeline.errors import ParamsError, RawDataError, SchemaError
 from pipeline.extractors import (
     BLOCK,
     EXTRACTORS,
@@ -23,14 +23,14 @@ from pipeline.extractors import (
     PictureEncoder,
     torch_device,
 )
-from pipeline.feature_settings import family
-from pipeline.feature_table import METADATA, read_features
-from pipeline.io import write_parquet
+from pipeline.job.errors import ParamsError, RawDataError, SchemaError
 from pipeline.params import load
-from pipeline.pictures.distinct import spread
-from pipeline.schema import IMAGES, ITEMS
+from pipeline.params.features import family
+from pipeline.tables.distinct_pictures import spread
+from pipeline.tables.features import METADATA, read_features
+from pipeline.tables.io import write_parquet
+from pipeline.tables.schema import IMAGES, ITEMS
 
-PROJECT = Path(__file__).parents[2]
 SIF = {"extractor": "sif", "field": "title", "dim": 6, "epochs": 2}
 VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
 ONE_THREAD = ["--device", "cpu", "--threads", "1"]
@@ -74,7 +74,7 @@ def write_images(files: list[bytes | None]) -> None:
 
 
 def write_params(feature: dict) -> None:
-    raw = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["features"]["sample"] = feature
     raw |= {"models": ["lightgcn"], "modalities": ["visual", "textual", "sound"]}
     Path("params.yaml").write_text(yaml.safe_dump(raw))
@@ -108,7 +108,7 @@ def fake_vgg16(monkeypatch):
 def test_every_extractor_of_params_is_registered():
     used = {
         family(one.extractor)
-        for dataset in load(PROJECT / "params.yaml").features.values()
+        for dataset in load(ROOT / "params.yaml").features.values()
         for one in dataset.values()
     }
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT
 from picture_cases import (
     ARGUMENTS,
     LEDGER,
     PAGE,
-    PROJECT,
     RED,
     TABLE,
     bomb,
@@ -29,12 +29,12 @@ from picture_cases import (
 from PIL import Image
 
 from pipeline import images
-from pipeline.errors import ParamsError, RawDataError
-from pipeline.pictures import rgb as pictures
+from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.pictures.store import Kept
-from pipeline.schema import IMAGES
+from pipeline.tables import pictures
+from pipeline.tables.schema import IMAGES
 
-REAL = PROJECT.parent / "shared/data/product_images/images"
+REAL = ROOT.parent / "shared/data/product_images/images"
 NOISE = encoded(Image.effect_noise((64, 64), 50), "JPEG")
 NO_PICTURE = f"not a picture in {', '.join(pictures.FORMATS)}"
 
@@ -300,7 +300,7 @@ def stage(*before: str, **options) -> subprocess.CompletedProcess:
     """Run the stage in a process of its own."""
     return subprocess.run(
         [*before, sys.executable, "-m", "pipeline.images", *ARGUMENTS],
-        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT
 
 from pipeline import ingest, params, sources
-from pipeline.errors import ParamsError, RawDataError, SchemaError
-from pipeline.io import read_parquet
-from pipeline.schema import RAW_ITEMS, REVIEWS
+from pipeline.job.errors import ParamsError, RawDataError, SchemaError
+from pipeline.tables.io import read_parquet
+from pipeline.tables.schema import RAW_ITEMS, REVIEWS
 
-ROOT = Path(__file__).parents[2]
 REVIEW = {"reviewerID": "U1", "asin": "B1", "overall": 5.0, "unixReviewTime": 1400000000}
 
 

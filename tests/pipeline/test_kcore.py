@@ -6,11 +6,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import ROOT
 
 from pipeline import kcore, params
-from pipeline.errors import ParamsError, RawDataError
-from pipeline.filters import Filters
-from pipeline.io import read_json, read_parquet, write_parquet
+from pipeline.interactions.filters import Filters
+from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.kcore import (
     as_published,
     core_name,
@@ -20,9 +20,8 @@ from pipeline.kcore import (
     numbered,
     statistics,
 )
-from pipeline.schema import INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
-
-ROOT = Path(__file__).parents[2]
+from pipeline.tables.io import read_json, read_parquet, write_parquet
+from pipeline.tables.schema import INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
 
 
 def reviews(rows):

@@ -3,6 +3,7 @@
 The steps of workflow/README.md, "A model of your own".
 """
 
+import sys
 from collections.abc import Mapping
 
 import polars as pl
@@ -11,11 +12,13 @@ import yaml
 from test_train import run, workspace  # noqa: F401 (a fixture)
 from torch import Tensor, nn
 
-from model import MODELS, Batch, Interactions, Recommender
+from model.base import Recommender
+from model.data import Batch, Interactions
 from model.losses import bpr
 from model.ranking import Scorer
+from model.recommenders import MODELS
 from pipeline import evaluate, params, recommend, train
-from pipeline.io import read_json
+from pipeline.tables.io import read_json
 
 
 class LinearContent(Recommender):
@@ -48,7 +51,8 @@ class LinearContentSection(params.ContentModel):
 
 
 def test_a_model_from_outside_goes_through_every_stage(workspace, monkeypatch):  # noqa: F811
-    monkeypatch.setitem(MODELS, "linear", LinearContent)
+    monkeypatch.setitem(MODELS, "linear", "LinearContent")
+    monkeypatch.setitem(sys.modules, "model.recommenders.linear", sys.modules[__name__])
     monkeypatch.setitem(params.ARCHITECTURES, "linear", LinearContentSection)
     raw = yaml.safe_load((workspace / "params.yaml").read_text())
     raw["linear"] = {"default": {"lr": 0.05, "spread": 0.1, "modalities": ["textual"]}}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT, SHARED
 
 from pipeline import ingest, kcore, params
-from pipeline.io import read_json
+from pipeline.tables.io import read_json
 
-SHARED = Path(__file__).parents[2] / "../shared/data"
 pytestmark = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the published data are not in ../shared/data"
 )
@@ -131,7 +131,7 @@ def test_the_core_of_gift_cards_is_that_of_a_plain_loop(gift_cards):
 
 
 def test_the_stage_counts_gift_cards_as_the_functions_do(gift_cards, tmp_path, monkeypatch):
-    root = Path(__file__).parents[2]
+    root = ROOT
     (tmp_path / "params.yaml").write_bytes((root / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
 

@@ -3,10 +3,10 @@
 import polars as pl
 import torch
 
-from model import Interactions
+from model.data import Interactions
 from model.ranking import inner_product
 from pipeline.recommend import recommendations
-from pipeline.schema import RECOMMENDATIONS
+from pipeline.tables.schema import RECOMMENDATIONS
 
 # Both users like item 3 best, then 2, 1, 0.
 SCORER = inner_product(torch.ones(2, 1), torch.tensor([[0.0], [1.0], [2.0], [3.0]]))

@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from pipeline.errors import RawDataError
-from pipeline.schema import CANDIDATES, INTERACTIONS
+from pipeline.job.errors import RawDataError
 from pipeline.split import candidates, leave_one_out
+from pipeline.tables.schema import CANDIDATES, INTERACTIONS
 
 
 def table(rows):

@@ -11,15 +11,13 @@ import pytest
 import yaml
 from small_dataset import FOLDERS, METADATA_OF_6, N_ITEMS, N_USERS, ROOT, run, write
 
-from pipeline import evaluate, learning, params, recommend, train
-from pipeline.errors import SchemaError, TrainingDiverged
-from pipeline.feature_table import write_features
-from pipeline.io import read_json, write_parquet
-from pipeline.schema import (
-    HISTORY,
-    RANKS,
-    RECOMMENDATIONS,
-)
+from pipeline import evaluate, params, recommend, train
+from pipeline.job.errors import SchemaError, TrainingDiverged
+from pipeline.learning.checkpoint import read_checkpoint
+from pipeline.learning.dataset import Dataset
+from pipeline.tables.features import write_features
+from pipeline.tables.io import read_json, write_parquet
+from pipeline.tables.schema import HISTORY, RANKS, RECOMMENDATIONS
 
 LEARNING = [m for m in params.ARCHITECTURES if m not in ("popularity", "itemknn")]
 LEARNING += ["base", "base_vt", "mcln_printed"]
@@ -50,7 +48,7 @@ def test_two_extractors_side_by_side_are_two_modalities(workspace, model):
     for stage in (train, evaluate):
         run(stage, model)
 
-    tensors, _ = learning.read_checkpoint(workspace / f"results/{model}/checkpoint.safetensors")
+    tensors, _ = read_checkpoint(workspace / f"results/{model}/checkpoint.safetensors")
     assert {9, 6} <= {size for tensor in tensors.values() for size in tensor.shape}
     assert 0 < read_json(workspace / f"results/{model}/metrics.json")["sampled"]["hr@10"] < 1
 
@@ -181,7 +179,7 @@ def test_a_published_validation_item_is_held_out_with_every_copy(workspace):
     validation = pl.read_parquet(folder / "validation.parquet")
     own = pl.read_parquet(folder / "train.parquet")
     write_parquet(pl.concat([own, validation, validation]), folder / "train.parquet")
-    dataset = learning.Dataset(folder)
+    dataset = Dataset(folder)
 
     assert len(dataset.pairs(validation=False)) == own.height
     assert len(dataset.pairs(validation=True)) == own.height + 2 * validation.height
@@ -190,7 +188,7 @@ def test_a_published_validation_item_is_held_out_with_every_copy(workspace):
 def test_checkpoints_tell_how_they_came_about(workspace):
     run(train, "base")
 
-    _, facts = learning.read_checkpoint(workspace / "results/base/checkpoint.safetensors")
+    _, facts = read_checkpoint(workspace / "results/base/checkpoint.safetensors")
 
     assert facts["architecture"] == "mcln"
     assert json.loads(json.dumps(facts)) == facts

@@ -4,14 +4,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from paths import ROOT
 
 from pipeline import kcore, split, validate
-from pipeline.errors import RawDataError
-from pipeline.io import read_json, write_json, write_parquet
-from pipeline.schema import CANDIDATES, INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import read_json, write_json, write_parquet
+from pipeline.tables.schema import CANDIDATES, INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
 from pipeline.validate import findings
 
-ROOT = Path(__file__).parents[2]
 START = 1388534400  # 2014-01-01
 N_ITEMS = 110
 

@@ -8,13 +8,11 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-from pipeline.sources.fetch import Fetcher
 from pipeline.sources.raw import RawFile
-from pipeline.sources.traffic import Traffic
+from pipeline.transfer.fetch import Fetcher
+from pipeline.transfer.limits import Traffic
 
-ROOT = Path(__file__).parents[2]
 CONTENT = bytes(range(256)) * 2000  # 512,000 bytes
 
 

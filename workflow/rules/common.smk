@@ -4,11 +4,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pipeline import params, settings, swaps, sweep_cells
-from pipeline.errors import PipelineError
-from pipeline.paper import budget as study_budget
-from pipeline.paper import cells as study_cells
-from pipeline.schema import (
+from workflow import settings
+from pipeline.params import extractors
+from pipeline.params import sweep_cells
+from pipeline import params
+from pipeline.job.errors import PipelineError
+from pipeline.params import study_budget
+from pipeline.params import study_cells
+from pipeline.tables.schema import (
     CELLS_FOLDER,
     COMPARISON_JSON,
     COMPARISON_MD,
@@ -40,16 +43,16 @@ except WorkflowError:
 
 
 def code(*names):
-    """Return the Python files of modules and packages, in a stable order.
+    """Return the code of modules and folders and of pipeline/tables, in a stable order.
 
-    A stage lists what it imports, so that a change there is seen. Left out are params
-    (the slice in data/settings speaks for it), command, errors, devices and gpu_slots (no
-    bearing on content).
+    A stage lists what it imports, so that a change there is seen. Left out are pipeline/params
+    and model (the slice in data/settings speaks for them) and pipeline/job (no bearing on
+    content).
     """
     files = []
-    for name in names:
-        path = Path(name)
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    for path in map(Path, ("pipeline/tables", *names)):
+        files += [path] if path.is_file() else sorted(path.rglob("*.py"))
+        files += sorted(path.rglob("*.html.j2"))
     return [str(file) for file in files]
 
 
@@ -101,7 +104,7 @@ def extractor_files(wildcards):
     return expand(
         "results/{dataset}/{table}/{name}",
         dataset=datasets,
-        table=swaps.TABLE,
+        table=extractors.TABLE,
         name=[COMPARISON_JSON, COMPARISON_MD, REPORT_FILE],
     )
 

@@ -1,12 +1,9 @@
 """From the raw dump to the split: download, ingest, kcore, split, validate, images."""
 
-TABLES = code("pipeline/io.py", "pipeline/schema.py")
-
 
 rule download:
     input:
-        code=code("pipeline/download.py", "pipeline/retry_after.py", "pipeline/sources"),
-        helpers=TABLES,
+        code=code("pipeline/download.py", "pipeline/sources", "pipeline/transfer"),
         settings="data/settings/download/{dataset}.json",
     output:
         "data/raw/{dataset}/manifest.json",
@@ -25,8 +22,7 @@ rule download:
 
 rule ingest:
     input:
-        code=code("pipeline/ingest.py", "pipeline/retry_after.py", "pipeline/sources"),
-        helpers=TABLES,
+        code=code("pipeline/ingest.py", "pipeline/sources"),
         settings="data/settings/ingest/{dataset}.json",
         manifest=rules.download.output,
     output:
@@ -47,13 +43,7 @@ rule ingest:
 
 rule kcore:
     input:
-        code=code(
-            "pipeline/filters.py",
-            "pipeline/id_codes.py",
-            "pipeline/kcore.py",
-            "pipeline/peeling.py",
-        ),
-        helpers=TABLES,
+        code=code("pipeline/kcore.py", "pipeline/interactions"),
         settings="data/settings/kcore/{dataset}.json",
         reviews=rules.ingest.output.reviews,
         item_table=rules.ingest.output.item_table,
@@ -82,8 +72,7 @@ rule kcore:
 
 rule split:
     input:
-        code=code("pipeline/split.py", "pipeline/split_methods.py"),
-        helpers=TABLES,
+        code=code("pipeline/split.py", "pipeline/interactions"),
         settings="data/settings/split/{dataset}.json",
         reviews=rules.ingest.output.reviews,
         interactions=rules.kcore.output.interactions,
@@ -108,13 +97,7 @@ rule split:
 
 rule validate:
     input:
-        code=code(
-            "pipeline/checks.py",
-            "pipeline/dataset_profile.py",
-            "pipeline/drift.py",
-            "pipeline/validate.py",
-        ),
-        helpers=TABLES,
+        code=code("pipeline/validate.py", "pipeline/interactions"),
         settings="data/settings/validate/{dataset}.json",
         manifest=rules.download.output,
         reviews=rules.ingest.output.reviews,
@@ -151,22 +134,7 @@ rule validate:
 
 rule images:
     input:
-        code=code("pipeline/images.py"),
-        helpers=TABLES
-        + code(
-            "pipeline/pictures/answers.py",
-            "pipeline/pictures/archives.py",
-            "pipeline/pictures/fetch.py",
-            "pipeline/pictures/hosts.py",
-            "pipeline/pictures/lanes.py",
-            "pipeline/pictures/places.py",
-            "pipeline/pictures/rgb.py",
-            "pipeline/pictures/store.py",
-            "pipeline/pictures/table.py",
-            "pipeline/pictures/tally.py",
-            "pipeline/pictures/tars.py",
-            "pipeline/retry_after.py",
-        ),
+        code=code("pipeline/images.py", "pipeline/pictures", "pipeline/transfer"),
         settings="data/settings/images/{dataset}.json",
         manifest=rules.download.output,
         item_table=rules.kcore.output.item_table,

@@ -4,14 +4,6 @@
 run on as many machines, and puts their vectors together.
 """
 
-FEATURE_HELPERS = TABLES + code(
-    "pipeline/feature_shards.py",
-    "pipeline/feature_table.py",
-    "pipeline/kept_blocks.py",
-    "pipeline/pictures/distinct.py",
-    "pipeline/pictures/rgb.py",
-)
-
 
 scattergather:
     features=1,
@@ -20,7 +12,6 @@ scattergather:
 rule features:
     input:
         code=code("pipeline/features.py", "pipeline/extractors"),
-        helpers=FEATURE_HELPERS,
         settings="data/settings/features/{dataset}/{modality}.json",
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
@@ -47,7 +38,6 @@ rule features:
 rule features_shard:
     input:
         code=code("pipeline/features.py", "pipeline/extractors"),
-        helpers=FEATURE_HELPERS,
         settings="data/settings/features/{dataset}/{modality}.json",
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
@@ -72,16 +62,7 @@ rule features_shard:
 # input, so not part of `evaluate`.
 rule look:
     input:
-        code=code(
-            "pipeline/item_map.py",
-            "pipeline/look.py",
-            "pipeline/look_plot.py",
-            "pipeline/look_sheet.py",
-            "pipeline/neighbours.py",
-            "pipeline/report.py",
-        ),
-        templates=["pipeline/look_sheet.html.j2", "pipeline/style.html.j2"],
-        helpers=TABLES + code("pipeline/feature_table.py", "pipeline/pictures/rgb.py"),
+        code=code("pipeline/explore", "pipeline/comparison", "pipeline/pages"),
         settings="data/settings/features/{dataset}/{modality}.json",  # has the seed
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
@@ -97,5 +78,5 @@ rule look:
         mem_mb=8000,
         runtime=60,
     shell:
-        "python -m pipeline.look {wildcards.dataset} {wildcards.modality}"
+        "python -m pipeline.explore.feature_sheet {wildcards.dataset} {wildcards.modality}"
         " data/processed/{wildcards.dataset} {input.images} {input.features} {output} 2> {log}"

@@ -1,14 +1,10 @@
 """From features to the tables: train, evaluate, recommend, compare, curves; and study."""
 
-PAGE = [f"pipeline/{name}.html.j2" for name in ("report", "style", "tile")]
-LEARNING = TABLES + code("pipeline/learning.py", "pipeline/feature_table.py", "model")
-
 
 # Not test.parquet: only evaluate opens it.
 rule train:
     input:
-        code=code("pipeline/train.py"),
-        helpers=LEARNING,
+        code=code("pipeline/train.py", "pipeline/learning"),
         settings="data/settings/train/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -37,8 +33,7 @@ rule train:
 # Stage `evaluate` for one model; the name itself is the target that users ask for.
 rule evaluate_model:
     input:
-        code=code("pipeline/evaluate.py"),
-        helpers=LEARNING,
+        code=code("pipeline/evaluate.py", "pipeline/learning"),
         settings="data/settings/evaluate/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -73,8 +68,7 @@ rule evaluate_model:
 
 rule recommend:
     input:
-        code=code("pipeline/recommend.py"),
-        helpers=LEARNING,
+        code=code("pipeline/recommend.py", "pipeline/learning"),
         settings="data/settings/recommend/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -104,9 +98,11 @@ rule recommend:
 rule explain_model:
     input:
         code=code(
-            "pipeline/explain.py", "pipeline/pictures/rgb.py", "pipeline/report.py"
+            "pipeline/explore/explain.py",
+            "pipeline/learning",
+            "pipeline/comparison",
+            "pipeline/pages",
         ),
-        helpers=LEARNING,
         settings="data/settings/recommend/{dataset}/{model}.json",
         gallery="data/settings/compare/{dataset}.json",
         users=rules.kcore.output.users,
@@ -128,28 +124,14 @@ rule explain_model:
         mem_mb=16000,
         runtime=60,
     shell:
-        "python -m pipeline.explain {wildcards.dataset} {wildcards.model}"
+        "python -m pipeline.explore.explain {wildcards.dataset} {wildcards.model}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " results/{wildcards.dataset}/{wildcards.model} --device cpu 2> {log}"
 
 
 rule compare:
     input:
-        code=code(
-            "pipeline/agreement.py",
-            "pipeline/compare.py",
-            "pipeline/feature_table.py",
-            "pipeline/gains.py",
-            "pipeline/paper/printed.py",
-            "pipeline/pictures/rgb.py",
-            "pipeline/protocol.py",
-            "pipeline/redraws.py",
-            "pipeline/report.py",
-            "pipeline/significance.py",
-            "pipeline/slices.py",
-        ),
-        templates=PAGE,
-        helpers=TABLES,
+        code=code("pipeline/compare.py", "pipeline/comparison", "pipeline/pages"),
         settings="data/settings/compare/{dataset}.json",
         statistics=rules.kcore.output.statistics,
         users=rules.kcore.output.users,
@@ -207,7 +189,6 @@ rule compare:
 rule curves:
     input:
         code=code("pipeline/curves.py"),
-        helpers=TABLES,
         settings="data/settings/curves/{dataset}.json",
         histories=rules.compare.input.histories,
         metrics=rules.compare.input.metrics,
@@ -233,21 +214,7 @@ rule curves:
 # The models of one of the `tables`, whether or not they are among `models`.
 rule compare_table:
     input:
-        code=code(
-            "pipeline/agreement.py",
-            "pipeline/compare.py",
-            "pipeline/feature_table.py",
-            "pipeline/gains.py",
-            "pipeline/paper/printed.py",
-            "pipeline/pictures/rgb.py",
-            "pipeline/protocol.py",
-            "pipeline/redraws.py",
-            "pipeline/report.py",
-            "pipeline/significance.py",
-            "pipeline/slices.py",
-        ),
-        templates=PAGE,
-        helpers=TABLES,
+        code=code("pipeline/compare.py", "pipeline/comparison", "pipeline/pages"),
         settings="data/settings/compare/{dataset}/{table}.json",
         statistics=rules.kcore.output.statistics,
         users=rules.kcore.output.users,
@@ -298,16 +265,12 @@ rule compare_table:
 rule study_dataset:
     input:
         code=code(
-            "pipeline/copied_features.py",
-            "pipeline/retry_after.py",
+            "pipeline/experiments/factors",
+            "pipeline/extractors",
+            "pipeline/features.py",
+            "pipeline/learning",
             "pipeline/sources",
-            "pipeline/study.py",
-            "pipeline/study_plot.py",
-            "pipeline/study_report.py",
         ),
-        helpers=LEARNING
-        + FEATURE_HELPERS
-        + code("pipeline/extractors", "pipeline/features.py"),
         settings="data/settings/study/{dataset}.json",
         manifest=rules.download.output,
         users=rules.kcore.output.users,
@@ -341,6 +304,6 @@ rule study_dataset:
         runtime=720,
         gpu=1,
     shell:
-        "python -m pipeline.study {wildcards.dataset} data/raw/{wildcards.dataset}"
+        "python -m pipeline.experiments.factors.measure {wildcards.dataset} data/raw/{wildcards.dataset}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset} 2> {log}"

@@ -9,11 +9,10 @@ rule study_cell:
     input:
         code=code(
             "pipeline/evaluate.py",
-            "pipeline/search.py",
-            "pipeline/study_cell.py",
+            "pipeline/experiments",
+            "pipeline/learning",
             "pipeline/train.py",
         ),
-        helpers=LEARNING,
         settings="data/settings/study_cell/{dataset}/{cell}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -40,7 +39,7 @@ rule study_cell:
     params:
         sweep=sweep_option,
     shell:
-        "python -m pipeline.study_cell {wildcards.dataset} {wildcards.cell}"
+        "python -m pipeline.experiments.study.cell {wildcards.dataset} {wildcards.cell}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " results/{wildcards.dataset}/study/{wildcards.cell}{params.sweep}"
         " --threads {threads} 2> {log}"
@@ -49,23 +48,8 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
-            "pipeline/agreement.py",
-            "pipeline/compare.py",
-            "pipeline/feature_table.py",
-            "pipeline/gains.py",
-            "pipeline/paper/latex.py",
-            "pipeline/paper/parts.py",
-            "pipeline/paper/printed.py",
-            "pipeline/paper/show.py",
-            "pipeline/pictures/rgb.py",
-            "pipeline/protocol.py",
-            "pipeline/redraws.py",
-            "pipeline/report.py",
-            "pipeline/significance.py",
-            "pipeline/slices.py",
-            "pipeline/study_tables.py",
+            "pipeline/experiments/study", "pipeline/compare.py", "pipeline/comparison"
         ),
-        helpers=TABLES,
         settings="data/settings/study_tables/{dataset}.json",
         statistics=rules.kcore.output.statistics,
         train=rules.split.output.train,
@@ -87,7 +71,7 @@ rule study_tables:
         mem_mb=8000,
         runtime=60,
     shell:
-        "python -m pipeline.study_tables {wildcards.dataset}"
+        "python -m pipeline.experiments.study.tables {wildcards.dataset}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " results/{wildcards.dataset}/study 2> {log}"
 
@@ -95,17 +79,14 @@ rule study_tables:
 rule study_examples:
     input:
         code=code(
+            "pipeline/experiments",
             "pipeline/evaluate.py",
-            "pipeline/explain.py",
-            "pipeline/pictures/rgb.py",
+            "pipeline/explore/explain.py",
             "pipeline/recommend.py",
-            "pipeline/report.py",
-            "pipeline/search.py",
-            "pipeline/study_cell.py",
-            "pipeline/study_examples.py",
             "pipeline/train.py",
+            "pipeline/learning",
+            "pipeline/comparison",
         ),
-        helpers=LEARNING,
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -127,7 +108,7 @@ rule study_examples:
         runtime=60,
         gpu=1,
     shell:
-        "python -m pipeline.study_examples {wildcards.dataset}"
+        "python -m pipeline.experiments.study.lists {wildcards.dataset}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
         " results/{wildcards.dataset}/study --threads {threads} 2> {log}"
 
@@ -135,36 +116,11 @@ rule study_examples:
 rule study_page:
     input:
         code=code(
-            "pipeline/agreement.py",
+            "pipeline/experiments/study",
             "pipeline/compare.py",
-            "pipeline/feature_table.py",
-            "pipeline/gains.py",
-            "pipeline/paper/differences.py",
-            "pipeline/paper/explained.py",
-            "pipeline/paper/factors.py",
-            "pipeline/paper/figures.py",
-            "pipeline/paper/lead.py",
-            "pipeline/paper/markdown.py",
-            "pipeline/paper/parts.py",
-            "pipeline/paper/printed.py",
-            "pipeline/paper/show.py",
-            "pipeline/paper/slices.py",
-            "pipeline/paper/sure.py",
-            "pipeline/pictures/rgb.py",
-            "pipeline/protocol.py",
-            "pipeline/redraws.py",
-            "pipeline/report.py",
-            "pipeline/significance.py",
-            "pipeline/slices.py",
-            "pipeline/sources/sample/factors.py",
-            "pipeline/study_page.py",
-            "pipeline/study_plot.py",
-            "pipeline/study_report.py",
+            "pipeline/comparison",
+            "pipeline/pages",
         ),
-        templates=[
-            f"pipeline/{name}.html.j2" for name in ("study_page", "style", "tile")
-        ],
-        helpers=TABLES,
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -203,15 +159,14 @@ rule study_page:
     params:
         factors=factors_option,
     shell:
-        "python -m pipeline.study_page {wildcards.dataset} data/processed/{wildcards.dataset}"
+        "python -m pipeline.experiments.study.page {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset}/study{params.factors} 2> {log}"
 
 
 # Reads what Snakemake wrote of its own jobs, which it does not let a rule name as an input.
 rule study_times:
     input:
-        code=code("pipeline/study_times.py"),
-        helpers=TABLES,
+        code=code("pipeline/experiments/study"),
         settings="data/settings/study_tables/{dataset}.json",
         cells=cell_files("metrics.json"),
     output:
@@ -225,6 +180,6 @@ rule study_times:
         mem_mb=4000,
         runtime=30,
     shell:
-        "python -m pipeline.study_times {wildcards.dataset}"
+        "python -m pipeline.experiments.study.times {wildcards.dataset}"
         " logs/benchmarks/study_cell/{wildcards.dataset} results/{wildcards.dataset}/study"
         " 2> {log}"

@@ -1,20 +1,16 @@
 """Settings tried, and judged on validation: sweep (one cell: `sweep_cell`), and their table.
 
 Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once. They are
-Snakemake's; the same ones as experiments of DVC are queued by pipeline/sweep_lines.py.
+Snakemake's; the same ones as experiments of DVC are queued by pipeline/experiments/sweep/dvc_lines.py.
 """
-
-SWEEPING = LEARNING + code(
-    "pipeline/search.py",
-    "pipeline/sweep.py",
-    "pipeline/train.py",
-)
 
 
 # Not test.parquet. Of the candidates, those of validation decide.
 rule sweep_cell:
     input:
-        code=SWEEPING,
+        code=code(
+            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+        ),
         settings="data/settings/sweep/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -34,7 +30,7 @@ rule sweep_cell:
         runtime=1440,
         gpu=1,
     shell:
-        "python -m pipeline.sweep {wildcards.dataset} {wildcards.model} {wildcards.cell}"
+        "python -m pipeline.experiments.sweep.cell {wildcards.dataset} {wildcards.model} {wildcards.cell}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset} {output}"
         " --threads {threads} 2> {log}"
 
@@ -42,7 +38,9 @@ rule sweep_cell:
 # One trial after the other: each is proposed by what came of those before.
 rule sweep_search:
     input:
-        code=SWEEPING + code("pipeline/sweep_search.py", "pipeline/sweep_trial.py"),
+        code=code(
+            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+        ),
         settings="data/settings/sweep_search/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -62,15 +60,14 @@ rule sweep_search:
         runtime=1440,
         gpu=1,
     shell:
-        "python -m pipeline.sweep_search {wildcards.dataset} {wildcards.model}"
+        "python -m pipeline.experiments.sweep.search {wildcards.dataset} {wildcards.model}"
         " data/processed/{wildcards.dataset} data/features/{wildcards.dataset} {output}"
         " --threads {threads} 2> {log}"
 
 
 rule sweep_table:
     input:
-        code=code("pipeline/sweep_table.py"),
-        helpers=TABLES,
+        code=code("pipeline/experiments/sweep"),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:
@@ -90,5 +87,5 @@ rule sweep_table:
         mem_mb=4000,
         runtime=30,
     shell:
-        "python -m pipeline.sweep_table {wildcards.dataset} {wildcards.model}"
+        "python -m pipeline.experiments.sweep.table {wildcards.dataset} {wildcards.model}"
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"

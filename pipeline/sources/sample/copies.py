@@ -17,13 +17,13 @@ import numpy as np
 import polars as pl
 
 from pipeline import params
-from pipeline.errors import SchemaError
-from pipeline.io import read_parquet
-from pipeline.schema import IMAGE, RAW_ID
+from pipeline.job.errors import SchemaError
 from pipeline.sources import amazon2018
 from pipeline.sources.sample import dump, pictures, truth
 from pipeline.sources.sample.catalogue import Catalogue, Integers
 from pipeline.sources.sample.factors import BY_NAME
+from pipeline.tables.io import read_parquet
+from pipeline.tables.schema import IMAGE, RAW_ID
 
 
 def redraw(source: params.SampleSource, seed: int, raw: Path) -> Catalogue:

@@ -17,10 +17,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.io import write_json, write_parquet
 from pipeline.sources.sample.catalogue import Catalogue, reviewer_ids
 from pipeline.sources.sample.choices import STRENGTH, Users
 from pipeline.sources.sample.factors import BY_NAME, FACTORS, PREFERENCES
+from pipeline.tables.io import write_json, write_parquet
 
 ITEMS_FILE, USERS_FILE, ROLES_FILE = "items.parquet", "users.parquet", "factors.json"
 USERS_SCHEMA = pa.schema(

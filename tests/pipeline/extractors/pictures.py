@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
+from paths import SHARED
 from PIL import Image
 
 # 192 real product pictures, 60 x 80 pixels, kept beside the project.
-REAL = Path(__file__).parents[4] / "shared/data/product_images"
+REAL = SHARED / "product_images"
 
 
 def jpeg(seed: int, size: tuple[int, int] = (60, 80)) -> bytes:

@@ -4,20 +4,19 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from gensim.models.doc2vec import Doc2Vec, TaggedDocument
+from paths import ROOT
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import EXTRACTORS, Machine, doc2vec
 from pipeline.extractors.tokens import tokenise
 from pipeline.extractors.word_vectors import Training, stable_hash
-from pipeline.feature_settings import Doc2Vec as Settings
+from pipeline.job.errors import RawDataError
+from pipeline.params.features import Doc2Vec as Settings
 
-PROJECT = Path(__file__).parents[3]
 TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
 TEXTS = [
     "Red cotton shirt",
@@ -136,7 +135,7 @@ def test_the_same_numbers_in_every_process():
             env={
                 "PYTHONHASHSEED": seed,
                 "OMP_NUM_THREADS": seed,
-                "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
             },
             capture_output=True,
             check=True,

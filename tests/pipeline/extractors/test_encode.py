@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from paths import ROOT
 from PIL import Image
 from torch import nn
 from torchvision.models import VGG16_Weights, get_model_weights
 from torchvision.transforms import InterpolationMode
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import BLOCK, encode, networks, pixels
 from pipeline.extractors.encode import CPU_BATCH, GPU_BATCH, picture_encoder
 from pipeline.extractors.networks import LAYERS, Input, Network
 from pipeline.extractors.pixels import preprocess
+from pipeline.job.errors import RawDataError
 from tests.pipeline.extractors.pictures import REAL, jpeg, real_pictures
 
 CPU = torch.device("cpu")
@@ -189,7 +190,7 @@ if __name__ == "__main__":
 """
     file = tmp_path / "program.py"
     file.write_text(program)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     killed = subprocess.run([sys.executable, file], env=environment, check=False)
     numbers = (tmp_path / "numbers").read_text().split()
 

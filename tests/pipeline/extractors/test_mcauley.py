@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from paths import ROOT
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import EXTRACTORS, Machine
 from pipeline.extractors.mcauley import extract
-from pipeline.feature_settings import Mcauley
+from pipeline.job.errors import RawDataError
+from pipeline.params.features import Mcauley
 
-PROJECT = Path(__file__).parents[3]
 RNG = np.random.default_rng(0)
 A, B, C = (RNG.normal(size=4096).astype(np.float32) for _ in range(3))
 
@@ -155,7 +155,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         "print(n, peak() - before)"
     )
     said = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=True, text=True
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout
 
     n_found, kilobytes = (int(word) for word in said.split())

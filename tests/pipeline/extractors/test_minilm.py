@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.errors import ParamsError
 from pipeline.extractors import EXTRACTORS, Machine, minilm
-from pipeline.feature_settings import MiniLM
+from pipeline.job.errors import ParamsError
+from pipeline.params.features import MiniLM
 
 SETTINGS, CPU = MiniLM(extractor="minilm"), Machine(device="cpu")
 TEXTS = [

@@ -5,9 +5,9 @@ import sys
 import pytest
 import torch
 
-from pipeline.errors import ParamsError
 from pipeline.extractors import EXTRACTORS, networks
-from pipeline.feature_settings import NETWORKS
+from pipeline.job.errors import ParamsError
+from pipeline.params.features import NETWORKS
 
 
 def test_every_name_of_params_has_an_entry_and_the_reverse():

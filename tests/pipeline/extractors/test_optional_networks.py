@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import EXTRACTORS, Machine, networks, openclip, weights
 from pipeline.extractors.encode import picture_encoder
-from pipeline.feature_settings import OpenClip
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.params.features import OpenClip
 from tests.pipeline.extractors.pictures import jpeg
 
 timm = pytest.importorskip("timm", reason="extra not installed")

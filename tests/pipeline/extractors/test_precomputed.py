@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from pipeline import params
-from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import EXTRACTORS, Extraction, Machine
-from pipeline.feature_settings import Precomputed
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.params.features import Precomputed
 
 ITEMS = pl.Series("raw_id", ["b", "nowhere", "a", None, "b"], pl.String)
 MATRIX = np.array([[1.5, -2.0, 0.25], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]])

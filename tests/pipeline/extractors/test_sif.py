@@ -5,20 +5,19 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from gensim.models import KeyedVectors
+from paths import ROOT
 
-from pipeline.errors import ParamsError, RawDataError
 from pipeline.extractors import EXTRACTORS, Machine, sif, word_means
 from pipeline.extractors.tokens import tokenise, tokenised
 from pipeline.extractors.word_vectors import Training, load, train
-from pipeline.feature_settings import Sif
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.params.features import Sif
 
-PROJECT = Path(__file__).parents[3]
 TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
 SETTINGS = {"weights": "trained", "smoothing": 0.001, "training": TRAINING}
 TEXTS = [
@@ -99,7 +98,7 @@ def test_the_same_numbers_whatever_python_hashes_and_blas_threads():
             env={
                 "PYTHONHASHSEED": seed,
                 "OMP_NUM_THREADS": threads,
-                "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
             },
             capture_output=True,
             check=True,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
+from paths import SHARED
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import EXTRACTORS, Machine
-from pipeline.feature_settings import Doc2Vec, Sif, TfidfSvd, Word2VecMean
+from pipeline.job.errors import RawDataError
+from pipeline.params.features import Doc2Vec, Sif, TfidfSvd, Word2VecMean
 
-TITLES = Path(__file__).parents[4] / "shared/data/beauty_split/i2e_title.txt"
+TITLES = SHARED / "beauty_split/i2e_title.txt"
 SETTINGS = [
     Word2VecMean(extractor="word2vec_mean", dim=100, epochs=10),
     Sif(extractor="sif", dim=100, epochs=10),

@@ -4,21 +4,20 @@ import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from paths import ROOT
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import EXTRACTORS, Machine
 from pipeline.extractors.tokens import tokenise
-from pipeline.feature_settings import TfidfSvd
+from pipeline.job.errors import RawDataError
+from pipeline.params.features import TfidfSvd
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from pipeline.extractors import tfidf_svd
 
-PROJECT = Path(__file__).parents[3]
 TEXTS = [
     "Red cotton shirt",
     None,
@@ -134,7 +133,7 @@ def test_the_same_bytes_whatever_blas_and_python_hash():
             env={
                 "PYTHONHASHSEED": threads,
                 "OMP_NUM_THREADS": threads,
-                "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
             },
             capture_output=True,
             check=True,

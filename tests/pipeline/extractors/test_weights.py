@@ -9,8 +9,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import networks, weights
+from pipeline.job.errors import RawDataError
 
 
 def build() -> nn.Module:

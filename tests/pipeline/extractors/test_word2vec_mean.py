@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.errors import RawDataError
 from pipeline.extractors import EXTRACTORS, Machine, word2vec_mean
 from pipeline.extractors.word_vectors import Training, train
-from pipeline.feature_settings import Word2VecMean
+from pipeline.job.errors import RawDataError
+from pipeline.params.features import Word2VecMean
 
 TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
 TEXTS = ["Red cotton shirt", None, "red shirt, RED &amp; blue", "--", "blue <b>denim</b> jeans"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from picture_cases import memory, numbered
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.pictures.archives import Archives
 from pipeline.pictures.table import NotHad
 

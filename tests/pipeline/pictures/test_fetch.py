@@ -13,9 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from picture_cases import (
     PAGE,
-    PROJECT,
     RED,
     SETTINGS,
     TABLE,
@@ -28,15 +28,15 @@ from picture_cases import (
     trickle,
 )
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.params import Images
+from pipeline.pictures import connections as picture_lanes
 from pipeline.pictures import fetch as picture_fetch
 from pipeline.pictures import hosts as picture_hosts
-from pipeline.pictures import lanes as picture_lanes
-from pipeline.pictures import rgb as pictures
-from pipeline.pictures import tally as picture_tally
+from pipeline.pictures import progress as picture_tally
 from pipeline.pictures.fetch import fetch, plan_of
 from pipeline.pictures.store import Kept
+from pipeline.tables import pictures
 
 
 def settings(**changes) -> Images:
@@ -392,7 +392,7 @@ def test_ten_kills_at_random_moments_lose_little_and_leave_no_trace(folder, impa
         for _ in range(10):
             asked = sum(one.asked.values())
             process = subprocess.Popen(
-                [sys.executable, "killed.py"], env=os.environ | {"PYTHONPATH": str(PROJECT)}
+                [sys.executable, "killed.py"], env=os.environ | {"PYTHONPATH": str(ROOT)}
             )
             while sum(one.asked.values()) == asked and process.poll() is None:
                 time.sleep(0.01)

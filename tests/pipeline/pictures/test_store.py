@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from picture_cases import PROJECT
+from paths import ROOT
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.pictures import store as picture_store
 from pipeline.pictures.store import Kept, Shard
 from pipeline.pictures.table import NotHad
@@ -84,7 +84,7 @@ shard.commit()
 shard.add("b", b"two")
 os.kill(os.getpid(), 9)
 """
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=environment, check=False)
     assert (tmp_path / "shard-0.pictures").read_bytes() == b"onetwo"
 

@@ -4,7 +4,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.pictures import table as picture_table
 from pipeline.pictures.table import Picture
 

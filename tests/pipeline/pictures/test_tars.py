@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from picture_cases import memory, numbered
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.pictures import tars as picture_tars
 from pipeline.pictures.table import NotHad
 from pipeline.pictures.tars import Tar

@@ -1,15 +1,14 @@
 import gzip
 import json
-from pathlib import Path
 
 import pytest
+from paths import SHARED
 
 from pipeline import params, sources
-from pipeline.errors import RawDataError
-from pipeline.schema import REVIEWS as REVIEWS_TABLE
+from pipeline.job.errors import RawDataError
 from pipeline.sources import amazon2014, amazon2018
+from pipeline.tables.schema import REVIEWS as REVIEWS_TABLE
 
-SHARED = Path(__file__).parents[3] / "../shared/data"
 needs_shared = pytest.mark.skipif(
     not SHARED.is_dir(), reason="the published data are not in ../shared/data"
 )

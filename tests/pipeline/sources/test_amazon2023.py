@@ -6,8 +6,8 @@ import json
 import pytest
 
 from pipeline import params, sources
-from pipeline.errors import RawDataError
-from pipeline.schema import REVIEWS
+from pipeline.job.errors import RawDataError
+from pipeline.tables.schema import REVIEWS
 
 LARGE = "https://m.media-amazon.com/images/I/41qfjSfqNyL.jpg"
 HIGH = "https://m.media-amazon.com/images/I/71i77AuI9xL._SL1500_.jpg"

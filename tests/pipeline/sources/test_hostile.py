@@ -4,16 +4,15 @@ import gzip
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import amazon, amazon2014, lines, literals
 from pipeline.sources.lines import batches
 from pipeline.sources.records import json_record, records
 
-ROOT = Path(__file__).parents[3]
 GOOD = {"reviewerID": "U1", "asin": "B1", "overall": 5.0, "unixReviewTime": 1400000000}
 METADATA = {"asin": "B1", "title": "Card", "categories": [["Gifts"]]}
 
@@ -188,7 +187,7 @@ def test_damage_in_the_middle_names_the_last_line_before_it(tmp_path):
 LIMITED = """
 import gzip, resource, sys
 from pathlib import Path
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import amazon
 kind, path = sys.argv[1], Path(sys.argv[2])
 block = {"line": bytes(1 << 20), "lines": b"\\n" * (1 << 20), "text": b"[" * (1 << 20)}[kind]

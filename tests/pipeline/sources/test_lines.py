@@ -3,7 +3,7 @@ import hashlib
 
 import pytest
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import lines
 from pipeline.sources.lines import batches
 

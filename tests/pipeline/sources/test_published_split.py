@@ -1,12 +1,10 @@
-from pathlib import Path
-
 import pytest
+from paths import SHARED
 
 from pipeline import params
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import published_split
 
-SHARED = Path(__file__).parents[3] / "../shared/data"
 SPLIT = params.PublishedSplitSource(format="published_split", folder="amazon-beauty")
 FILES = {
     "train.txt": "0 2 1\n1 0\n",

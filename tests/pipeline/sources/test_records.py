@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import records as module
 from pipeline.sources.lines import Batch
 from pipeline.sources.raw import BadLines

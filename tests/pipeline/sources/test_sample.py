@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from pipeline import params
-from pipeline.schema import N_NEGATIVES
 from pipeline.sources.sample import generate
 from pipeline.sources.sample.catalogue import Catalogue, draw_catalogue, identifiers
 from pipeline.sources.sample.choices import (
@@ -32,6 +31,7 @@ from pipeline.sources.sample.dump import sizes
 from pipeline.sources.sample.factors import BY_NAME, NUISANCES, PREFERENCES
 from pipeline.sources.sample.pictures import Look, draw
 from pipeline.sources.sample.silhouettes import SILHOUETTES
+from pipeline.tables.schema import N_NEGATIVES
 
 SMALL = 0.05
 REVIEW_TYPES = {

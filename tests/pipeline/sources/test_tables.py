@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from paths import ROOT
 from PIL import Image
 
 from pipeline import download, images, ingest, kcore, params, sources
-from pipeline.errors import ParamsError, RawDataError
-from pipeline.schema import REVIEWS
+from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.tables.schema import REVIEWS
 
-ROOT = Path(__file__).parents[3]
 COLUMNS = {"user": "who", "item": "what"}
 
 

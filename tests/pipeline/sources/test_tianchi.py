@@ -1,17 +1,15 @@
 import shutil
 import zipfile
-from pathlib import Path
 
 import polars as pl
 import pytest
+from paths import ROOT, SHARED
 from picture_cases import numbered
 
 from pipeline import download, images, ingest, kcore, params
-from pipeline.errors import RawDataError
+from pipeline.job.errors import RawDataError
 from pipeline.sources import tianchi
 
-ROOT = Path(__file__).parents[3]
-SHARED = ROOT / "../shared/data"
 SOURCE = params.TianchiSource(format="tianchi")
 HISTORY = "9 480073 20150417\n7 29 20150516\n7 8 20141231\n"
 ITEMS = "29 155 123950,53517\n480073 228\n31 1 2\n29 1 9\n"

@@ -1,0 +1,82 @@
+"""Sampled against full ranking: whether both put the models in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.stats import hypergeom, kendalltau, spearmanr
+
+from pipeline.comparison import user_metrics
+from pipeline.tables import schema as s
+
+NOTE = (
+    "Sampled and full ranking can disagree on which model is better, not only in size. A "
+    "target's rank among 99 random items says about what share of the catalogue is above it: "
+    "the sampled HR@10 asks whether that is less than a tenth, and in a catalogue of thousands "
+    "hardly tells the first place from the fiftieth, while full HR@10 counts the first ten "
+    "places and nothing else. A model "
+    "that moves many targets from the middle to the upper tenth gains in the first, one that "
+    "moves a few to the very top in the second (Krichene and Rendle, On Sampled Metrics for "
+    "Item Recommendation, KDD 2020, https://doi.org/10.1145/3394486.3403226). The full ranking "
+    "is the one that a user meets; the sampled one is the paper's."
+)
+
+
+def between(models: Mapping[str, Any], opponents: pl.DataFrame) -> dict[str, Any]:
+    """Compare the two protocols.
+
+    Args:
+        models: `{model: {part: {name: {"value"}}}}`, as in significance.json.
+        opponents: `user` and `opponents`, see `redraws.opponents`.
+
+    Returns:
+        "measures": for each NAME the models from best to worst by "sampled" and by "full",
+        "kendall" (tau-b) and "spearman" of their values over the models (null for fewer than
+        two or where all are alike), and "disagree": pairs [a, b] of which a is better sampled
+        and b is better full. "even": for each k the place (0-based) in the full ranking, among
+        the median user's opponents, behind which a target is more often outside the sampled
+        top k than in it.
+    """
+    return {
+        "measures": {name: _measure(models, name) for name in user_metrics.NAMES},
+        "even": {str(k): even(opponents, k) for k in user_metrics.CUTOFFS},
+    }
+
+
+def even(opponents: pl.DataFrame, k: int) -> int:
+    """Return the largest full rank at which a sampled hit at k is at least as likely as not."""
+    n = int(np.median(opponents["opponents"].to_numpy()))
+    chance = hypergeom.cdf(k - 1, n, np.arange(n + 1), s.N_NEGATIVES)
+    return int((chance >= 0.5).sum()) - 1
+
+
+def _measure(models: Mapping[str, Any], name: str) -> dict[str, Any]:
+    values = {
+        part: {model: found[part][name]["value"] for model, found in models.items()}
+        for part in user_metrics.RANK
+    }
+    sampled, full = (
+        list(values[part].values()) for part in (user_metrics.SAMPLED, user_metrics.FULL)
+    )
+    varied = len(set(sampled)) > 1 and len(set(full)) > 1
+    return {
+        part: sorted(by_model, key=by_model.__getitem__, reverse=True)
+        for part, by_model in values.items()
+    } | {
+        "kendall": float(kendalltau(sampled, full).statistic) if varied else None,
+        "spearman": float(spearmanr(sampled, full).statistic) if varied else None,
+        "disagree": _disagreements(values[user_metrics.SAMPLED], values[user_metrics.FULL]),
+    }
+
+
+def _disagreements(sampled: Mapping[str, float], full: Mapping[str, float]) -> list[list[str]]:
+    found = []
+    for a, b in combinations(sampled, 2):
+        better, worse = (a, b) if sampled[a] > sampled[b] else (b, a)
+        if sampled[better] > sampled[worse] and full[worse] > full[better]:
+            found.append([better, worse])
+    return found

@@ -1,0 +1,63 @@
+"""The study's page as Markdown, with its figures as files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pipeline.experiments.study.sections.section import Part, Table
+
+
+def document(
+    title: str, lead: Iterable[str], parts: Iterable[Part], labels: Mapping[str, str]
+) -> str:
+    """Return report.md.
+
+    Args:
+        title: of the page.
+        lead: paragraphs below it.
+        parts: its sections.
+        labels: of each figure, what it shows.
+    """
+    lines = [f"# {title}", ""]
+    for paragraph in lead:
+        lines += [escaped(paragraph), ""]
+    for part in parts:
+        lines += [f"## {escaped(part.title)}", ""]
+        for paragraph in part.text:
+            lines += [escaped(paragraph), ""]
+        for table in part.tables:
+            lines += [*_table(table, part.title), ""]
+        for name in part.figures:
+            lines += [f"![{escaped(labels[name])}](figures/{name}.png)", ""]
+            lines += [f"As SVG: [figures/{name}.svg](figures/{name}.svg)", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(table: Table, title: str) -> Iterator[str]:
+    if table.title != title:
+        yield from (f"### {escaped(table.title)}", "")
+    yield from lines(table)
+    if table.caption:
+        yield from ("", escaped(table.caption))
+
+
+def lines(table: Table) -> Iterator[str]:
+    """Yield a table's lines in Markdown: head, rule, rows."""
+    yield _line(table.head)
+    yield _line(["---", *["---:"] * (len(table.head) - 1)])
+    for row in table.rows:
+        cells = [
+            f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))
+        ]
+        yield _line([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+
+
+def escaped(text: str) -> str:
+    """Return a text in which no sign draws a table, starts a tag or an emphasis."""
+    for sign in "\\|*_<>[]`":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,55 @@
+"""A training that a trial of optuna's follows at every measurement, and may end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.train import Run
+
+if TYPE_CHECKING:
+    import optuna
+
+    from model.base import Measure, Recommender
+    from model.data import Interactions
+    from model.fit import Training
+
+
+class Pruned(Exception):  # noqa: N818 (says what happened)
+    """A trial was ended."""
+
+
+class Watched(Run):
+    """A training that reports to a trial, which may end it."""
+
+    trial: optuna.Trial
+    reported: set[int]  # epochs
+
+    def watched_by(self, trial: optuna.Trial) -> Watched:
+        """Report to `trial` what it does not know yet."""
+        known = trial.study.trials[trial.number].intermediate_values
+        self.trial, self.reported = trial, set(known)
+        return self
+
+    def measure(self, part: str) -> Measure:
+        """Return Run's measure, which reports and raises Pruned."""
+        measured = super().measure(part)
+
+        def watched(model: Recommender) -> tuple[float, float]:
+            hr, ndcg = measured(model)
+            self._report(self.training.progress.epoch, ndcg)
+            return hr, ndcg
+
+        return watched
+
+    def _fresh(self, pairs: Interactions) -> Training:
+        self.training = super()._fresh(pairs)
+        return self.training
+
+    def _report(self, epoch: int, ndcg: float) -> None:
+        if not epoch:  # a model that only counts, or that measures in its preparation
+            return
+        if epoch not in self.reported:
+            self.trial.report(ndcg, epoch)
+            self.reported.add(epoch)
+        if self.trial.should_prune():
+            raise Pruned

@@ -1,0 +1,110 @@
+r"""Pages to look around in a dataset: users, items, neighbours, the top of every model's list.
+
+    data/processed/D, data/features/D, data/images/D, results/D/M -> http://127.0.0.1:8000
+
+Nothing is written, nothing is fetched from elsewhere, and only this machine is answered.
+Titles and pictures come from strangers: texts are escaped, pictures are decoded and made again,
+and the pages have no script.
+
+    python -m pipeline.explore.explorer sample data/processed/sample data/features/sample \
+        data/images/sample.parquet results/sample
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from pipeline import params
+from pipeline.comparison import report
+from pipeline.explore.catalogue import Catalogue
+from pipeline.job.command_line import parser, run
+from pipeline.job.errors import ParamsError
+from pipeline.pages import template
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+HOST = "127.0.0.1"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def renderer(catalogue: Catalogue) -> Callable[..., str]:
+    """Return a function from a page's kind and what was found to its HTML."""
+    shared = {
+        "dataset": catalogue.material.dataset,
+        "titles": catalogue.titles,
+        "pictured": catalogue.pictured,
+    }
+
+    def page(kind: str, found: dict[str, Any], query: str = "") -> str:
+        return template.render("explorer", kind=kind, found=found, query=query, **shared)
+
+    return page
+
+
+def application(catalogue: Catalogue) -> Flask:
+    """Return the pages of a dataset."""
+    from flask import Flask, Response, abort, request
+
+    app = Flask("explore", static_folder=None)
+    # A page elsewhere must not reach these through a name of its own for this machine.
+    app.config["TRUSTED_HOSTS"] = [HOST, "localhost"]
+    page = renderer(catalogue)
+
+    def index() -> str:
+        query = request.args.get("q", "")[:200]
+        return page("search", catalogue.search(query), query)
+
+    def user(number: int) -> str:
+        if number >= catalogue.users.height:
+            abort(404)
+        return page("user", catalogue.user(number))
+
+    def item(number: int) -> str:
+        if number >= catalogue.items.height:
+            abort(404)
+        return page("item", catalogue.item(number))
+
+    def picture(number: int) -> Response:
+        data = catalogue.picture(number) if number < catalogue.items.height else None
+        if data is None:
+            abort(404)
+        return Response(data, mimetype="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+
+    def guarded(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        return response
+
+    app.add_url_rule("/", view_func=index)
+    app.add_url_rule("/user/<int:number>", view_func=user)
+    app.add_url_rule("/item/<int:number>", view_func=item)
+    app.add_url_rule("/picture/<int:number>", view_func=picture)
+    app.after_request(guarded)
+    return app
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, then answer until stopped."""
+    arguments = parser(__doc__, "dataset", "processed", "features", "images", "results")
+    arguments.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free")
+    args = arguments.parse_args(argv)
+    if find_spec("flask") is None:
+        raise ParamsError("explore: expected the package flask; pip install -e '.[explore]'")
+    from werkzeug.serving import make_server
+
+    material = report.read(args.processed, args.results, params.load(), args.dataset)
+    app = application(Catalogue(material, args.features, args.images))
+    server = make_server(HOST, args.port, app, threaded=True)
+    print(f"http://{HOST}:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    run(main)

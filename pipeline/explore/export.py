@@ -1,0 +1,123 @@
+r"""Write the vectors behind a model's scores, for a search index or a program of one's own.
+
+    checkpoint, data/processed/D, data/features/D
+        -> OUT/{users.parquet,items.parquet,vectors.json}, and OUT/items.faiss with --faiss
+
+A score is the inner product of a row of users.parquet with one of items.parquet. The columns
+are `user` or `item`, `raw_id`, and `vector` (a fixed-size list of float32). vectors.json says
+which model they are of, and which seed. items.faiss is an exact index by inner product (extra
+`faiss`) whose row numbers are the items' numbers. Neither leaves out what a user has already.
+
+A model whose score is no such product is refused: it has lists, but no vectors.
+
+    python -m pipeline.explore.export sample mcln data/processed/sample data/features/sample \
+        results/sample/mcln vectors/mcln --faiss
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from model.base import Recommender
+from model.ranking import InnerProduct
+from pipeline import params
+from pipeline.job.command_line import run
+from pipeline.job.errors import ParamsError
+from pipeline.learning.checkpoint import restored
+from pipeline.learning.command_line import arguments_of, model_parser
+from pipeline.learning.dataset import Dataset
+from pipeline.tables import schema as s
+from pipeline.tables.io import read_parquet, replacing, sha256_of, write_arrow, write_json
+
+VECTOR, FACTS = "vector", "vectors.json"
+KEPT = ("dataset", "model", "architecture", "seed", "epoch", "trained_on")
+log = logging.getLogger("export")
+
+
+def vectors(model: Recommender, name: str) -> tuple[Tensor, Tensor]:
+    """Return the vectors of users (U, D) and items (I, D), float32 on the CPU.
+
+    Args:
+        model: trained, in evaluation mode.
+        name: its name, for the error.
+
+    Raises:
+        ParamsError: the score is no inner product of two vectors.
+    """
+    scorer = model.scorer()
+    if not isinstance(scorer, InnerProduct):
+        raise ParamsError(
+            f"{name}: expected a model whose score is the inner product of a user's and an "
+            f"item's vector; {type(model).__name__} has no such vectors. Take the lists in "
+            f"{s.RECOMMENDATIONS_FILE} instead"
+        )
+    users, items = (rows.detach().float().cpu() for rows in (scorer.users, scorer.items))
+    return users.contiguous(), items.contiguous()
+
+
+def table(ids: pl.DataFrame, rows: Tensor) -> pa.Table:
+    """Return ids and vectors side by side.
+
+    Args:
+        ids: `user` or `item`, 0, 1, 2, ..., and `raw_id`.
+        rows: (n, D) float32.
+    """
+    flat = pa.array(rows.numpy().reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+    return ids.to_arrow(compat_level=pl.CompatLevel.oldest()).append_column(VECTOR, column)
+
+
+def write_index(items: npt.NDArray[np.float32], path: Path) -> None:
+    """Write an exact FAISS index by inner product, or leave no file at all.
+
+    Args:
+        items: (I, D).
+        path: the final name.
+    """
+    import faiss
+
+    index = faiss.IndexFlatIP(items.shape[1])
+    index.add(items)
+    with replacing(path) as partial:
+        faiss.write_index(index, str(partial))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, take the vectors, write."""
+    line = model_parser(__doc__)
+    line.add_argument("out", type=Path, help="folder to write to")
+    line.add_argument("--faiss", action="store_true", help="an index of the items as well")
+    args = line.parse_args(argv)
+    if args.faiss and find_spec("faiss") is None:
+        raise ParamsError("--faiss: expected the package faiss-cpu; pip install -e '.[faiss]'")
+    arguments = arguments_of(args)
+    dataset = Dataset(arguments.processed)
+    with torch.inference_mode():
+        model, facts = restored(params.load(), arguments, dataset)
+        users, items = vectors(model, arguments.model)
+    names = {s.USER: (s.USERS_FILE, s.USERS, users), s.ITEM: (s.ITEMS_FILE, s.ITEMS, items)}
+    for what, (file, columns, rows) in names.items():
+        ids = (
+            read_parquet(arguments.processed / file, columns).select(what, s.RAW_ID).sort(what)
+        )
+        write_arrow(table(ids, rows), args.out / file)
+    if args.faiss:
+        write_index(items.numpy(), args.out / "items.faiss")
+    size = {"users": len(users), "items": len(items), "dim": items.shape[1]}
+    checkpoint = {"checkpoint_sha256": sha256_of(arguments.results / s.CHECKPOINT_FILE)}
+    own = {key: facts[key] for key in KEPT}
+    write_json(own | size | checkpoint | {"score": "inner product"}, args.out / FACTS)
+    log.info("%s %s: %s", arguments.dataset, arguments.model, size)
+
+
+if __name__ == "__main__":
+    run(main)

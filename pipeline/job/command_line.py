@@ -1,0 +1,70 @@
+"""What every stage's command line shares: the parser's form, the log, the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.job.errors import PipelineError
+
+# What the command lines of several stages have in common: {argument: help}.
+SHARED = {
+    "dataset": "a name under `sources` in params.yaml",
+    "model": "a model's section in params.yaml",
+    "modality": "a name under `features.<dataset>` in params.yaml",
+    "cell": "the name of a training, such as lr-0.001__seed-2023",
+    "raw": "data/raw/<dataset>",
+    "interim": "data/interim/<dataset>",
+    "processed": "data/processed/<dataset>",
+    "images": "data/images/<dataset>.parquet",
+    "features": "data/features/<dataset>",
+    "results": "results/<dataset>, or a folder below it",
+    "out": "what to write",
+    "--device": "auto (the default), cpu, cuda or mps",
+    "--threads": "CPU threads; default: one per CPU",
+}
+TEXTS = ("dataset", "model", "modality", "cell", "--device")
+TYPES = dict.fromkeys(TEXTS, str) | {"--threads": int}  # the others are paths
+
+
+def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
+    """Return a parser whose `--help` is the module's own documentation.
+
+    Args:
+        documentation: the module's docstring.
+        shared: names of `SHARED`, in the order of the command line.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    arguments = argparse.ArgumentParser(
+        prog=f"python -m {spec.name}" if spec else None,
+        description=documentation,
+        epilog="Numbers come from params.yaml in the working directory.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name in shared:
+        default = "auto" if name == "--device" else None
+        arguments.add_argument(
+            name, type=TYPES.get(name, Path), help=SHARED[name], default=default
+        )
+    return arguments
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage: log to standard error, turn our own errors into a message and status 1.
+
+    Two engines watch the status: a stage that failed must not look as if it had succeeded.
+    """
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s"
+    )
+    # Libraries that narrate every request or word are not part of our log.
+    for name in ("httpx", "httpcore", "gensim"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        main()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,99 @@
+"""From the processed tables and the features to tensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from model.data import Interactions
+from pipeline.job.errors import SchemaError
+from pipeline.tables.features import read_features
+from pipeline.tables.io import read_metadata, read_parquet
+from pipeline.tables.schema import (
+    CANDIDATES,
+    CANDIDATES_FILE,
+    INTERACTIONS,
+    ITEM,
+    ITEMS,
+    ITEMS_FILE,
+    PART,
+    SPLIT,
+    TRAIN_FILE,
+    USER,
+    USERS,
+    USERS_FILE,
+    VALIDATION_FILE,
+)
+
+
+class Dataset:
+    """The processed tables of a dataset that training may see."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read train, validation and the numbers of users and items; not test."""
+        self.folder = folder
+        self.n_users = read_parquet(folder / USERS_FILE, USERS).height
+        self.n_items = read_parquet(folder / ITEMS_FILE, ITEMS).height
+        self.train = read_parquet(folder / TRAIN_FILE, INTERACTIONS).select(USER, ITEM)
+        self.validation = read_parquet(folder / VALIDATION_FILE, INTERACTIONS).select(
+            USER, ITEM
+        )
+
+    def pairs(self, *, validation: bool) -> Interactions:
+        """Return the training pairs, with or without the validation items.
+
+        A published split lists its validation items in train as well: without them means
+        without every copy of such a pair.
+        """
+        held_out = self.train.join(self.validation, on=[USER, ITEM], how="anti")
+        if not validation:
+            return self._interactions(held_out)
+        if held_out.height < self.train.height:
+            return self._interactions(self.train)
+        return self._interactions(pl.concat([self.train, self.validation]))
+
+    def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Return users (R,), targets (R,) and negatives (R, 99) of a part's R rows, int64."""
+        table = read_parquet(self.folder / CANDIDATES_FILE, CANDIDATES)
+        rows = table.filter(pl.col(PART) == part)
+        if rows.is_empty():
+            raise SchemaError(f"{self.folder / CANDIDATES_FILE}: no rows of part {part!r}")
+        return tensor(rows[USER]), tensor(rows[ITEM]), tensor(rows["negatives"])
+
+    def split(self) -> dict[str, Any]:
+        """Return how the dataset was split; `{}` for leave-one-out and published splits."""
+        path = self.folder / CANDIDATES_FILE
+        return dict(json.loads(read_metadata(path).get(SPLIT, "{}")))
+
+    def _interactions(self, rows: pl.DataFrame) -> Interactions:
+        return Interactions(
+            tensor(rows[USER]), tensor(rows[ITEM]), n_users=self.n_users, n_items=self.n_items
+        )
+
+
+def tensor(column: pl.Series) -> Tensor:
+    """Return an integer column as int64, (n,) or (n, width)."""
+    return torch.from_numpy(column.to_numpy().astype("int64"))
+
+
+def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str, Tensor]:
+    """Return `{modality: (I, width) float32}` in the given order.
+
+    Raises:
+        SchemaError: a file is absent or has not one row per item.
+    """
+    features = {}
+    for modality in modalities:
+        path = folder / f"{modality}.parquet"
+        _, feature, _ = read_features(path)
+        if len(feature) != n_items:
+            raise SchemaError(
+                f"{path}: expected {n_items} rows, one per item, got {len(feature)}"
+            )
+        features[modality] = torch.from_numpy(feature)
+    return features

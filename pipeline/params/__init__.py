@@ -1,0 +1,47 @@
+"""params.yaml as typed, frozen values.
+
+from pipeline import params
+settings = params.load()
+"""
+
+from pipeline.params.load import load, parse
+from pipeline.params.models import ARCHITECTURES, ContentModel, learning_rate
+from pipeline.params.section import Name, Positive, Section
+from pipeline.params.sources import (
+    Amazon2023Source,
+    AmazonSource,
+    PublishedSplitSource,
+    SampleSource,
+    Source,
+    TablesSource,
+    TianchiSource,
+)
+from pipeline.params.stages import Download, Images, KCore, Split, TimeSplit, Train
+from pipeline.params.whole import Params
+from pipeline.params.yaml_file import read
+
+__all__ = [
+    "ARCHITECTURES",
+    "Amazon2023Source",
+    "AmazonSource",
+    "ContentModel",
+    "Download",
+    "Images",
+    "KCore",
+    "Name",
+    "Params",
+    "Positive",
+    "PublishedSplitSource",
+    "SampleSource",
+    "Section",
+    "Source",
+    "Split",
+    "TablesSource",
+    "TianchiSource",
+    "TimeSplit",
+    "Train",
+    "learning_rate",
+    "load",
+    "parse",
+    "read",
+]

@@ -1,0 +1,186 @@
+"""The settings of every extractor, as sections of params.yaml: `features.<dataset>.<modality>`.
+
+What an extractor computes is said where it does, in pipeline/extractors. Adding one: a section
+here and in `Feature`, a line in `EXTRACTORS`.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.params.section import Count, Positive, Section
+
+# torchvision's, and one whose weights install from the package index.
+NETWORKS = (
+    "vgg16",
+    "vgg19",
+    "resnet50",
+    "resnet152",
+    "vit_b_16",
+    "convnext_base",
+    "swin_v2_b",
+    "efficientnet_lite0",
+)
+Precision = Literal["float32", "tensorfloat32", "bfloat16"]
+
+
+class ImageNetwork(Section):
+    """Activations of a network that was trained to classify pictures."""
+
+    extractor: Annotated[str, Field(pattern=rf"^({'|'.join(NETWORKS)}|timm:[\w./-]+)$")]
+    field: Literal["image"] = "image"
+    # imagenet (as published), a published version such as IMAGENET1K_V1, seeded (untrained), or
+    # the path of a state dict
+    weights: str = "imagenet"
+    precision: Precision = "float32"  # of the arithmetic; features are float32 either way
+
+
+class OpenClip(Section):
+    """The projected embedding of a CLIP model, of pictures or of texts."""
+
+    extractor: Annotated[str, Field(pattern=r"^openclip:[\w./-]+$")]
+    field: str = "image"  # or a text column of items.parquet
+    weights: (
+        str  # a published tag such as laion2b_s34b_b79k, seeded, or the path of a state dict
+    )
+    precision: Precision = "float32"
+
+
+class Mcauley(Section):
+    """The features that were published with the Amazon dumps: 4096 numbers for an asin."""
+
+    extractor: Literal["mcauley"]
+    field: Literal["raw_id"] = "raw_id"
+    path: str  # image_features_<category>.b
+
+
+class Precomputed(Section):
+    """The user's own features, by the raw id of the item."""
+
+    extractor: Literal["precomputed"]
+    field: Literal["raw_id"] = "raw_id"
+    path: str  # .parquet, or .npy
+    id_column: str = "raw_id"  # of a .parquet file
+    column: str = "feature"  # of a .parquet file: a list of numbers
+    ids: str | None = None  # of an .npy file: a text file, the raw id of each row on a line
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Precomputed:
+        suffix = PurePath(self.path).suffix
+        if suffix not in (".parquet", ".npy"):
+            raise PydanticCustomError("path", "expected `path` to end in .parquet or .npy")
+        if suffix == ".npy" and self.ids is None:
+            raise PydanticCustomError(
+                "ids", "expected `ids`: what the rows of an .npy file are"
+            )
+        if suffix == ".parquet" and self.ids is not None:
+            raise PydanticCustomError("ids", "expected no `ids`: .parquet has an `id_column`")
+        return self
+
+
+class OwnWords(Section):
+    """What every extractor has that learns from the dataset's own text."""
+
+    field: str = "title"  # a text or token-list column of items.parquet
+    dim: Count = 300
+    window: Count = 5  # words on each side of the centre word
+    epochs: Count = 20  # passes over the text
+    min_count: Count = 1  # rarer words are left out
+    workers: Count = (
+        1  # threads of training; with more than one no two runs give the same bytes
+    )
+
+
+class Word2VecMean(OwnWords):
+    """The mean of the words' vectors."""
+
+    extractor: Literal["word2vec_mean"]
+    weights: str = "trained"  # trained on the dataset's own text, or a KeyedVectors file
+
+
+class Sif(OwnWords):
+    """Smooth inverse frequency sentence embedding over Word2Vec vectors."""
+
+    extractor: Literal["sif"]
+    weights: str = "trained"  # trained on the dataset's own text, or a KeyedVectors file
+    smoothing: Positive = 0.001  # a in a / (a + p(w))
+
+
+class Doc2Vec(OwnWords):
+    """Paragraph vectors."""
+
+    extractor: Literal["doc2vec"]
+
+
+class TfidfSvd(Section):
+    """Latent semantic analysis: the first singular directions of the tf-idf matrix."""
+
+    extractor: Literal["tfidf_svd"]
+    field: str = "title"
+    dim: Count = 300
+    min_count: Count = 1  # words in fewer texts are left out
+
+
+class MiniLM(Section):
+    """A small sentence transformer whose weights install from the package index."""
+
+    extractor: Literal["minilm"]
+    field: str = "title"
+
+
+Settings: TypeAlias = (
+    ImageNetwork
+    | OpenClip
+    | Mcauley
+    | Precomputed
+    | Word2VecMean
+    | Sif
+    | Doc2Vec
+    | TfidfSvd
+    | MiniLM
+)
+
+
+def family(extractor: str) -> str:
+    """Return the name in the registry: that before a colon."""
+    return extractor.partition(":")[0]
+
+
+def in_words(feature: Settings) -> str:
+    """Return what a table calls a feature: its extractor, the field, the weights."""
+    weights = getattr(feature, "weights", None)
+    said = {None: "", "seeded": ", seeded (untrained)"}.get(weights, f", {weights}")
+    return f"{feature.extractor} of {feature.field}{said}"
+
+
+def _section(value: Any) -> str | None:
+    """Return which section a mapping of params.yaml, or a section itself, is of."""
+    extractor = (
+        value.get("extractor") if isinstance(value, dict) else getattr(value, "extractor", "")
+    )
+    name = family(str(extractor))
+    return "network" if name in (*NETWORKS, "timm") else name
+
+
+Feature = Annotated[
+    Annotated[ImageNetwork, Tag("network")]
+    | Annotated[OpenClip, Tag("openclip")]
+    | Annotated[Mcauley, Tag("mcauley")]
+    | Annotated[Precomputed, Tag("precomputed")]
+    | Annotated[Word2VecMean, Tag("word2vec_mean")]
+    | Annotated[Sif, Tag("sif")]
+    | Annotated[Doc2Vec, Tag("doc2vec")]
+    | Annotated[TfidfSvd, Tag("tfidf_svd")]
+    | Annotated[MiniLM, Tag("minilm")],
+    Discriminator(
+        _section,
+        custom_error_type="extractor",
+        custom_error_message=f"expected `extractor` to be one of {', '.join(NETWORKS)}, "
+        "timm:<name>, openclip:<name>, mcauley, precomputed, sif, word2vec_mean, doc2vec, "
+        "tfidf_svd, minilm",
+    ),
+]

@@ -1,0 +1,184 @@
+"""The settings of every model, as sections of params.yaml.
+
+What a setting does is said where it is used, in the docstring of the model's class.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from model.recommenders import MODELS
+from pipeline.params.section import Count, Name, NonNegative, Positive, Section, Share, Whole
+
+FeatureNorm = Literal["none", "unit_mean", "unit_rows", "whitened", "half_whitened"]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+KEYED_BY_MODALITY = ("hidden", "modality_weights")  # settings that may be {modality: value}
+
+
+class Model(Section):
+    """What every model's section is; a model that only counts has nothing more."""
+
+
+class ContentModel(Model):
+    """A model that reads features."""
+
+    modalities: Literal["all"] | list[Name]  # features that enter; [] for none
+
+
+class BPRMF(Model):
+    """Matrix factorisation under the BPR loss."""
+
+    dim: Count
+    lr: Positive
+    l2: NonNegative
+
+
+class SVDPP(BPRMF):
+    """Matrix factorisation whose users also are what they took."""
+
+    exclude_target: bool
+
+
+class LightGCN(BPRMF):
+    """Linear graph convolution."""
+
+    layers: Whole
+
+
+class NGCF(LightGCN):
+    """Graph convolution with weights and activations."""
+
+    variant: Literal["official", "paper"]
+    dropout: Dropout  # of messages
+
+
+class JMPGCF(LightGCN):
+    """Graph convolution at several granularities of popularity."""
+
+    layers: Count
+    popularity: Annotated[list[NonNegative], Field(min_length=1)]
+    stage: Whole  # epochs; 0 for all granularities from the start
+
+
+class VBPR(BPRMF, ContentModel):
+    """Matrix factorisation with projected content."""
+
+    content_dim: Count
+    l2_projection: NonNegative
+    feature_norm: FeatureNorm
+
+
+class MMGCN(LightGCN, ContentModel):
+    """A graph network for each modality."""
+
+    layers: Count
+    content_dim: Count
+    feature_norm: FeatureNorm
+    concat: bool
+    learn_ids: bool
+
+
+class MGAT(LightGCN, ContentModel):
+    """A gated attention network for each modality."""
+
+    layers: Count
+    content_dim: Count
+    feature_norm: FeatureNorm
+    representation: Literal["concat", "last"]
+    gate: Literal["receiver", "source"]
+    loss_form: Literal["mean", "released"]
+
+
+class InvRLStages(Section):
+    """What comes before InvRL's final model."""
+
+    pretrain_epochs: Count
+    iterations: Whole
+    environments: Count
+    environment_rounds: Count
+    environment_epochs: Count
+    mask_epochs: Count
+    invariance: NonNegative
+    gate_l2: NonNegative
+    l2_projection: NonNegative
+    lr: Positive
+    batch_size: Count
+
+
+class InvRL(BPRMF, ContentModel):
+    """Matrix factorisation with content under a mask that environments agree on."""
+
+    negatives: Count
+    loss: Literal["bce", "bpr"]
+    weights: Annotated[list[NonNegative], Field(min_length=4, max_length=4)]
+    l2_projection: NonNegative
+    init: Literal["xavier", "normal"]
+    stages: InvRLStages
+
+
+class DMRL(BPRMF, ContentModel):
+    """Disentangled factors, with an attention over modalities for each."""
+
+    feature_norm: FeatureNorm
+    factors: Count
+    negatives: Count
+    decorrelation: NonNegative
+    pairs: Literal["all", "adjacent"]
+    decorrelation_rows: Count
+    dropout: Dropout
+    hidden: Count | dict[Name, Count]
+    trained: Literal["all", "tables"]
+
+
+class MCLN(LightGCN, ContentModel):
+    """The paper's model; the rows of its Tables 3 and 4 are settings of it."""
+
+    popularity: NonNegative  # alpha of Eq. 2-3
+    feature_norm: FeatureNorm
+    intra: bool  # e_v + e_t in Eq. 19
+    counterfactual: bool  # the counterfactual layers, e_vt of Eq. 19
+    identity: bool  # e_base among the modalities of X, Eq. 6
+    counterfactual_layers: Count  # M
+    attention: Literal["modality", "batch", "dimension"]  # axis of the softmax, Eq. 12-13
+    context: Count | None  # items of one softmax with `batch`; null for all
+    difference: Literal["distributions", "logits", "factual", "none"]  # Eq. 14; 2 controls
+    negatives: Literal["counterfactual", "factual"]  # what j of the loss goes through
+    others: Literal["random", "popular", "hard"]  # how i* is drawn in training
+    inference: Literal["self", "permutation", "mean"]  # what i* is outside training
+    dropout: Dropout  # in the counterfactual layers
+    gate: float | None  # first value of a learned factor on e_vt; null adds it as it is
+    modality_weight: NonNegative  # lambda_m of Eq. 22
+
+
+class ReleasedMCLN(LightGCN, ContentModel):
+    """The authors' program, to show how it behaves."""
+
+    popularity: NonNegative
+    counterfactual_layers: Count
+    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for those not named
+
+
+class Popularity(Model):
+    """How many took it."""
+
+
+class ItemKNN(ContentModel):
+    """Similarity to what the user took."""
+
+    similarity: Literal["cooccurrence", "content", "both"]
+    neighbours: Count
+    shrinkage: NonNegative
+    content_weight: Share
+
+
+# {name in params.yaml: section}: that of the model's class, whose name it has.
+ARCHITECTURES: dict[str, type[Model]] = {
+    name: globals()[recommender] for name, recommender in MODELS.items()
+}
+
+
+def learning_rate(settings: Model) -> float:
+    """Return Adam's step size; 0 for a model without parameters."""
+    return float(getattr(settings, "lr", 0.0))

@@ -1,0 +1,111 @@
+"""Where a dataset comes from, as sections of params.yaml: `sources.<dataset>`.
+
+How each format is read is said where it is, in pipeline/sources. Adding one: a section here and
+in `Source`, a line in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.params.section import Positive, Section
+
+Text = Annotated[str, Field(min_length=1)]
+# A plain file name, or an http(s) address that ends in one.
+TableFile = Annotated[
+    str,
+    Field(
+        pattern=r"^(https?://[^\s?#]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*"
+        r"\.((csv|tsv|jsonl)(\.gz)?|parquet)$"
+    ),
+]
+
+
+class SampleSource(Section):
+    """The generator: a raw dump in Amazon's 2018 format, made from the seed."""
+
+    format: Literal["sample"]
+    scale: Positive = 1.0  # 1 is about 600 users and 240 items
+
+
+class AmazonSource(Section):
+    """A category of the Amazon review dumps of 2014 or 2018, by its published name."""
+
+    format: Literal["amazon2014", "amazon2018"]
+    category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    reviews: Literal["5core", "full"] = "5core"  # which of the two published review files
+    metadata: str | None = None  # name of the metadata file, where it is not the published one
+
+
+class Amazon2023Source(Section):
+    """A category of the Amazon review dump of 2023, by its published name."""
+
+    format: Literal["amazon2023"]
+    category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    reviews: Literal["5core", "full"] = "full"  # 5core: ids, stars and times alone
+    metadata: str | None = None  # name of the metadata file, where it is not the published one
+
+
+class TianchiSource(Section):
+    """Tianchi 231506 (Taobao clothes matching); behind a log-in, so from the mirror only."""
+
+    format: Literal["tianchi"]
+
+
+class PublishedSplitSource(Section):
+    """A split published with the MEGCF code, with its token lists."""
+
+    format: Literal["published_split"]
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # amazon-beauty, Art or taobao
+
+
+class TableColumns(Section):
+    """What the columns of the user's own tables are called."""
+
+    user: Text
+    item: Text
+    timestamp: Text | None = None
+    rating: Text | None = None
+    verified: Text | None = None  # whether the user bought the item
+    raw_id: Text | None = None  # the item in the items file, where it is called otherwise
+    title: Text | None = None
+    description: Text | None = None
+    image: Text | None = None  # an address, or a path below `pictures`
+
+
+class TablesSource(Section):
+    """The user's own interactions and items, as CSV, TSV, JSON lines or Parquet."""
+
+    format: Literal["tables"]
+    interactions: TableFile  # a file's name, or its address
+    items: TableFile | None = None
+    columns: TableColumns
+    time: Literal["s", "ms", "iso"] = "s"  # what `columns.timestamp` holds
+    # Columns of `items` to keep besides, under their own names.
+    fields: list[Text] = Field(default_factory=list)
+    folder: Text | None = None  # where the files lie; without it, in the mirror
+    # A folder, or an archive, that the paths in `columns.image` are below.
+    pictures: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_file_for_each_column(self) -> TablesSource:
+        of_items = ("raw_id", "title", "description", "image")
+        named = [name for name in of_items if getattr(self.columns, name) is not None]
+        if self.items is None and (named or self.fields):
+            needs = f"columns.{named[0]}" if named else "fields"
+            raise PydanticCustomError("items", f"expected `items`: {needs} is a column of it")
+        return self
+
+
+Source = Annotated[
+    SampleSource
+    | AmazonSource
+    | Amazon2023Source
+    | TianchiSource
+    | PublishedSplitSource
+    | TablesSource,
+    Field(discriminator="format"),
+]

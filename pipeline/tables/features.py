@@ -1,0 +1,200 @@
+"""The feature file of one modality: written in blocks of rows, read back as two arrays.
+
+    present, feature, metadata = read_features(Path("data/features/beauty/visual.parquet"))
+
+One row per item, ascending: `item` int32, `present` bool, `feature` fixed-size list<float32>.
+An item without content is a row of zeros with `present` false. What made the numbers stands in
+the schema's metadata (`METADATA`). Nothing heavy is imported, so that training need not load
+an extractor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.job.errors import SchemaError
+from pipeline.tables.io import replacing
+from pipeline.tables.schema import FEATURE, ITEM, PRESENT
+
+ROWS_PER_GROUP = 256  # 4 MB of 4096-d features
+METADATA = (
+    "extractor",  # its name in the registry; `none` where a dataset lacks the modality
+    "weights",  # the setting, said in full where it is untrained
+    "weights_sha256",
+    "field",  # the column of items.parquet
+    "dim",
+    "preprocessing",  # JSON, in words
+    "versions",  # JSON: library -> version
+)
+Vector: TypeAlias = npt.NDArray[np.float32]  # (dim,)
+
+
+def write_features(
+    vectors: Iterable[Vector | None], path: Path, *, dim: int, metadata: Mapping[str, str]
+) -> int:
+    """Write one row per vector, in order, without holding them all.
+
+    Args:
+        vectors: a (dim,) float32 vector per item, ascending; None where there is no content.
+        path: the final name.
+        dim: width of every vector.
+        metadata: the entries named in `METADATA`.
+
+    Returns:
+        The number of items that have content.
+    """
+    schema = _schema(dim).with_metadata(dict(sorted(metadata.items())))
+    source, first, n_present = iter(vectors), 0, 0
+    with (
+        replacing(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=False) as writer,
+    ):
+        while block := list(islice(source, ROWS_PER_GROUP)):
+            writer.write_batch(_batch(block, first, dim, schema))
+            first += len(block)
+            n_present += sum(vector is not None for vector in block)
+    return n_present
+
+
+def write_no_features(path: Path, field: str = "") -> None:
+    """Write the table of a modality that the dataset does not have: no rows, width 1, dim 0."""
+    metadata = dict.fromkeys(METADATA, "") | {"extractor": "none", "dim": "0", "field": field}
+    metadata |= {"preprocessing": "{}", "versions": "{}"}
+    write_features([], path, dim=1, metadata=metadata)
+
+
+def read_features(
+    path: Path,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], dict[str, str]]:
+    """Read a modality's features.
+
+    Args:
+        path: data/features/<dataset>/<modality>.parquet.
+
+    Returns:
+        present: (n_items,) bool.
+        feature: (n_items, dim) float32, zero where not present. (0, 1) where the dataset lacks
+            the modality, whose metadata says extractor `none` and dim `0`.
+        metadata: the entries named in `METADATA`.
+
+    Raises:
+        SchemaError: the file is absent, has other columns or types, items that are not dense
+            and ascending, numbers that are not finite, or a non-zero row that is not present.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    with pq.ParquetFile(path, memory_map=True) as file:
+        dim, metadata = _check_schema(file.schema_arrow, path)
+        n_items = file.metadata.num_rows
+        item = np.empty(n_items, np.int32)
+        present = np.empty(n_items, np.bool_)
+        feature = np.empty((n_items, dim), np.float32)
+        for first, batch in _batches(file):
+            rows = slice(first, first + batch.num_rows)
+            item[rows] = batch.column(ITEM).to_numpy()
+            present[rows] = batch.column(PRESENT).to_numpy(zero_copy_only=False)
+            feature[rows] = batch.column(FEATURE).flatten().to_numpy().reshape(-1, dim)
+    _check_rows(item, present, feature, path)
+    return present, feature, metadata
+
+
+def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
+    """Read which items have the modality, without their features.
+
+    Args:
+        path: data/features/<dataset>/<modality>.parquet.
+        n_items: I.
+
+    Returns:
+        (I,) bool.
+
+    Raises:
+        SchemaError: the file is absent or has not one row per item.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    with pq.ParquetFile(path, memory_map=True) as file:
+        _check_schema(file.schema_arrow, path)
+        table = file.read(columns=[ITEM, PRESENT])
+    if not np.array_equal(table[ITEM].to_numpy(), np.arange(n_items)):
+        raise SchemaError(
+            f"{path}: expected {n_items} rows, one per item, got {table.num_rows}; run the "
+            "stage features again"
+        )
+    return np.asarray(table[PRESENT].to_numpy())
+
+
+def described(path: Path) -> dict[str, str]:
+    """Return the metadata of a modality's file without reading its rows; see `read_features`.
+
+    Raises:
+        SchemaError: the file is absent, or has other columns or metadata.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    return _check_schema(pq.read_schema(path), path)[1]
+
+
+def _schema(dim: int) -> pa.Schema:
+    width = pa.list_(pa.float32(), dim)
+    return pa.schema([(ITEM, pa.int32()), (PRESENT, pa.bool_()), (FEATURE, width)])
+
+
+def _batch(
+    block: list[Vector | None], first: int, dim: int, schema: pa.Schema
+) -> pa.RecordBatch:
+    feature = np.zeros((len(block), dim), np.float32)
+    for row, vector in enumerate(block):
+        if vector is not None:
+            feature[row] = vector
+    present = [vector is not None for vector in block]
+    columns = [
+        pa.array(np.arange(first, first + len(block), dtype=np.int32)),
+        pa.array(present, pa.bool_()),
+        pa.FixedSizeListArray.from_arrays(pa.array(feature.reshape(-1)), dim),
+    ]
+    return pa.record_batch(columns, schema=schema)
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the number of the first row with each batch of rows."""
+    first = 0
+    for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=[ITEM, PRESENT, FEATURE]):
+        yield first, batch
+        first += batch.num_rows
+
+
+def _check_schema(schema: pa.Schema, path: Path) -> tuple[int, dict[str, str]]:
+    """Return the width of `feature` and the metadata, or raise SchemaError."""
+    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    absent = [key for key in METADATA if key not in metadata]
+    if absent:
+        raise SchemaError(f"{path}: expected metadata {list(METADATA)}, got none for {absent}")
+    width = schema.field(FEATURE).type if FEATURE in schema.names else pa.null()
+    dim = width.list_size if pa.types.is_fixed_size_list(width) else 0
+    expected = _schema(dim) if dim else _schema(1)
+    got = pa.schema([field for field in schema if field.name in expected.names])
+    if not got.equals(expected):
+        raise SchemaError(
+            f"{path}: expected columns {expected}, got {schema.remove_metadata()}"
+        )
+    if metadata["dim"] != str(dim) and metadata["extractor"] != "none":
+        raise SchemaError(f"{path}: expected {metadata['dim']} numbers per item, got {dim}")
+    return dim, {key: metadata[key] for key in METADATA}
+
+
+def _check_rows(item: np.ndarray, present: np.ndarray, feature: np.ndarray, path: Path) -> None:
+    if not np.array_equal(item, np.arange(len(item))):
+        raise SchemaError(f"{path}: expected items 0, 1, 2, ..., got {item[:5].tolist()}...")
+    if not np.isfinite(feature).all():
+        raise SchemaError(f"{path}: expected finite numbers in `feature`, got NaN or infinity")
+    if feature[~present].any():
+        raise SchemaError(f"{path}: expected zeros where `present` is false, got other numbers")

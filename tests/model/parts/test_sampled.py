@@ -1,0 +1,60 @@
+import pytest
+import torch
+import toy
+
+from model.parts.sampled import sampled_scores, spread
+
+USERS, ITEMS = torch.randn(2, 7, 5, generator=toy.generator(), dtype=torch.float64)
+# The second user asks for an item twice, nobody for item 3, columns are in no order.
+INDEX = torch.tensor(
+    [[6, 0, 2], [4, 1, 4], [5, 0, 2], [1, 2, 0], [0, 1, 6], [2, 1, 0], [6, 5, 4]]
+)
+
+
+def gathered(users, items, index):
+    return (users[:, None] * items[index]).sum(2)
+
+
+def test_scores_are_those_of_gathered_items():
+    scores = sampled_scores(USERS, ITEMS, INDEX)
+
+    torch.testing.assert_close(scores, gathered(USERS, ITEMS, INDEX))
+
+
+@pytest.mark.parametrize("fixed", ["users", "items", None])
+def test_gradients_are_those_of_gathered_items(fixed):
+    users, items = USERS.clone(), ITEMS.clone()
+    learnt = [
+        t.requires_grad_() for n, t in {"users": users, "items": items}.items() if n != fixed
+    ]
+    weights = torch.randn(7, 3, generator=toy.generator(5), dtype=torch.float64)
+
+    ours = torch.autograd.grad((weights * sampled_scores(users, items, INDEX)).sum(), learnt)
+    theirs = torch.autograd.grad((weights * gathered(users, items, INDEX)).sum(), learnt)
+
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_spread_is_the_sum_of_users_over_the_items_they_ask_for():
+    values = torch.randn(7, 3, generator=toy.generator(5), dtype=torch.float64)
+    expected = torch.zeros(7, 5, dtype=torch.float64)
+    for b in range(7):
+        for k in range(3):
+            expected[INDEX[b, k]] += values[b, k] * USERS[b]
+
+    torch.testing.assert_close(spread(values, USERS, INDEX, 7), expected)
+
+
+def test_spread_differentiates_in_the_values():
+    values = torch.randn(7, 3, generator=toy.generator(5), dtype=torch.float64).requires_grad_()
+
+    assert torch.autograd.gradcheck(lambda v: spread(v, USERS, INDEX, 7), values)
+
+
+def test_a_gradient_that_was_broadcast_is_taken():
+    """The gradient of a sum has no storage of its own."""
+    users = USERS.clone().requires_grad_()
+    sampled_scores(users, ITEMS, INDEX).sum().backward()
+
+    torch.testing.assert_close(users.grad, ITEMS[INDEX].sum(1))

@@ -1,0 +1,48 @@
+import polars as pl
+import pytest
+from scipy.stats import hypergeom
+
+from pipeline.comparison import protocol_agreement, user_metrics
+
+
+def models(values):
+    """Give every measure of a model one value in each protocol."""
+    return {
+        model: {
+            part: {name: {"value": value} for name in user_metrics.NAMES}
+            for part, value in zip(user_metrics.RANK, both, strict=True)
+        }
+        for model, both in values.items()
+    }
+
+
+OPPONENTS = pl.DataFrame({"user": [0, 1, 2], "opponents": [900, 1000, 5000]})
+
+
+def test_two_models_in_another_order_are_named_best_sampled_first():
+    found = protocol_agreement.between(
+        models({"a": (0.5, 0.10), "b": (0.4, 0.20), "c": (0.3, 0.05)}), OPPONENTS
+    )
+
+    one = found["measures"]["hr@10"]
+    assert (one["sampled"], one["full"]) == (["a", "b", "c"], ["b", "a", "c"])
+    assert one["disagree"] == [["a", "b"]]
+    assert one["kendall"] == pytest.approx(1 / 3)  # 2 of 3 pairs agree, 1 does not
+    assert one["spearman"] == pytest.approx(0.5)  # 1 - 6 * 2 / (3 * 8)
+
+
+def test_a_tie_is_no_disagreement_and_one_model_has_no_order():
+    tied = protocol_agreement.between(models({"a": (0.5, 0.1), "b": (0.5, 0.2)}), OPPONENTS)
+    alone = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)
+
+    assert tied["measures"]["hr@5"]["disagree"] == []
+    assert tied["measures"]["hr@5"]["kendall"] is None
+    assert alone["measures"]["hr@5"]["spearman"] is None
+
+
+def test_the_even_place_is_the_last_at_which_a_sampled_hit_is_as_likely_as_not():
+    """About a tenth of the median user's thousand opponents."""
+    place = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)["even"]["10"]
+
+    assert hypergeom.cdf(9, 1000, place, 99) >= 0.5 > hypergeom.cdf(9, 1000, place + 1, 99)
+    assert 90 < place < 105

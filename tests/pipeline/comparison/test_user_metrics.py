@@ -1,0 +1,81 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.comparison import user_metrics
+from pipeline.job.errors import SchemaError
+from pipeline.tables import schema as s
+
+
+def ranks(sampled, full=None, seed=7):
+    rows = zip(sampled, full or sampled, strict=True)
+    found = [(user, 0, one, other, seed) for user, (one, other) in enumerate(rows)]
+    return pl.DataFrame(found, schema=s.RANKS, orient="row")
+
+
+def test_ndcg_of_a_user_is_the_discount_of_a_hit():
+    found = user_metrics.means(ranks([0, 1, 9, 10]))
+
+    assert found["sampled ndcg@10"].to_list() == pytest.approx(
+        [1.0, 1 / math.log2(3), 1 / math.log2(11), 0.0]
+    )
+    assert found["sampled ndcg@5"].to_list()[2:] == [0.0, 0.0]
+
+
+def test_hits_are_counted_in_each_protocol():
+    found = user_metrics.means(ranks([0, 4, 5], full=[9, 10, 4]))
+
+    assert found["sampled hr@5"].to_list() == [1.0, 1.0, 0.0]
+    assert found["full hr@5"].to_list() == [0.0, 0.0, 1.0]
+    assert found["full hr@10"].to_list() == [1.0, 0.0, 1.0]
+
+
+def test_seeds_of_a_user_are_averaged():
+    both = pl.concat([ranks([0]), ranks([10], seed=8)])
+
+    assert user_metrics.means(both)["sampled ndcg@10"].to_list() == [0.5]
+
+
+def test_models_that_ranked_different_users_are_refused():
+    with pytest.raises(SchemaError, match=r"a and b: .*have different users"):
+        user_metrics.aligned({"a": ranks([0, 1]), "b": ranks([0])})
+
+
+def test_resampled_means_are_those_of_draws_that_the_columns_share(monkeypatch):
+    """In blocks of two resamples; a column and twice the column stay so."""
+    monkeypatch.setattr(user_metrics, "BLOCK", 10)
+    values = np.arange(5.0)[:, None] * [1.0, 2.0]
+
+    means = user_metrics.resampled(values, np.random.default_rng(3), resamples=7)
+
+    drawn = np.random.default_rng(3)
+    expected = [row for _ in range(3) for row in drawn.integers(5, size=(2, 5))]
+    expected.append(drawn.integers(5, size=(1, 5))[0])
+    assert means[:, 0] == pytest.approx([values[row, 0].mean() for row in expected])
+    assert means[:, 1] == pytest.approx(2 * means[:, 0])
+
+
+def test_an_interval_is_that_of_the_normal_approximation_where_there_are_many_users():
+    values = np.random.default_rng(0).random((2000, 1))
+    means = user_metrics.resampled(values, np.random.default_rng(1), resamples=4000)
+
+    low, high = user_metrics.intervals(means)[:, 0]
+
+    half = 1.96 * values.std() / math.sqrt(2000)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=8e-4)
+
+
+def test_several_targets_of_a_user_stay_apart_or_are_averaged():
+    rows = [(3, 1, 0, 0, 7), (3, 0, 10, 0, 7), (2, 9, 10, 0, 7)]
+    table = pl.DataFrame(rows, schema=s.RANKS, orient="row")
+
+    by_target = user_metrics.means(table, user_metrics.TARGETS)
+
+    assert by_target.select("user", "item", "sampled hr@5").rows() == [
+        (2, 9, 0.0),
+        (3, 0, 0.0),
+        (3, 1, 1.0),
+    ]
+    assert user_metrics.means(table)["sampled hr@5"].to_list() == [0.0, 0.5]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.extractors import BLOCK, PictureEncoder
+from pipeline.extractors.kept_blocks import bounds, encode_kept, forget, key
+
+PICTURES = [f"picture {number}".encode() for number in range(2 * BLOCK + 10)]
+
+
+class KilledError(Exception):
+    """What stands for kill -9 here; tests/pipeline/test_features.py has the real one."""
+
+
+def encoder(seen: list[bytes], dies_at: int | None = None) -> PictureEncoder:
+    """Two numbers of each picture; a list of those that were encoded."""
+
+    def encode(pictures):
+        for data in pictures:
+            if len(seen) == dies_at:
+                raise KilledError
+            seen.append(data)
+            yield np.array([sum(data), len(data)], np.float32)
+
+    return PictureEncoder(
+        dim=2, weights="", weights_sha256="", preprocessing={}, versions={}, encode=encode
+    )
+
+
+def rows(vectors) -> list[list[float]]:
+    return [row.tolist() for row in vectors]
+
+
+def test_a_stopped_run_goes_on_behind_its_last_whole_block(tmp_path):
+    whole = rows(encode_kept(encoder([]), iter(PICTURES), tmp_path / "a" / "key"))
+    first: list[bytes] = []
+    with pytest.raises(KilledError):
+        rows(encode_kept(encoder(first, BLOCK + 5), iter(PICTURES), tmp_path / "b" / "key"))
+    second: list[bytes] = []
+
+    again = rows(encode_kept(encoder(second), iter(PICTURES), tmp_path / "b" / "key"))
+
+    assert again == whole
+    assert second == PICTURES[BLOCK:]
+
+
+def test_a_damaged_block_and_what_follows_are_made_again(tmp_path):
+    folder = tmp_path / "key"
+    whole = rows(encode_kept(encoder([]), iter(PICTURES), folder))
+    (folder / "000001.npy").write_bytes((folder / "000001.npy").read_bytes()[:100])
+    seen: list[bytes] = []
+
+    assert rows(encode_kept(encoder(seen), iter(PICTURES), folder)) == whole
+    assert seen == PICTURES[BLOCK:]
+
+
+def test_work_for_something_else_is_not_used_and_goes(tmp_path):
+    rows(encode_kept(encoder([]), iter(PICTURES), tmp_path / "old"))
+    seen: list[bytes] = []
+
+    rows(encode_kept(encoder(seen), iter(PICTURES), tmp_path / "new"))
+
+    assert seen == PICTURES
+    assert not (tmp_path / "old").exists()
+    forget(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_the_key_depends_on_all_that_makes_the_numbers():
+    said = {"weights": "one"}
+    keys = {
+        key(said, "cpu", [b"a", b"b"]),
+        key({"weights": "two"}, "cpu", [b"a", b"b"]),
+        key(said, "cuda", [b"a", b"b"]),
+        key(said, "cpu", [b"b", b"a"]),
+    }
+
+    assert len(keys) == 4
+    assert key(dict(said), "cpu", [b"a", b"b"]) in keys
+
+
+@pytest.mark.parametrize(("n", "of"), [(0, 3), (1, 8), (BLOCK, 2), (10 * BLOCK + 7, 4)])
+def test_parts_are_whole_blocks_that_cover_everything(n, of):
+    parts = [bounds(n, number, of) for number in range(1, of + 1)]
+
+    assert [first for first, _ in parts] == [0, *(end for _, end in parts[:-1])]
+    assert parts[-1][1] == n
+    assert all(first % BLOCK == 0 or first == n for first, _ in parts)
+    sizes = [end - first for first, end in parts]
+    assert max(sizes) - min(sizes) <= 2 * BLOCK

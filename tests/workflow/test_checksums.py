@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.job.errors import RawDataError
+from pipeline.tables.io import sha256_of
+from workflow import checksums
+from workflow.checksums import remembered_sha256
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"one")
+    return path
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return tmp_path / ".work/checksums.json"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The files whose bytes were read."""
+    found = []
+
+    def counted(path: Path) -> str:
+        found.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr(checksums, "sha256_of", counted)
+    return found
+
+
+def test_an_unchanged_file_is_read_once(file, memory, read):
+    first = remembered_sha256(file, memory)
+
+    assert first == sha256_of(file)
+    assert remembered_sha256(file, memory) == first
+    assert read == [file]
+
+
+def test_another_size_or_another_time_is_read_again(file, memory, read):
+    remembered_sha256(file, memory)
+    os.utime(file, ns=(0, 7))
+    remembered_sha256(file, memory)
+    file.write_bytes(b"longer")
+    os.utime(file, ns=(0, 7))
+
+    assert remembered_sha256(file, memory) == sha256_of(file)
+    assert len(read) == 3
+
+
+def test_several_files_are_remembered_side_by_side(file, memory, read, tmp_path):
+    other = tmp_path / "other.pth"
+    other.write_bytes(b"two")
+    for path in (file, other, file, other):
+        assert remembered_sha256(path, memory) == sha256_of(path)
+
+    assert read == [file, other]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b'{"NAME": null}',
+        b'{"NAME": []}',
+        b'{"NAME": [3, STAMP]}',
+        b'{"NAME": [3, STAMP, "x"]}',
+        b'{"NAME": [true, STAMP, "SHA"]}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_memory_is_begun_anew(file, memory, read, content):
+    stamp = str(file.stat().st_mtime_ns).encode()
+    for key, value in ((b"NAME", str(file).encode()), (b"STAMP", stamp), (b"SHA", b"0" * 64)):
+        content = content.replace(key, value)
+    memory.parent.mkdir()
+    memory.write_bytes(content)
+
+    assert remembered_sha256(file, memory) == sha256_of(file)
+    assert read == [file]
+    assert str(file) in json.loads(memory.read_text())
+
+
+def test_what_is_no_file_has_no_checksum(tmp_path, memory):
+    assert remembered_sha256(tmp_path / "nowhere", memory) is None
+    assert remembered_sha256(tmp_path, memory) is None
+    assert not memory.exists()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, memory):
+    path = tmp_path / ("x" * 300)
+
+    with pytest.raises(RawDataError, match=r"xxx, named in params\.yaml: expected a file"):
+        remembered_sha256(path, memory)

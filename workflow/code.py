@@ -1,0 +1,48 @@
+"""Which code a job depends on, read from the imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]  # of the project
+
+
+def closure(files: Iterable[Path], folder: Path) -> list[Path]:
+    """Return the files of `folder` that the given ones import, directly or not, and themselves.
+
+    Packages themselves (`__init__.py`) are left out: here they hold lists and no computation.
+
+    Args:
+        files: Python files, relative to `ROOT`.
+        folder: such as `model`.
+
+    Returns:
+        Sorted paths, relative to `ROOT`.
+    """
+    seen, left = set(), list(files)
+    while left:
+        file = left.pop()
+        if file not in seen:
+            seen.add(file)
+            left += imports(file)
+    return sorted(file for file in seen if file.is_relative_to(folder))
+
+
+@cache
+def imports(file: Path) -> tuple[Path, ...]:
+    """Return the files of the project that a file imports."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    candidates = (Path(*name.split(".")).with_suffix(".py") for name in _names(tree))
+    return tuple(dict.fromkeys(path for path in candidates if (ROOT / path).is_file()))
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
