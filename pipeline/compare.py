@@ -31,6 +31,7 @@ from pipeline.comparison.paper_numbers import PRINTED, table_of
 from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages import file_names
 from pipeline.params.extractors import TABLE
 from pipeline.tables import io
 from pipeline.tables import schema as s
@@ -219,17 +220,17 @@ def main(argv: list[str] | None = None) -> None:
     page = report.render(table, material, people, pictures)
     text = markdown(table)
     log.info("%s:\n%s", args.dataset, text)
-    io.write_json(table, output / s.COMPARISON_JSON)
-    io.write_text(text, output / s.COMPARISON_MD)
-    io.write_text(page, output / s.REPORT_FILE)
+    io.write_json(table, output / file_names.COMPARISON_JSON)
+    io.write_text(text, output / file_names.COMPARISON_MD)
+    io.write_text(page, output / file_names.REPORT_FILE)
     own = (material.ranks, material.parts)
     sure = significance.table(*own, table["best"], material.items.height, settings.seed)
     trained_on = [found.get("trained_on") for found in metrics.values()]
     sliced = user_slices.table(
         *own, trained_on, _present(material, args.features), settings.seed
     )
-    io.write_json({"dataset": args.dataset} | sure, output / s.SIGNIFICANCE_JSON)
-    io.write_json({"dataset": args.dataset} | sliced, output / s.SLICES_JSON)
+    io.write_json({"dataset": args.dataset} | sure, output / file_names.SIGNIFICANCE_JSON)
+    io.write_json({"dataset": args.dataset} | sliced, output / file_names.SLICES_JSON)
 
 
 if __name__ == "__main__":

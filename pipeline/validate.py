@@ -33,6 +33,7 @@ from pipeline.interactions.drift import differences
 from pipeline.interactions.profile import Profile, profile
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
+from pipeline.pages import file_names
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 
@@ -160,8 +161,8 @@ def _write(dataset: str, found: Sequence[Finding], counts: Profile, results: Pat
         )
     log.info("%s: no errors, %d warnings", dataset, len(found))
     content: dict[str, Any] = {"dataset": dataset, "findings": [asdict(f) for f in found]}
-    write_json(content | {"profile": counts}, results / s.VALIDATION_JSON)
-    write_text(text, results / s.VALIDATION_MD)
+    write_json(content | {"profile": counts}, results / file_names.VALIDATION_JSON)
+    write_text(text, results / file_names.VALIDATION_MD)
 
 
 if __name__ == "__main__":

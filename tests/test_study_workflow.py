@@ -15,7 +15,6 @@ from workflow_tree import SIF, copy_tree, edit, made, run
 
 BUDGET = {"epochs": 4, "evaluate_every": 2, "patience": 2, "seeds": [1]}
 STUDY: dict[str, Any] = {
-    "items": 6,
     "tables": ["first"],
     "grids": {"figure4": {"models": ["mcln"], "setting": "layers", "values": [3, 4]}},
     "budget": "small",
@@ -46,7 +45,7 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
 
     jobs = snakemake_jobs(tree, "study")
 
-    trained = [path.split("/")[3] for path in of_stage(jobs, "study_cell")]
+    trained = [path.split("/")[3] for path in of_stage(jobs, "experiments.study.cell")]
     assert trained == 2 * CELLS
     pages = [job for job in jobs if "pipeline.experiments.study.page " in job.command]
     assert ["--factors" in job.command for job in sorted(pages)] == [False, True]
@@ -55,7 +54,7 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
             if f"pipeline.experiments.study.{stage} " in job.command:
                 module = f"pipeline/experiments/study/{stage}.py"
                 assert_lists_what_it_imports(job, module)
-    (cell,) = [job for job in jobs if "study_cell sample bprmf" in job.command]
+    (cell,) = [job for job in jobs if "study.cell sample bprmf" in job.command]
     assert not [name for name in cell.inputs if name.startswith("data/features")]
 
 
@@ -88,10 +87,10 @@ def test_with_a_search_a_training_waits_for_its_models_sweep(tree):
 
     for job in jobs:
         if "pipeline.experiments.study.cell " in job.command:
-            model = re.search(r"study_cell sample ([a-z]+)__", job.command)[1]
+            model = re.search(r"study.cell sample ([a-z]+)__", job.command)[1]
             assert f" --sweep results/sample/{model}/sweep.json" in job.command
             assert f"results/sample/{model}/sweep.json" in job.inputs
-    assert len(of_stage(jobs, "sweep_table")) == 2
+    assert len(of_stage(jobs, "experiments.sweep.table")) == 2
 
 
 @pytest.mark.slow

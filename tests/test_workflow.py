@@ -276,16 +276,17 @@ def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
 
     jobs = snakemake_jobs(tree, "sweep")
 
-    trained = of_stage(jobs, "sweep")
+    trained = of_stage(jobs, "experiments.sweep.cell")
     assert len(trained) == 2 * 2 + 2 * 2 * 2
     assert "results/sample/vbpr/sweep/content_dim-8__lr-0.01__seed-2.json" in trained
     trials = [f"results/sample/{model}/sweep_trials.json" for model in SWEEP["models"]]
-    assert of_stage(jobs, "sweep_search") == trials
-    for stage in ("sweep", "sweep_search", "sweep_table"):
-        found = [job for job in jobs if f"pipeline.{stage} " in job.command]
-        assert not [n for job in found for n in job.inputs if n.endswith("test.parquet")]
-        for job in found:
-            assert_lists_what_it_imports(job, stage)
+    assert of_stage(jobs, "experiments.sweep.search") == trials
+    for stage in ("cell", "search", "table"):
+        of_the_stage = [j for j in jobs if f"pipeline.experiments.sweep.{stage} " in j.command]
+        assert of_the_stage
+        for job in of_the_stage:
+            assert not [name for name in job.inputs if name.endswith("test.parquet")]
+            assert_lists_what_it_imports(job, f"pipeline/experiments/sweep/{stage}.py")
     (table,) = [
         job for job in jobs if "pipeline.experiments.sweep.table sample vbpr" in job.command
     ]

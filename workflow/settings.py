@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.params import extractors, study_budget, study_cells, sweep_cells
+from pipeline.params import extractors, study_cells, sweep_cells
 from pipeline.params.features import Settings as FeatureSettings
 from pipeline.tables.io import replacing, sha256_of, write_text
 from workflow.checksums import remembered_sha256
@@ -67,8 +67,8 @@ def slices(settings: params.Params) -> dict[str, Any]:
         if source.format == "sample":
             models = settings.content_models(dataset)
             code = {model: model_code(settings.architecture(model)) for model in models}
-            own = [settings.study.items, source, features, models, settings.seed, code]
-            found[f"study/{dataset}"] = own
+            own = [settings.factors.items, source, features, models, settings.seed, code]
+            found[f"factors/{dataset}"] = own
         for modality in dict.fromkeys([*settings.modalities, *every_feature]):
             feature = every_feature.get(modality)
             own = [feature, settings.seed, _contents(feature)]
@@ -133,7 +133,7 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
     """Return the slices of the study's trainings, of its tables and of its page."""
     if not study_cells.is_asked(settings):
         return {}
-    spent, found = study_budget.budget(settings), {}
+    spent, found = study_cells.budget(settings), {}
     train = settings.train.model_copy(
         update=spent.model_dump(include={"epochs", "evaluate_every", "patience"})
     )
@@ -144,7 +144,7 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
             study_cells.taken(settings, dataset, own.model, own.values),
             settings.model_modalities(own.model, dataset),
             own.seed,
-            [train, settings.evaluate, study_budget.searched(settings, own.model)],
+            [train, settings.evaluate, study_cells.searched(settings, own.model)],
         ]
     rows = {
         table: [[row.label, [cell.name for cell in row.cells]] for row in rows]

@@ -20,9 +20,7 @@ from pipeline.job.errors import SchemaError
 from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset, load_features
 from pipeline.tables.io import replacing
-from pipeline.tables.schema import (
-    CHECKPOINT_FILE,
-)
+from pipeline.tables.schema import CHECKPOINT_FILE
 
 
 def build(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.params import checks, expand
+from pipeline.params.declared import Declared
 from pipeline.params.whole import Params
-from pipeline.params.yaml_file import PARAMS_FILE, check_sections, read, validate
+from pipeline.params.yaml_file import PARAMS_FILE, read, validate
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -24,8 +26,12 @@ def load(path: Path = PARAMS_FILE) -> Params:
 
 def parse(raw: dict[str, Any]) -> Params:
     """Check the content of a params.yaml that is already a mapping; see `load`."""
-    known = {name for name in Params.model_fields if name != "sections"}
+    known = Declared.model_fields.keys() - {"sections"}
     sections = {key: value for key, value in raw.items() if key not in known}
-    check_sections(sections, raw)
+    expand.check_sections(sections, set(raw.get("sources") or {}))
     body = {key: value for key, value in raw.items() if key in known}
-    return validate(Params, body | {"sections": sections}, "")
+    declared = validate(Declared, body | {"sections": sections}, "")
+    models, contradictions = expand.add_compared(declared, expand.recommenders(declared))
+    settings = Params(**dict(declared), recommenders=models, contradictions=contradictions)
+    checks.check(settings)
+    return settings

@@ -9,33 +9,18 @@ settings are all the same.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.job.errors import ParamsError
-from pipeline.params import sweep_cells
-from pipeline.params.study_budget import budget, searched
-
-if TYPE_CHECKING:
-    from pipeline.params import Params
+from pipeline.job.errors import ParamsError, SchemaError
+from pipeline.params.cell import Cell, text
+from pipeline.params.study import Budget
+from pipeline.params.whole import Params
 
 Values = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training."""
-
-    model: str
-    values: Values  # {setting: value}; empty for the model as it stands
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The cell as a folder's name."""
-        return f"{self.model}__{sweep_cells.Cell(self.values, self.seed).name}"
 
 
 @dataclass(frozen=True)
@@ -50,8 +35,7 @@ class Row:
     def label(self) -> str:
         """The row's name: `base_vt`, or `mcln, layers 2`."""
         changed = (
-            f"{key.replace('_', ' ')} {sweep_cells.text(value)}"
-            for key, value in self.values.items()
+            f"{key.replace('_', ' ')} {text(value)}" for key, value in self.values.items()
         )
         return ", ".join([self.model, *changed])
 
@@ -84,7 +68,7 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
         for model, values in rows:
             key = _same(settings, dataset, model, values)
             own = first.setdefault(key, (model, _changed(settings, dataset, model, values)))
-            cells = tuple(Cell(own[0], own[1], seed) for seed in budget(settings).seeds)
+            cells = tuple(Cell(own[1], seed, own[0]) for seed in budget(settings).seeds)
             found[table].append(Row(model, values, cells))
     return {table: rows for table, rows in found.items() if rows}
 
@@ -183,3 +167,73 @@ def cell(settings: Params, dataset: str, name: str) -> Cell:
             f"{len(found)}{such}"
         )
     return found[name]
+
+
+def budget(settings: Params) -> Budget:
+    """Return what the study may spend.
+
+    Raises:
+        ParamsError: `study.budget` names none of `study.budgets`.
+    """
+    study = settings.study
+    if study.budget not in study.budgets:
+        raise ParamsError(
+            f"params.yaml: study.budget: expected one of {list(study.budgets)}, got "
+            f"{study.budget!r}"
+        )
+    return study.budgets[study.budget]
+
+
+def searched(settings: Params, model: str) -> str | None:
+    """Return the model whose sweep gives a model's settings; None where nothing is searched.
+
+    A variant that is not swept itself has what was found for the model it is a variant of.
+
+    Raises:
+        ParamsError: neither is swept.
+    """
+    if not budget(settings).search:
+        return None
+    swept = settings.sweep.models if settings.sweep else []
+    for name in (model, settings.architecture(model)):
+        if name in swept:
+            return name
+    raise ParamsError(
+        f"params.yaml: study.budget: {settings.study.budget} searches each model's settings: "
+        f"expected {settings.architecture(model)} in sweep.models, got {swept}"
+    )
+
+
+def changes(
+    settings: Params, dataset: str, cell: Cell, sweep: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what a cell changes in its model's settings.
+
+    Args:
+        settings: the file params.yaml.
+        dataset: where it is trained.
+        cell: the training.
+        sweep: content of the sweep.json that `searched` asks for; None where it asks for none.
+
+    Raises:
+        ParamsError: the budget searches and there is no sweep, or that of another model.
+        SchemaError: no run of the sweep came to its end.
+    """
+    wanted, given = searched(settings, cell.model), sweep and sweep["model"]
+    if wanted != given:
+        raise ParamsError(
+            f"params.yaml: study.budget: {cell.name} needs the sweep of {wanted}, got that of "
+            f"{given}; give --sweep results/{dataset}/{wanted}/sweep.json"
+        )
+    if sweep is None:
+        return dict(cell.values)
+    if sweep["best"] is None:
+        raise SchemaError(
+            f"results/{dataset}/{wanted}/sweep.json: no run came to its end; widen "
+            "sweep.ranges in params.yaml"
+        )
+    own = settings.model(cell.model, dataset)
+    # What makes a variant a variant stays, such as M of the paper's own form.
+    kept = set() if wanted == cell.model else set(settings.sections[cell.model]["default"])
+    best = {k: v for k, v in sweep["best"].items() if hasattr(own, k) and k not in kept}
+    return best | cell.values

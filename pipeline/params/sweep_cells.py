@@ -9,58 +9,19 @@ value makes new cells and leaves the results of all others.
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.job.errors import ParamsError
+from pipeline.params.cell import Cell, scalar
 from pipeline.params.models import ARCHITECTURES
-
-if TYPE_CHECKING:
-    from pipeline.params import Params
-    from pipeline.params.sweep import Sweep
+from pipeline.params.sweep import Sweep
+from pipeline.params.whole import Params
 
 MOST_CELLS = 10_000  # of one model on one dataset; each is a job
-WORD = re.compile(r"[A-Za-z0-9_]+")
-
-
-def scalar(value: Any) -> Any:
-    """Return a value that fits into a file's name.
-
-    Raises:
-        ValueError: it is none; pydantic makes a message of it.
-    """
-    named = value is None or (isinstance(value, str) and WORD.fullmatch(value))
-    if named or (isinstance(value, int | float) and math.isfinite(value)):
-        return value
-    raise ValueError("expected a number, a word, true, false or null")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training: a value of each range, and a seed."""
-
-    values: dict[str, Any]  # {setting: value}
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The cell as a file's name, whatever the order in which the ranges are written."""
-        pairs = [*sorted(self.values.items()), ("seed", self.seed)]
-        return "__".join(f"{key}-{text(value)}" for key, value in pairs)
-
-
-def text(value: Any) -> str:
-    """Return a setting's value as params.yaml has it; 0.00001 and not 1e-05."""
-    if isinstance(value, float):
-        return f"{Decimal(repr(value)):f}"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def declared(settings: Params) -> Sweep:

@@ -11,7 +11,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.job.errors import ParamsError
-from pipeline.params.models import ARCHITECTURES, Model
 
 PARAMS_FILE = Path("params.yaml")
 T = TypeVar("T", bound=BaseModel)
@@ -53,56 +52,6 @@ _Loader.add_implicit_resolver(
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
-
-
-def check_sections(sections: dict[str, Any], raw: dict[str, Any]) -> None:
-    """Tell a model's section from a key that nobody reads.
-
-    Args:
-        sections: the keys of the file that are no stage's.
-        raw: the whole file.
-
-    Raises:
-        ParamsError: such a key, or a model's layer or setting that does not exist.
-    """
-    layers = {"default", *(raw.get("sources") or {})}
-    for name, section in sections.items():
-        is_model = isinstance(section, dict) and (name in ARCHITECTURES or "default" in section)
-        if not is_model:
-            raise ParamsError(
-                f"params.yaml: {name}: unknown key; expected a stage's section or a model with "
-                f"a `default`. Models are {sorted(ARCHITECTURES)}"
-            )
-        for layer, values in section.items():
-            if layer not in layers:
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}: expected `default` or a dataset of "
-                    f"`sources`, got {layer!r}"
-                )
-            if not isinstance(values, dict):
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}: expected a mapping, got {values!r}"
-                )
-        allowed = ARCHITECTURES.get(name)
-        parent = (section.get("default") or {}).get("variant_of")
-        allowed = ARCHITECTURES.get(parent, allowed) if isinstance(parent, str) else allowed
-        if allowed is None:
-            raise ParamsError(
-                f"params.yaml: {name}.default: expected `variant_of` to name one of "
-                f"{sorted(ARCHITECTURES)}, got {parent!r}"
-            )
-        _check_keys(name, section, allowed)
-
-
-def _check_keys(name: str, section: dict[str, Any], allowed: type[Model]) -> None:
-    """Refuse unknown keys in every layer, also of datasets that do not run now."""
-    for layer, values in section.items():
-        for key in values:
-            if key not in allowed.model_fields and key != "variant_of":
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}.{key}: unknown key; expected one of "
-                    f"{sorted(allowed.model_fields)}"
-                )
 
 
 def validate(kind: type[T], raw: dict[str, Any], where: str) -> T:

@@ -9,16 +9,15 @@ from pipeline.params import extractors
 from pipeline.params import sweep_cells
 from pipeline import params
 from pipeline.job.errors import PipelineError
-from pipeline.params import study_budget
 from pipeline.params import study_cells
-from pipeline.tables.schema import (
+from pipeline.pages.file_names import (
     CELLS_FOLDER,
     COMPARISON_JSON,
     COMPARISON_MD,
     EXPLANATIONS_FILE,
     REPORT_FILE,
-    STUDY_JSON,
-    STUDY_SVG,
+    FACTORS_JSON,
+    FACTORS_SVG,
     SWEEP_JSON,
     SWEEP_MD,
     TABLES_TEX,
@@ -98,7 +97,7 @@ def extractor_files(wildcards):
         )
     try:
         for dataset in datasets:
-            PARAMS.swap(dataset)
+            PARAMS.comparison(dataset)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
     return expand(
@@ -154,7 +153,7 @@ def studies(wildcards):
         raise WorkflowError(said)
     datasets = PARAMS.datasets
     known = [name for name in datasets if PARAMS.source(name).format == "sample"]
-    found = expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
+    found = expand("results/{dataset}/{name}", dataset=known, name=FACTORS_JSON)
     if study_cells.is_asked(PARAMS):
         names = [TABLES_TEX, REPORT_FILE, TIMES_FILE]
         found += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
@@ -218,7 +217,7 @@ def checkpoints_shown(wildcards):
 def factors_studied(wildcards):
     """Return the study of what moves a score, which generated datasets have."""
     known = PARAMS.source(wildcards.dataset).format == "sample"
-    names = [STUDY_JSON, STUDY_SVG] if known else []
+    names = [FACTORS_JSON, FACTORS_SVG] if known else []
     return [f"results/{wildcards.dataset}/{name}" for name in names]
 
 
@@ -244,7 +243,7 @@ def features_of_cell(wildcards):
 
 def sweep_of_cell(wildcards):
     """Return the sweep that a cell's settings are from, if its budget searches."""
-    model = study_budget.searched(PARAMS, cell_of(wildcards).model)
+    model = study_cells.searched(PARAMS, cell_of(wildcards).model)
     return [f"results/{wildcards.dataset}/{model}/{SWEEP_JSON}"] if model else []
 
 

@@ -97,7 +97,7 @@ rule split:
 
 rule validate:
     input:
-        code=code("pipeline/validate.py", "pipeline/interactions"),
+        code=code("pipeline/validate.py", "pipeline/interactions", "pipeline/pages"),
         settings="data/settings/validate/{dataset}.json",
         manifest=rules.download.output,
         reviews=rules.ingest.output.reviews,

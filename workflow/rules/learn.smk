@@ -262,16 +262,17 @@ rule compare_table:
 
 # Stage `study` for one dataset; the name itself is the target. Snakemake alone has it: it is of
 # generated datasets only, and a DVC matrix cannot leave the others out.
-rule study_dataset:
+rule factors:
     input:
         code=code(
             "pipeline/experiments/factors",
-            "pipeline/extractors",
             "pipeline/features.py",
+            "pipeline/extractors",
             "pipeline/learning",
+            "pipeline/pages",
             "pipeline/sources",
         ),
-        settings="data/settings/study/{dataset}.json",
+        settings="data/settings/factors/{dataset}.json",
         manifest=rules.download.output,
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
@@ -281,23 +282,23 @@ rule study_dataset:
         features=features_studied,
         checkpoints=checkpoints_studied,
     output:
-        numbers="results/{dataset}/study.json",
+        numbers="results/{dataset}/factors.json",
         table=report(
-            "results/{dataset}/study.md",
-            caption="../report/study.rst",
-            category="Study",
+            "results/{dataset}/factors.md",
+            caption="../report/factors.rst",
+            category="Factors",
             labels={"dataset": "{dataset}", "file": "table"},
         ),
         picture=report(
-            "results/{dataset}/study.svg",
-            caption="../report/study.rst",
-            category="Study",
+            "results/{dataset}/factors.svg",
+            caption="../report/factors.rst",
+            category="Factors",
             labels={"dataset": "{dataset}", "file": "picture"},
         ),
     log:
-        "logs/study/{dataset}.log",
+        "logs/factors/{dataset}.log",
     benchmark:
-        "logs/benchmarks/study/{dataset}.tsv"
+        "logs/benchmarks/factors/{dataset}.tsv"
     threads: ALL_CORES
     resources:
         mem_mb=16000,

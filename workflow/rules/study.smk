@@ -8,10 +8,11 @@ Cells run on one core each, so that `snakemake --cores 8 study` trains eight at 
 rule study_cell:
     input:
         code=code(
+            "pipeline/experiments/study/cell.py",
+            "pipeline/experiments/trial.py",
             "pipeline/evaluate.py",
-            "pipeline/experiments",
-            "pipeline/learning",
             "pipeline/train.py",
+            "pipeline/learning",
         ),
         settings="data/settings/study_cell/{dataset}/{cell}.json",
         users=rules.kcore.output.users,
@@ -48,7 +49,11 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
-            "pipeline/experiments/study", "pipeline/compare.py", "pipeline/comparison"
+            "pipeline/experiments/study/sections",
+            "pipeline/experiments/study/tables.py",
+            "pipeline/compare.py",
+            "pipeline/comparison",
+            "pipeline/pages",
         ),
         settings="data/settings/study_tables/{dataset}.json",
         statistics=rules.kcore.output.statistics,
@@ -76,16 +81,19 @@ rule study_tables:
         " results/{wildcards.dataset}/study 2> {log}"
 
 
-rule study_examples:
+rule study_lists:
     input:
         code=code(
-            "pipeline/experiments",
+            "pipeline/experiments/study/cell.py",
+            "pipeline/experiments/study/lists.py",
+            "pipeline/experiments/trial.py",
             "pipeline/evaluate.py",
             "pipeline/explore/explain.py",
             "pipeline/recommend.py",
             "pipeline/train.py",
-            "pipeline/learning",
             "pipeline/comparison",
+            "pipeline/learning",
+            "pipeline/pages",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -99,9 +107,9 @@ rule study_examples:
         lists="results/{dataset}/study/examples.parquet",
         explanations="results/{dataset}/study/explanations.json",
     log:
-        "logs/study_examples/{dataset}.log",
+        "logs/study_lists/{dataset}.log",
     benchmark:
-        "logs/benchmarks/study_examples/{dataset}.tsv"
+        "logs/benchmarks/study_lists/{dataset}.tsv"
     threads: 1
     resources:
         mem_mb=16000,
@@ -116,10 +124,14 @@ rule study_examples:
 rule study_page:
     input:
         code=code(
-            "pipeline/experiments/study",
+            "pipeline/experiments/factors/effects.py",
+            "pipeline/experiments/factors/plot.py",
+            "pipeline/experiments/study/page.py",
+            "pipeline/experiments/study/sections",
             "pipeline/compare.py",
             "pipeline/comparison",
             "pipeline/pages",
+            "pipeline/sources/sample/factors.py",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -131,7 +143,7 @@ rule study_page:
         numbers=rules.study_tables.output.numbers,
         significance=rules.study_tables.output.significance,
         slices=rules.study_tables.output.slices,
-        examples=rules.study_examples.output,
+        examples=rules.study_lists.output,
         cells=cell_files("history.parquet", "ranks.parquet"),
         factors=factors_studied,
     output:
@@ -166,7 +178,7 @@ rule study_page:
 # Reads what Snakemake wrote of its own jobs, which it does not let a rule name as an input.
 rule study_times:
     input:
-        code=code("pipeline/experiments/study"),
+        code=code("pipeline/experiments/study/times.py", "pipeline/pages"),
         settings="data/settings/study_tables/{dataset}.json",
         cells=cell_files("metrics.json"),
     output:

@@ -9,7 +9,10 @@ Snakemake's; the same ones as experiments of DVC are queued by pipeline/experime
 rule sweep_cell:
     input:
         code=code(
-            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+            "pipeline/experiments/sweep/cell.py",
+            "pipeline/experiments/trial.py",
+            "pipeline/train.py",
+            "pipeline/learning",
         ),
         settings="data/settings/sweep/{dataset}/{model}.json",
         users=rules.kcore.output.users,
@@ -39,7 +42,12 @@ rule sweep_cell:
 rule sweep_search:
     input:
         code=code(
-            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+            "pipeline/experiments/sweep/cell.py",
+            "pipeline/experiments/sweep/pruned_run.py",
+            "pipeline/experiments/sweep/search.py",
+            "pipeline/experiments/trial.py",
+            "pipeline/train.py",
+            "pipeline/learning",
         ),
         settings="data/settings/sweep_search/{dataset}/{model}.json",
         users=rules.kcore.output.users,
@@ -67,7 +75,7 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code("pipeline/experiments/sweep"),
+        code=code("pipeline/experiments/sweep/table.py", "pipeline/pages"),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

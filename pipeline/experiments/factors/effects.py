@@ -35,7 +35,7 @@ def table(
     found: Mapping[str, Effects],
     generator: np.random.Generator,
 ) -> dict[str, Any]:
-    """Return the content of study.json, less what the caller knows.
+    """Return the content of factors.json, less what the caller knows.
 
     Args:
         features: modality -> (I, width), of all items as they are.
@@ -110,7 +110,7 @@ def ratio(
 
 
 def markdown(table: Mapping[str, Any]) -> str:
-    """Return study.md: what was done, then a table per measure."""
+    """Return factors.md: what was done, then a table per measure."""
     lines = [f"# {table['dataset']}: what moves a score", "", _method(table), ""]
     if table["left_out"]:
         lines += [f"Left out, since they read ids alone: {', '.join(table['left_out'])}.", ""]

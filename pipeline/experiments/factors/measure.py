@@ -1,7 +1,7 @@
 r"""Stage `study`: how much of a score comes from what nobody chooses by.
 
     data/raw/D (ground truth), data/processed/D, data/features/D, data/images/D, checkpoints
-        -> results/D/{study.json,study.md,study.svg}
+        -> results/D/{factors.json,factors.md,factors.svg}
 
 The paper's counterfactual layers are to keep preference-irrelevant content out of the scores.
 In a dataset of format `sample` it is known what is irrelevant. Of some items copies are made in
@@ -45,6 +45,7 @@ from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.learning.dataset import Dataset, load_features
+from pipeline.pages import file_names
 from pipeline.sources.sample import copies
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json, write_text
@@ -216,7 +217,7 @@ def main(argv: list[str] | None = None) -> None:
     every = dict.fromkeys(modality for own in read.values() for modality in own)
     originals = _read(args, settings, source, every)
     generator = np.random.default_rng([settings.seed, DRAWS])
-    chosen = choose(originals.table, originals.catalogue, settings.study.items, generator)
+    chosen = choose(originals.table, originals.catalogue, settings.factors.items, generator)
     with _without_counts():
         copied = copied_features(originals, chosen, generator)
 
@@ -235,9 +236,9 @@ def main(argv: list[str] | None = None) -> None:
     table = facts | study_report.table(originals.features, items, copied, found, draws)
     text = study_report.markdown(table)
     log.info("%s:\n%s", args.dataset, text)
-    write_json(table, args.results / s.STUDY_JSON)
-    write_text(text, args.results / s.STUDY_MD)
-    write_text(plot.figure(table), args.results / s.STUDY_SVG)
+    write_json(table, args.results / file_names.FACTORS_JSON)
+    write_text(text, args.results / file_names.FACTORS_MD)
+    write_text(plot.figure(table), args.results / file_names.FACTORS_SVG)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ STYLE: Any = {
 
 
 def figure(table: Mapping[str, Any]) -> str:
-    """Return study.svg: the score's changes by factor, and each model's ratio.
+    """Return factors.svg: the score's changes by factor, and each model's ratio.
 
     The same table gives the same text.
     """

@@ -19,21 +19,21 @@ A killed training goes on where it stood (.work/train/) and ends in the same byt
 from __future__ import annotations
 
 import logging
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import params
 from pipeline.evaluate import evaluated
-from pipeline.experiments.sweep import grid as search
+from pipeline.experiments import trial
 from pipeline.job.command_line import parser, run
 from pipeline.learning.checkpoint import save_checkpoint
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.params import study_budget, study_cells
-from pipeline.params.study_cells import Cell
+from pipeline.params import study_cells
+from pipeline.params.cell import Cell
 from pipeline.tables.io import read_json, write_json, write_parquet
 from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
-from pipeline.train import WORK, Run, learn
+from pipeline.train import Run, learn
 
 log = logging.getLogger("study_cell")
 
@@ -41,7 +41,7 @@ log = logging.getLogger("study_cell")
 def settings_of(
     raw: dict[str, Any], dataset: str, cell: Cell, changed: dict[str, Any]
 ) -> params.Params:
-    """Return params.yaml with the cell as the model `run_name(cell)`, under the study's budget.
+    """Return params.yaml with the cell as the model `model_name(cell)`, on the study's budget.
 
     Args:
         raw: params.yaml, unchecked.
@@ -49,18 +49,15 @@ def settings_of(
         cell: the training.
         changed: settings of its model that differ from params.yaml.
     """
-    budget = study_budget.budget(params.parse(raw))
-    grid = search.Grid(
-        budget=search.Budget(**{k: getattr(budget, k) for k in search.Budget.model_fields}),
-        seeds=[cell.seed],
-        runs={run_name(cell): {"model": cell.model} | changed},
+    budget = study_cells.budget(params.parse(raw))
+    return trial.settings_of(
+        raw, dataset, model_name(cell), replace(cell, values=changed), budget
     )
-    return search.settings_of(raw, dataset, run_name(cell), grid, cell.seed)
 
 
-def run_name(cell: Cell) -> str:
-    """Return the name of a cell's training: no other one's saved state begins with it."""
-    return re.sub(r"\W+", "_", f"study__{cell.name}")
+def model_name(cell: Cell) -> str:
+    """Return the name of the model that a cell trains."""
+    return trial.run_name("study", cell.name)
 
 
 def train_and_evaluate(
@@ -71,14 +68,14 @@ def train_and_evaluate(
     Args:
         raw: params.yaml, unchecked.
         cell: the training.
-        job: names, folders and device; `job.model` is `run_name(cell)`.
+        job: names, folders and device; `job.model` is `model_name(cell)`.
         sweep: content of sweep.json, for a budget that searches.
 
     Raises:
         ParamsError: the sweep is missing, or of another model.
         SchemaError: the sweep found nothing, or tables do not belong together.
     """
-    changed = study_budget.changes(params.parse(raw), job.dataset, cell, sweep)
+    changed = study_cells.changes(params.parse(raw), job.dataset, cell, sweep)
     settings = settings_of(raw, job.dataset, cell, changed)
     tensors, facts, history = learn(Run(job, settings))
     write_parquet(history, job.results / HISTORY_FILE)
@@ -87,8 +84,7 @@ def train_and_evaluate(
     table |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     write_parquet(ranks, job.results / RANKS_FILE)
     write_json(table, job.results / METRICS_FILE)
-    for left in WORK.glob(f"{job.dataset}-{job.model}-*.safetensors"):
-        left.unlink()
+    trial.forget(job.dataset, job.model)
     return table
 
 
@@ -104,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse.parse_args(argv)
     use_threads(args.threads)
     cell = study_cells.cell(params.load(), args.dataset, args.cell)
-    names = args.dataset, run_name(cell)
+    names = args.dataset, model_name(cell)
     job = Arguments(*names, args.processed, args.features, args.out, args.device)
     sweep = read_json(args.sweep) if args.sweep else None
     table = train_and_evaluate(params.read(), cell, job, sweep)

@@ -22,14 +22,15 @@ import torch
 
 from pipeline import params
 from pipeline.comparison.report import chosen_users
-from pipeline.experiments.study.cell import run_name, settings_of
+from pipeline.experiments.study.cell import model_name, settings_of
 from pipeline.explore import explain
 from pipeline.job.command_line import parser, run
 from pipeline.learning.checkpoint import read_checkpoint, restored
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.learning.dataset import Dataset
+from pipeline.pages import file_names
 from pipeline.params import study_cells
-from pipeline.params.study_cells import Cell
+from pipeline.params.cell import Cell
 from pipeline.recommend import recommendations
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json, write_parquet
@@ -76,14 +77,14 @@ def main(argv: list[str] | None = None) -> None:
     users = chosen_users(train, test, settings.compare.users)
     found, said = [], {}
     for model, cell in study_cells.shown(settings, args.dataset).items():
-        names = args.dataset, run_name(cell)
+        names = args.dataset, model_name(cell)
         folders = args.processed, args.features, args.results / cell.name
         job = Arguments(*names, *folders, args.device)
         rows, said[model] = shown(raw, cell, job, users)
         found.append(rows.select(pl.lit(model).alias(s.MODEL), pl.all()))
     log.info("%s: %d lists", args.dataset, len(found) * len(users))
-    write_parquet(pl.concat(found), args.results / s.EXAMPLES_FILE)
-    write_json({"models": said}, args.results / s.EXPLANATIONS_FILE)
+    write_parquet(pl.concat(found), args.results / file_names.EXAMPLES_FILE)
+    write_json({"models": said}, args.results / file_names.EXPLANATIONS_FILE)
 
 
 if __name__ == "__main__":

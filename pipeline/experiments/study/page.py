@@ -39,7 +39,7 @@ from pipeline.experiments.study.sections.numbers import parts as shown_parts
 from pipeline.experiments.study.sections.opening import cards, lead, warnings
 from pipeline.experiments.study.sections.section import Part, read_parts
 from pipeline.job.command_line import parser, run
-from pipeline.pages import template
+from pipeline.pages import file_names, template
 from pipeline.params import study_cells
 from pipeline.tables import io
 from pipeline.tables import schema as s
@@ -111,7 +111,7 @@ def material(
 ) -> report.Material:
     """Return what the gallery of users is made of: see pipeline/comparison/report.py."""
     cells = study_cells.shown(settings, args.dataset)
-    lists = io.read_parquet(args.results / s.EXAMPLES_FILE, s.EXAMPLES)
+    lists = io.read_parquet(args.results / file_names.EXAMPLES_FILE, s.EXAMPLES)
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
     return report.Material(
         settings=settings,
@@ -148,7 +148,7 @@ def render(drawn: Mapping[str, str], people: report.People, context: dict[str, A
 
 def _arguments(argv: list[str] | None) -> Namespace:
     parse = parser(__doc__, "dataset", "processed", "images", "results")
-    parse.add_argument("--factors", type=Path, help="folder with study.json and study.svg")
+    parse.add_argument("--factors", type=Path, help="folder with factors.json and factors.svg")
     parse.add_argument(
         "--more", type=Path, nargs="*", default=[], help="JSON files of further sections"
     )
@@ -168,22 +168,24 @@ def sections(args: Namespace, found: Mapping[str, Any], drawings: dict[str, str]
     parts = [
         *shown_parts(found),
         curves(found),
-        study_sure.part(io.read_json(args.results / s.SIGNIFICANCE_JSON), order),
-        study_slices.part(io.read_json(args.results / s.SLICES_JSON), order),
+        study_sure.part(io.read_json(args.results / file_names.SIGNIFICANCE_JSON), order),
+        study_slices.part(io.read_json(args.results / file_names.SLICES_JSON), order),
     ]
     if args.factors:
-        parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))
-        drawings[FACTORS] = (args.factors / s.STUDY_SVG).read_text(encoding="utf-8")
-    parts.append(study_explained.part(io.read_json(args.results / s.EXPLANATIONS_FILE)))
+        parts.append(factors_part(io.read_json(args.factors / file_names.FACTORS_JSON)))
+        drawings[FACTORS] = (args.factors / file_names.FACTORS_SVG).read_text(encoding="utf-8")
+    parts.append(
+        study_explained.part(io.read_json(args.results / file_names.EXPLANATIONS_FILE))
+    )
     return parts + [part for path in args.more for part in read_parts(path)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, draw, write."""
     args, settings = _arguments(argv), params.load()
-    found = io.read_json(args.results / s.TABLES_JSON)
+    found = io.read_json(args.results / file_names.TABLES_JSON)
     drawings = {
-        name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
+        name: study_figures.write(picture, args.results / file_names.FIGURES_FOLDER, name)
         for name, picture in figures(found, args.results).items()
     }
     parts, last = sections(args, found, drawings), study_differences.part(settings, found)
@@ -206,11 +208,11 @@ def main(argv: list[str] | None = None) -> None:
         "thumbnails": {item: code for item, code in made.items() if code},
         "seed": found["budget"]["seeds"][0],
     }
-    io.write_text(render(drawings, people, context), args.results / s.REPORT_FILE)
+    io.write_text(render(drawings, people, context), args.results / file_names.REPORT_FILE)
     text = markdown.document(
         title, [*lead(found), *warnings(settings, found)], [*parts, last], said
     )
-    io.write_text(text, args.results / s.PAGE_MD)
+    io.write_text(text, args.results / file_names.PAGE_MD)
 
 
 if __name__ == "__main__":

@@ -19,20 +19,19 @@ CELL.json has the best HR@10 and NDCG@10, their epoch, and NDCG@10 at every meas
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, Literal
 
 from pipeline import params
-from pipeline.experiments.sweep import grid as search
+from pipeline.experiments.trial import forget, measured, run_name, settings_of
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import TrainingDiverged
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params import sweep_cells
-from pipeline.params.sweep_cells import Cell
+from pipeline.params.cell import Cell
 from pipeline.tables.io import write_json
-from pipeline.train import WORK, Run
+from pipeline.train import Run
 
 log = logging.getLogger("sweep")
 Start = Callable[[Arguments, params.Params], Run]
@@ -46,7 +45,7 @@ def try_cell(
     start: Start = Run,
     by: By = "cell",
 ) -> Any:
-    """Train a cell; return what search.try_out does, without times, or why it diverged.
+    """Train a cell; return what trial.measured does, without times, or why it diverged.
 
     Args:
         raw: params.yaml, unchecked.
@@ -58,31 +57,17 @@ def try_cell(
     Raises:
         ParamsError: params.yaml, or the cell, cannot be run.
     """
-    name = run_name(job.model, cell, by)
-    grid = search.Grid(
-        budget=sweep_cells.declared(params.parse(raw)).budget,
-        seeds=[cell.seed],
-        runs={name: {"model": job.model} | cell.values},
-    )
-    settings = search.settings_of(raw, job.dataset, name, grid, cell.seed)
+    name = run_name(job.model, by, cell.name)
+    budget = sweep_cells.declared(params.parse(raw)).budget
+    tried = replace(cell, model=job.model)
+    settings = settings_of(raw, job.dataset, name, tried, budget)
     known = {"values": cell.values, "seed": cell.seed}
     try:
-        found = search.try_out(start(Arguments(**asdict(job) | {"model": name}), settings))
+        result = measured(start(replace(job, model=name), settings))
     except TrainingDiverged as error:
         return known | {"diverged": str(error)}
-    del found["minutes"]  # the same cell is the same file
-    return known | found
-
-
-def run_name(model: str, cell: Cell, by: By) -> str:
-    """Return the name of a cell's run: no other training's saved state begins with it."""
-    return re.sub(r"\W+", "_", f"{model}__{by}__{cell.name}")
-
-
-def forget(dataset: str, model: str, cell: Cell, by: By = "cell") -> None:
-    """Remove the saved state of a cell's training, whose result is written."""
-    for left in WORK.glob(f"{dataset}-{run_name(model, cell, by)}-*.safetensors"):
-        left.unlink()
+    del result["minutes"]  # the same cell is the same file
+    return known | result
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     found = try_cell(params.read(), cell, job)
     log.info("%s: %s", cell.name, found.get("diverged") or found["ndcg@10"])
     write_json(found, args.out)
-    forget(args.dataset, args.model, cell)
+    forget(args.dataset, run_name(args.model, "cell", cell.name))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.params import sweep_cells
-from pipeline.params.sweep_cells import Cell, text
+from pipeline.params.cell import Cell, text
 
 log = logging.getLogger("sweep_lines")
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import logging
 import statistics
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,12 +31,13 @@ import yaml
 from pydantic import Field, ValidationError
 
 from pipeline import params
+from pipeline.experiments.trial import measured, settings_of
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
+from pipeline.params.cell import Cell
 from pipeline.params.sweep import Budget
 from pipeline.tables.io import read_json, write_json, write_text
-from pipeline.tables.schema import VALIDATION
 from pipeline.train import Run
 
 log = logging.getLogger("search")
@@ -75,47 +75,6 @@ def read_grid(path: Path) -> Grid:
     return grid
 
 
-def settings_of(
-    raw: Mapping[str, Any], dataset: str, name: str, grid: Grid, seed: int
-) -> params.Params:
-    """Return params.yaml with one run of the grid as the model `name`.
-
-    Raises:
-        ParamsError: the run's model is unknown, or does not take one of its settings.
-    """
-    changes = dict(grid.runs[name])
-    model = changes.pop("model")
-    section = {layer: dict(values) for layer, values in (raw.get(model) or {}).items()}
-    section["default"] = {"variant_of": model} | section.get("default", {}) | changes
-    if dataset in section:
-        section[dataset] |= changes
-    return params.parse(
-        dict(raw)
-        | {"datasets": [dataset], "models": [name], "seed": seed, name: section}
-        | {"train": dict(raw["train"]) | grid.budget.model_dump()}
-    )
-
-
-def try_out(job: Run) -> dict[str, Any]:
-    """Train one run and return its settings, its best validation measurement and its curve."""
-    settings, arguments = job.settings, job.arguments
-    start = time.perf_counter()
-    pairs = job.dataset.pairs(validation=False)
-    progress = job.phase("select", pairs, settings.train.epochs, VALIDATION).progress
-    best = next(r for r in progress.records if r.epoch == progress.best_epoch)
-    return {
-        "settings": settings.model(arguments.model, arguments.dataset).model_dump(mode="json"),
-        "budget": {key: getattr(settings.train, key) for key in Budget.model_fields},
-        "architecture": settings.architecture(arguments.model),
-        "seed": settings.seed,
-        "epoch": best.epoch,
-        "hr@10": best.hr,
-        "ndcg@10": best.ndcg,
-        "curve": {str(r.epoch): r.ndcg for r in progress.records},
-        "minutes": round((time.perf_counter() - start) / 60, 1),
-    }
-
-
 def markdown(found: Mapping[str, Any]) -> str:
     """Return the runs as a table, best first, mean and standard deviation over the seeds."""
     rows: dict[str, list[dict[str, Any]]] = {}
@@ -147,6 +106,10 @@ def _spread(results: list[dict[str, Any]], measure: str) -> str:
     return text
 
 
+def _changes(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in run.items() if key != "model"}
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run what is not there yet."""
     parse = parser(__doc__, "dataset", "--device", "--threads")
@@ -160,9 +123,11 @@ def main(argv: list[str] | None = None) -> None:
     params.load()  # for its messages
     raw = params.read()
     jobs = {
-        f"{name}/{seed}": settings_of(raw, args.dataset, name, grid, seed)
+        f"{name}/{seed}": settings_of(
+            raw, args.dataset, name, Cell(_changes(run), seed, run["model"]), grid.budget
+        )
         for seed in grid.seeds
-        for name in grid.runs
+        for name, run in grid.runs.items()
     }
     found = read_json(args.out) if args.out.exists() else {"runs": {}}
     found |= {"dataset": args.dataset, "budget": grid.budget.model_dump(), "grid": grid.runs}
@@ -175,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments = Arguments(
             args.dataset, name, args.processed, args.features, args.out.parent, args.device
         )
-        found["runs"][key] = try_out(Run(arguments, settings))
+        found["runs"][key] = measured(Run(arguments, settings))
         log.info("%s: %s", key, {k: found["runs"][key][k] for k in ("epoch", "ndcg@10")})
         write_json(found, args.out)
         write_text(markdown(found), args.out.with_suffix(".md"))

@@ -33,13 +33,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline import params
-from pipeline.experiments.sweep.cell import forget, try_cell
+from pipeline.experiments.sweep.cell import try_cell
 from pipeline.experiments.sweep.pruned_run import Pruned, Watched
+from pipeline.experiments.trial import forget, run_name
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params import sweep_cells
-from pipeline.params.sweep_cells import Cell
+from pipeline.params.cell import Cell
 from pipeline.tables.io import write_json
 from pipeline.tables.schema import VALIDATION
 from pipeline.train import Run
@@ -111,7 +112,7 @@ class Search:
         self._tell(trial, None if pruned else worth)
         log.info("trial %d, %s: %s", trial.number, values, "pruned" if pruned else worth)
         for seed in self.sweep.seeds:
-            forget(self.job.dataset, self.job.model, Cell(values, seed), by="trial")
+            forget(self.job.dataset, run_name(self.job.model, "trial", Cell(values, seed).name))
 
     def _repeat(self, trial: optuna.Trial, old: optuna.trial.FrozenTrial) -> None:
         """Give a proposal that was tried already the same end."""

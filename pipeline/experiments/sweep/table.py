@@ -20,9 +20,10 @@ from typing import Any
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages.file_names import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
 from pipeline.params import sweep_cells
+from pipeline.params.cell import Cell, text
 from pipeline.tables.io import read_json, write_json, write_text
-from pipeline.tables.schema import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
 
 MEASURES = ("ndcg@10", "hr@10")
 LAST = {"complete": 0, "pruned": 1, "diverged": 2}  # order of the table
@@ -42,7 +43,7 @@ def rows(found: list[tuple[str, dict[str, Any]]]) -> list[Row]:
     """
     groups: dict[str, Row] = {}
     for by, result in found:
-        name = sweep_cells.Cell(result["values"], 0).name
+        name = Cell(result["values"], 0).name
         row = groups.setdefault(name, {"values": result["values"], "found_by": [], "runs": {}})
         if by not in row["found_by"]:
             row["found_by"].append(by)
@@ -73,7 +74,7 @@ def _summary(runs: list[dict[str, Any]]) -> Row:
 
 def _place(row: Row) -> tuple[int, float, str]:
     # Names part equals, so that the order does not depend on who came first.
-    return LAST[row["state"]], -(row["ndcg@10"] or 0.0), sweep_cells.Cell(row["values"], 0).name
+    return LAST[row["state"]], -(row["ndcg@10"] or 0.0), Cell(row["values"], 0).name
 
 
 def markdown(table: dict[str, Any]) -> str:
@@ -89,7 +90,7 @@ def markdown(table: dict[str, Any]) -> str:
         f"| --- |{' ---: |' * len(keys)} ---: | ---: | ---: | --- |",
     ]
     for row in table["rows"]:
-        values = [sweep_cells.text(row["values"][key]) for key in keys]
+        values = [text(row["values"][key]) for key in keys]
         mark = "**best**" if row["values"] == table["best"] else ""
         cells = [mark, *values, *_measured(row), ", ".join(row["found_by"])]
         lines.append(f"| {' | '.join(cells)} |")
@@ -137,7 +138,7 @@ def gathered(
     sweep, own = sweep_cells.declared(settings), settings.sections[model].get(dataset) or {}
     every = rows(found)
     best = every[0]["values"] if every and every[0]["state"] == "complete" else None
-    layer = ", ".join(f"{k}: {sweep_cells.text(v)}" for k, v in (own | (best or {})).items())
+    layer = ", ".join(f"{k}: {text(v)}" for k, v in (own | (best or {})).items())
     return {
         "dataset": dataset,
         "model": model,

@@ -67,4 +67,4 @@ def test_a_file_without_the_section_is_whole():
     bare = dict(RAW)
     del bare["study"]
 
-    assert params.parse(bare).study.items == 60
+    assert params.parse(bare).factors.items == 60

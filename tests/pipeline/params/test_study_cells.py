@@ -12,10 +12,10 @@ from workflow.settings import slices
 
 
 def test_a_cell_is_a_model_one_change_and_a_seed():
-    cell = study_cells.Cell("mcln", {"layers": 2}, 7)
+    cell = study_cells.Cell({"layers": 2}, 7, "mcln")
 
     assert cell.name == "mcln__layers-2__seed-7"
-    assert study_cells.Cell("bprmf", {}, 7).name == "bprmf__seed-7"
+    assert study_cells.Cell({}, 7, "bprmf").name == "bprmf__seed-7"
 
 
 def test_trainings_that_are_the_same_are_there_once():

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.experiments.study.sections.section import Part, Row, Table
-from pipeline.params import Params, study_budget
-from pipeline.params.sweep_cells import text
+from pipeline.params import Params, study_cells
+from pipeline.params.cell import text
 
 OWN_FORM = ("mcln", "mcln_printed")  # as the file sets it; as the paper prints it
 
@@ -73,7 +73,7 @@ def _protocol(found: Mapping[str, Any]) -> str:
 
 
 def _budget(settings: Params, found: Mapping[str, Any]) -> str:
-    spent = study_budget.budget(settings)
+    spent = study_cells.budget(settings)
     searched = (
         "Each model's settings are what its sweep found best on validation, in the ranges of "
         "the paper's section 4.1.4"

@@ -14,7 +14,7 @@ def part(found: Mapping[str, Any]) -> Part:
     """Return the section.
 
     Args:
-        found: content of study.json.
+        found: content of factors.json.
     """
     roles = ("preference", "nuisance")
     head = ["model"]
@@ -43,7 +43,7 @@ def part(found: Mapping[str, Any]) -> Part:
                 rows=rows,
                 caption=f"{units[0].upper()}{units[1:]}. Seed {found['seed']}, one training; "
                 "95 % intervals are from a bootstrap over the items. Everything else is in "
-                "study.md.",
+                "factors.md.",
             )
         ],
         figures=["factors"],

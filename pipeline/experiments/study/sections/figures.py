@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.experiments.factors.plot import COLOURS, INK, SOFT, STYLE
-from pipeline.params.sweep_cells import text
+from pipeline.params.cell import text
 from pipeline.tables.io import replacing, write_text
 
 DASHES: Any = ("-", (0, (6, 2)), (0, (2, 2)), (0, (8, 2, 2, 2)))

@@ -19,6 +19,7 @@ from pipeline.experiments.study.sections import certainty as study_sure
 from pipeline.experiments.study.sections import differences as study_differences
 from pipeline.experiments.study.sections import explanations as study_explained
 from pipeline.experiments.study.sections import user_parts as study_slices
+from pipeline.pages import file_names
 from pipeline.params import study_cells
 from pipeline.tables import io
 from pipeline.tables import schema as s
@@ -68,14 +69,14 @@ def made(tmp_path_factory):
     project(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(raw()))
     results, settings = folder / "results/study", parsed()
-    io.write_json(numbers(), results / s.TABLES_JSON)
+    io.write_json(numbers(), results / file_names.TABLES_JSON)
     for name, cell in study_cells.cells(settings, "sample").items():
         io.write_parquet(of_cell(cell)[1], results / name / s.RANKS_FILE)
         rows = [("select", e, 1 / e, 0.1 * e, 0.05 * e, "validation") for e in (1, 2, 3)]
         history = pl.DataFrame(rows, schema=s.HISTORY, orient="row")
         io.write_parquet(history, results / name / s.HISTORY_FILE)
     ranks = {
-        model: pl.concat(of_cell(study_cells.Cell(model, {}, seed))[1] for seed in (1, 2))
+        model: pl.concat(of_cell(study_cells.Cell({}, seed, model))[1] for seed in (1, 2))
         for model in ("bprmf", "mcln")
     }
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
@@ -88,17 +89,17 @@ def made(tmp_path_factory):
     sliced = user_slices.table(
         ranks, held, [user_slices.BOTH], {"visual": np.arange(900) > 2}, 1
     )
-    io.write_json({"dataset": "sample"} | sure, results / s.SIGNIFICANCE_JSON)
-    io.write_json({"dataset": "sample"} | sliced, results / s.SLICES_JSON)
-    io.write_json(EXPLAINED, results / s.EXPLANATIONS_FILE)
+    io.write_json({"dataset": "sample"} | sure, results / file_names.SIGNIFICANCE_JSON)
+    io.write_json({"dataset": "sample"} | sliced, results / file_names.SLICES_JSON)
+    io.write_json(EXPLAINED, results / file_names.EXPLANATIONS_FILE)
     lists = [(m, u, 0, 3, "3", 1.0) for m in ("bprmf", "mcln") for u in range(6)]
     io.write_parquet(
-        pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / s.EXAMPLES_FILE
+        pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / file_names.EXAMPLES_FILE
     )
     images = [(3, "ok", picture(), 8, 8, "here")]
     io.write_parquet(pl.DataFrame(images, s.IMAGES, orient="row"), folder / "images.parquet")
-    io.write_json(FACTORS, folder / "results" / s.STUDY_JSON)
-    io.write_text(DRAWN, folder / "results" / s.STUDY_SVG)
+    io.write_json(FACTORS, folder / "results" / file_names.FACTORS_JSON)
+    io.write_text(DRAWN, folder / "results" / file_names.FACTORS_SVG)
     io.write_json(MORE, folder / "more.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -221,7 +222,7 @@ def test_what_differs_is_said_from_the_settings():
 
 
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
-    found = io.read_json(made / "results/study" / s.SIGNIFICANCE_JSON)
+    found = io.read_json(made / "results/study" / file_names.SIGNIFICANCE_JSON)
 
     part = study_sure.part(found, ORDER)
 
@@ -246,7 +247,7 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
 
 
 def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
-    found = io.read_json(made / "results/study" / s.SLICES_JSON)
+    found = io.read_json(made / "results/study" / file_names.SLICES_JSON)
 
     part = study_slices.part(found, ORDER)
 

@@ -106,11 +106,11 @@ def test_validation_is_what_a_cell_is_judged_by(swept):
     assert run(swept)["curve"] != first["curve"]
 
 
-def test_a_loss_that_leaves_the_numbers_is_a_result(swept, monkeypatch):
+def test_a_non_finite_loss_is_a_result(swept, monkeypatch):
     def diverge(job):
         raise TrainingDiverged("loss is nan at epoch 1, step 0")
 
-    monkeypatch.setattr(search, "try_out", diverge)
+    monkeypatch.setattr(sweep, "measured", diverge)
 
     found = run(swept)
 

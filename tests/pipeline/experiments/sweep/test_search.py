@@ -12,7 +12,7 @@ from pipeline.experiments.sweep import search
 from pipeline.experiments.sweep import table as sweep_table
 from pipeline.experiments.sweep.cell import try_cell
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.params import sweep_cells
+from pipeline.params.cell import Cell
 from pipeline.tables.io import read_json
 
 SWEEP = {
@@ -78,7 +78,7 @@ def test_a_trial_is_the_cell_that_the_grid_would_train(swept):
     trial = run(swept)[0]["results"][0]
 
     job = search.Arguments("sample", "lightgcn", *map(swept.joinpath, FOLDERS), swept, "auto")
-    assert try_cell(params.read(), sweep_cells.Cell(trial["values"], 1), job) == trial
+    assert try_cell(params.read(), Cell(trial["values"], 1), job) == trial
 
 
 def test_more_trials_keep_those_that_there_are_and_fewer_are_the_first_of_them(
