@@ -10,8 +10,9 @@ from PIL import Image
 
 from model.fit import Progress, Training
 from model.recommenders import MODELS, build
-from pipeline.extractors import BLOCK, Machine, networks, torch_device
+from pipeline.extractors import networks
 from pipeline.extractors.encode import picture_encoder
+from pipeline.extractors.extraction import BLOCK, Machine, torch_device
 from pipeline.learning.command_line import use_threads
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")

@@ -15,14 +15,14 @@ from paths import ROOT
 from PIL import Image
 
 from pipeline import features
-from pipeline.extractors import (
+from pipeline.extractors.extraction import (
     BLOCK,
-    EXTRACTORS,
     Extractor,
     Machine,
     PictureEncoder,
     torch_device,
 )
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError, RawDataError, SchemaError
 from pipeline.params import load
 from pipeline.params.features import family

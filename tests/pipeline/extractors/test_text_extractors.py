@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from paths import SHARED
 
-from pipeline.extractors import EXTRACTORS, Machine
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import RawDataError
 from pipeline.params.features import Doc2Vec, Sif, TfidfSvd, Word2VecMean
 
