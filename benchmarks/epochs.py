@@ -6,9 +6,9 @@ Random pairs and features of the Beauty split's size (15,576 users, 8,678 items,
 two modalities of 300 numbers), each model at its settings on beauty_split, one thread. A simple
 loop is a first implementation: Python draws each user's items and rejects the user's own,
 nn.Embedding, layers by torch.sparse.mm on a COO matrix, all kept and averaged, Adam. Prints
-seconds, the budget, and the ratio plain / ours of alternating epochs. InvRL's preparation is not
-included. With `--device cuda` the models are timed on the GPU and on the
-CPU in turn, and the ratio is CPU / GPU.
+seconds, the budget, and the ratio plain / ours of alternating epochs. InvRL's preparation is
+not included. With `--device cuda` the models are timed on the GPU and on the CPU in turn, and
+the ratio is CPU / GPU.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def encode_resumable(
         log.info("%s: resuming after %d encoded pictures", folder, number * BLOCK)
     vectors = encoder.encode(pictures)
     while new := list(islice(vectors, BLOCK)):
-        _write(np.stack(new), folder / _name(number))
+        with replacing(folder / _name(number)) as partial, partial.open("wb") as file:
+            np.save(file, np.stack(new), allow_pickle=False)
         number += 1
         yield from new
 
@@ -98,8 +99,3 @@ def _read(path: Path, dim: int) -> np.ndarray | None:
     except (OSError, ValueError, EOFError):
         return None
     return block if block.dtype == np.float32 and block.shape == (BLOCK, dim) else None
-
-
-def _write(block: np.ndarray, path: Path) -> None:
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.save(file, block, allow_pickle=False)

@@ -38,16 +38,13 @@ def _drop(name: str) -> Callable[[nn.Module], object]:
     return lambda network: setattr(network, name, nn.Identity())
 
 
-def _fc7(network: nn.Module) -> None:
-    # Linear, ReLU, Dropout, Linear, ReLU; the second Dropout and the classes are dropped.
-    network.classifier = network.classifier[:5]  # type: ignore[index]
+def _keep(n_layers: int) -> Callable[[nn.Module], object]:
+    """Return the function that keeps the first layers of the classifier."""
+    return lambda network: setattr(network, "classifier", network.classifier[:n_layers])  # type: ignore[index]
 
 
-def _before_classes(network: nn.Module) -> None:
-    network.classifier = network.classifier[:2]  # type: ignore[index]
-
-
-FC7 = Layer(4096, "second fully connected layer after its ReLU, dropout off", _fc7)
+# Keeps Linear, ReLU, Dropout, Linear, ReLU; drops the second Dropout and the classes.
+FC7 = Layer(4096, "second fully connected layer after its ReLU, dropout off", _keep(5))
 POOLED = Layer(2048, "global average pooling", _drop("fc"))
 LAYERS = {
     "vgg16": FC7,
@@ -55,7 +52,7 @@ LAYERS = {
     "resnet50": POOLED,
     "resnet152": POOLED,
     "vit_b_16": Layer(768, "class token after the last layer norm", _drop("heads")),
-    "convnext_base": Layer(1024, "average pooling after its layer norm", _before_classes),
+    "convnext_base": Layer(1024, "average pooling after its layer norm", _keep(2)),
     "swin_v2_b": Layer(1024, "average pooling after the last layer norm", _drop("head")),
 }
 

@@ -7,34 +7,34 @@ in `EXTRACTORS`, and a section for its settings in pipeline/params/features.py.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pipeline.extractors.extraction import Extractor
 from pipeline.params.features import NETWORKS, family
 
 
-def _lazy(function: str) -> Callable[..., Any]:
-    """Return a function, as `module:name`, whose module is imported when it is first called.
+def _call(function: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a function of pipeline/extractors, given as `module:name`.
 
-    Neither `--help` nor an extractor without torch or gensim should wait for their import.
+    The module is imported here, so that neither `--help` nor an extractor that does not need
+    torch or gensim waits for their import.
     """
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return pkgutil.resolve_name(f"pipeline.extractors.{function}")(*args, **kwargs)
-
-    return call
+    return pkgutil.resolve_name(f"pipeline.extractors.{function}")(*args, **kwargs)
 
 
-EXTRACTORS = {name: Extractor(_lazy("networks:encoder")) for name in (*NETWORKS, "timm")} | {
-    "openclip": Extractor(_lazy("openclip:encoder"), _lazy("openclip:extract")),
-    "mcauley": Extractor(texts=_lazy("mcauley:extract")),
-    "precomputed": Extractor(texts=_lazy("precomputed:extract")),
-    "word2vec_mean": Extractor(texts=_lazy("word2vec_mean:extract")),
-    "sif": Extractor(texts=_lazy("sif:extract")),
-    "doc2vec": Extractor(texts=_lazy("doc2vec:extract")),
-    "tfidf_svd": Extractor(texts=_lazy("tfidf_svd:extract")),
-    "minilm": Extractor(texts=_lazy("minilm:extract")),
+NETWORK = Extractor(pictures=partial(_call, "networks:encoder"))
+EXTRACTORS = dict.fromkeys((*NETWORKS, "timm"), NETWORK) | {
+    "openclip": Extractor(
+        pictures=partial(_call, "openclip:encoder"), texts=partial(_call, "openclip:extract")
+    ),
+    "mcauley": Extractor(texts=partial(_call, "mcauley:extract")),
+    "precomputed": Extractor(texts=partial(_call, "precomputed:extract")),
+    "word2vec_mean": Extractor(texts=partial(_call, "word2vec_mean:extract")),
+    "sif": Extractor(texts=partial(_call, "sif:extract")),
+    "doc2vec": Extractor(texts=partial(_call, "doc2vec:extract")),
+    "tfidf_svd": Extractor(texts=partial(_call, "tfidf_svd:extract")),
+    "minilm": Extractor(texts=partial(_call, "minilm:extract")),
 }
 
 

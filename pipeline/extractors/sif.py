@@ -88,13 +88,9 @@ class Fitted:
     direction: np.ndarray  # u, (dim,)
 
     def embed(self, texts: pl.Series) -> Iterator[Vector | None]:
-        """Yield the SIF embedding of each text, of the collection or not.
+        """Yield the (dim,) float32 embedding of each text; None where no word has a vector.
 
-        Args:
-            texts: (n,) strings or token lists; words outside the collection are ignored.
-
-        Yields:
-            (dim,) float32; None where no word of the text has a vector.
+        Words outside the collection are ignored.
         """
         yield from self.means.vectors_of(texts, self._without_direction)
 

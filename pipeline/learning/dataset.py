@@ -84,7 +84,7 @@ def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str
     """Return `{modality: (I, width) float32}` in the given order.
 
     Raises:
-        SchemaError: a file is absent or has not one row per item.
+        SchemaError: a file is absent, or the number of rows is not that of the items.
     """
     features = {}
     for modality in modalities:

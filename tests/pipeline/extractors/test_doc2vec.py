@@ -60,12 +60,12 @@ def test_trained_texts_have_the_vectors_that_gensim_trains():
         hashfxn=stable_hash,
     )
 
-    found = vectors(TEXTS)
+    rows = vectors(TEXTS)
 
-    assert [vector is None for vector in found] == [False, True, False, False, True, False]
+    assert [vector is None for vector in rows] == [False, True, False, False, True, False]
     for row, tag in tags.items():
-        np.testing.assert_array_equal(found[row], model.dv[tag])
-        assert found[row].dtype == np.float32
+        np.testing.assert_array_equal(rows[row], model.dv[tag])
+        assert rows[row].dtype == np.float32
 
 
 def test_inference_equals_the_algorithm_in_a_loop():
@@ -74,7 +74,7 @@ def test_inference_equals_the_algorithm_in_a_loop():
     model, words = trained.model, ["blue", "unheard", "shirt", "red"]
     start = np.linspace(-0.5, 0.5, 8, dtype=np.float32)
 
-    found = doc2vec.infer(model, words, start, seed=4)
+    inferred = doc2vec.infer(model, words, start, seed=4)
 
     draw, table = np.random.RandomState(4), model.cum_table
     vector = start.astype(np.float64)
@@ -94,8 +94,8 @@ def test_inference_equals_the_algorithm_in_a_loop():
                 error = (n == 0) - 1 / (1 + np.exp(-(place * 2 - 1) * 6))
                 step += alpha * error * output
             vector += step
-    np.testing.assert_allclose(found, vector, atol=1e-6)
-    assert np.abs(found - start).max() > 0.005
+    np.testing.assert_allclose(inferred, vector, atol=1e-6)
+    assert np.abs(inferred - start).max() > 0.005
 
 
 def test_an_inferred_vector_does_not_depend_on_other_texts():
@@ -111,15 +111,15 @@ def test_an_inferred_vector_does_not_depend_on_other_texts():
 def test_a_fitted_text_keeps_its_vector_among_others():
     expected = vectors(TEXTS)
 
-    found = vectors(["jeans", "Blue denim jeans"], fit_to=TEXTS)
+    rows = vectors(["jeans", "Blue denim jeans"], fit_to=TEXTS)
 
-    np.testing.assert_array_equal(found[1], expected[3])
+    np.testing.assert_array_equal(rows[1], expected[3])
 
 
 def test_a_text_of_rare_words_alone_has_no_vector():
-    found = vectors(["red shirt", "red shirt blue", "denim"], min_count=2)
+    rows = vectors(["red shirt", "red shirt blue", "denim"], min_count=2)
 
-    assert [vector is None for vector in found] == [False, False, True]
+    assert [vector is None for vector in rows] == [False, False, True]
 
 
 def test_the_same_numbers_in_every_process():

@@ -137,7 +137,7 @@ def test_other_networks_equal_torchvision_up_to_their_last_layer(name):
     assert np.abs(feature - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_a_picture_does_not_depend_on_those_beside_it():
+def test_a_vector_does_not_depend_on_other_pictures():
     pictures = [jpeg(seed) for seed in range(BLOCK + 3)]
     encode = picture_encoder(means(), CPU, "float32").encode
 

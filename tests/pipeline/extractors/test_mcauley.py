@@ -67,9 +67,9 @@ def test_vectors_beyond_the_first_block(tmp_path):
     names = [f"B{n:09d}" for n in range(600)]
     path = file_of(tmp_path, *(record(name, A + n) for n, name in enumerate(names)))
 
-    found = list(extract(asins(names[599], names[256], names[255]), path).vectors)
+    vectors = list(extract(asins(names[599], names[256], names[255]), path).vectors)
 
-    for vector, n in zip(found, (599, 256, 255), strict=True):
+    for vector, n in zip(vectors, (599, 256, 255), strict=True):
         np.testing.assert_array_equal(vector, A + n)
 
 

