@@ -91,10 +91,10 @@ def test_cutoffs_are_those_of_evaluate():
     for part, values in (("sampled", sampled), ("full", full)):
         expected = at_cutoffs(torch.tensor(values), list(range(1, curves.TOP + 1)))
         for measure in ("HR", "NDCG"):
-            values = points(table, f"{measure}@k, {part}", "k")
-            wanted = {k: expected[f"{measure.lower()}@{k}"] for k in values}
-            assert values == pytest.approx(wanted)
-            assert list(values) == list(range(1, curves.TOP + 1))
+            curve = points(table, f"{measure}@k, {part}", "k")
+            wanted = {k: expected[f"{measure.lower()}@{k}"] for k in curve}
+            assert curve == pytest.approx(wanted)
+            assert list(curve) == list(range(1, curves.TOP + 1))
 
 
 def test_cutoffs_by_hand():

