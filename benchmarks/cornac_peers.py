@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pipeline.learning.dataset.dataset import Dataset, load_features
 from recbole_peers import BATCH, DIM, LR, SEED, measured, trained
 from torch import Tensor
 
@@ -41,6 +40,7 @@ from model.ranking import Scorer
 from model.recommenders import build
 from model.recommenders.vbpr import VBPR
 from model.sampler import pair_uniform
+from pipeline.learning.dataset import Dataset, load_features
 
 FACTORS, NEGATIVES, HIDDEN = 4, 4, 150  # HIDDEN is fixed in Cornac
 VBPR_SETTINGS: dict[str, Any] = {

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pipeline.learning.dataset.dataset import Dataset
 from torch import Tensor
 
 from model.base import Recommender
@@ -30,6 +29,7 @@ from model.fit import Training
 from model.metrics import hit_ratio, ndcg
 from model.ranking import Scorer, sampled_ranks
 from model.recommenders import build
+from pipeline.learning.dataset import Dataset
 from pipeline.tables.schema import VALIDATION
 
 DIM, LR, BATCH, LAYERS, L2, SEED = 64, 0.005, 2048, 3, 0.01, 2023

@@ -2,7 +2,7 @@
 
     cell = Cell({"lr": 0.0005}, seed=2023, model="mcln")
     settings = settings_of(params.read(), "sample", "half", cell, budget)
-    result = measured(Run(arguments, settings))  # on validation
+    result = measured(Trainer(arguments, settings))  # on validation
 
 Named runs, cells of a sweep, proposals of optuna and trainings of the study are all this.
 """
@@ -18,7 +18,7 @@ from pipeline import params
 from pipeline.params.cell import Cell
 from pipeline.params.sweep import Budget
 from pipeline.tables.schema import VALIDATION
-from pipeline.train import WORK, Run
+from pipeline.train import WORK, Trainer
 
 
 def settings_of(
@@ -53,7 +53,7 @@ def run_name(*parts: str) -> str:
     return re.sub(r"\W+", "_", "__".join(parts))
 
 
-def measured(job: Run) -> dict[str, Any]:
+def measured(job: Trainer) -> dict[str, Any]:
     """Train without the validation items; return settings, best measurement and curve.
 
     Raises:
@@ -62,7 +62,7 @@ def measured(job: Run) -> dict[str, Any]:
     settings, arguments = job.settings, job.arguments
     start = time.perf_counter()
     pairs = job.dataset.pairs(validation=False)
-    progress = job.phase("select", pairs, settings.train.epochs, VALIDATION).progress
+    progress = job.run_phase("select", pairs, settings.train.epochs, VALIDATION).progress
     best = next(r for r in progress.records if r.epoch == progress.best_epoch)
     return {
         "settings": settings.model(arguments.model, arguments.dataset).model_dump(mode="json"),

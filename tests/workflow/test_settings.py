@@ -7,6 +7,7 @@ import yaml
 
 from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.params.declared import Declared
 from pipeline.tables.io import sha256_of
 from workflow.settings import main, slices, write
 
@@ -118,7 +119,7 @@ def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_
     changed = {
         p.relative_to(tmp_path).as_posix() for p in left if p.stat().st_mtime_ns != stamps[p]
     }
-    names = ("kcore", "compare", "curves", "study")
+    names = ("kcore", "compare", "curves", "factors")
     assert changed == {f"{name}/sample.json" for name in names}
 
 
@@ -208,7 +209,8 @@ def test_dvc_sees_the_files_through_links_that_follow_the_parameters(own_feature
     write(own_features, folder, links)
     assert not link.is_symlink()  # DVC stops at a link to nothing
 
-    raw = own_features.model_dump()
+    declared = set(Declared.model_fields)
+    raw = own_features.model_dump(include=declared)
     raw["features"]["sample"]["visual"]["path"] = "moved.npy"
     write(params.parse(raw | raw.pop("sections")), folder, links)
     assert link.readlink() == tmp_path / "moved.npy"

@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from model.parts.content import FeatureNorm, scale
 from pipeline import params
-from pipeline.extractors import EXTRACTORS, Machine
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.features import text_column
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.params.features import Settings, family

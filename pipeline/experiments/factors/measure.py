@@ -39,7 +39,7 @@ from pipeline.experiments.factors.copies import (
     scaled,
 )
 from pipeline.experiments.factors.effects import Effects
-from pipeline.extractors import Machine, n_cpus
+from pipeline.extractors.extraction import Machine, n_cpus
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored

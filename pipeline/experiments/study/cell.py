@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.evaluate import evaluated
+from pipeline.evaluate import rank_test_items
 from pipeline.experiments import trial
 from pipeline.job.command_line import parser, run
 from pipeline.learning.checkpoint import save_checkpoint
@@ -33,7 +33,7 @@ from pipeline.params import study_cells
 from pipeline.params.cell import Cell
 from pipeline.tables.io import read_json, write_json, write_parquet
 from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
-from pipeline.train import Run, learn
+from pipeline.train import Trainer, train_model
 
 log = logging.getLogger("study_cell")
 
@@ -77,10 +77,10 @@ def train_and_evaluate(
     """
     changed = study_cells.changes(params.parse(raw), job.dataset, cell, sweep)
     settings = settings_of(raw, job.dataset, cell, changed)
-    tensors, facts, history = learn(Run(job, settings))
+    tensors, facts, history = train_model(Trainer(job, settings))
     write_parquet(history, job.results / HISTORY_FILE)
     save_checkpoint(tensors, facts | {"model": cell.model}, _checkpoint(job))
-    table, ranks = evaluated(settings, job)
+    table, ranks = rank_test_items(settings, job)
     table |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     write_parquet(ranks, job.results / RANKS_FILE)
     write_json(table, job.results / METRICS_FILE)

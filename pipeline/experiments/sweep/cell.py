@@ -31,10 +31,10 @@ from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params import sweep_cells
 from pipeline.params.cell import Cell
 from pipeline.tables.io import write_json
-from pipeline.train import Run
+from pipeline.train import Trainer
 
 log = logging.getLogger("sweep")
-Start = Callable[[Arguments, params.Params], Run]
+Start = Callable[[Arguments, params.Params], Trainer]
 By = Literal["cell", "trial"]  # who trains: both may at once, and each saves its state
 
 
@@ -42,7 +42,7 @@ def try_cell(
     raw: dict[str, Any],
     cell: Cell,
     job: Arguments,
-    start: Start = Run,
+    start: Start = Trainer,
     by: By = "cell",
 ) -> Any:
     """Train a cell; return what trial.measured does, without times, or why it diverged.

@@ -38,7 +38,7 @@ from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params.cell import Cell
 from pipeline.params.sweep import Budget
 from pipeline.tables.io import read_json, write_json, write_text
-from pipeline.train import Run
+from pipeline.train import Trainer
 
 log = logging.getLogger("search")
 
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments = Arguments(
             args.dataset, name, args.processed, args.features, args.out.parent, args.device
         )
-        found["runs"][key] = measured(Run(arguments, settings))
+        found["runs"][key] = measured(Trainer(arguments, settings))
         log.info("%s: %s", key, {k: found["runs"][key][k] for k in ("epoch", "ndcg@10")})
         write_json(found, args.out)
         write_text(markdown(found), args.out.with_suffix(".md"))

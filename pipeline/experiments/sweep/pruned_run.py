@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.train import Run
+from pipeline.train import Trainer
 
 if TYPE_CHECKING:
     import optuna
@@ -18,7 +18,7 @@ class Pruned(Exception):  # noqa: N818 (says what happened)
     """A trial was ended."""
 
 
-class Watched(Run):
+class Watched(Trainer):
     """A training that reports to a trial, which may end it."""
 
     trial: optuna.Trial
@@ -31,7 +31,7 @@ class Watched(Run):
         return self
 
     def measure(self, part: str) -> Measure:
-        """Return Run's measure, which reports and raises Pruned."""
+        """Return the trainer's measure, which reports and raises Pruned."""
         measured = super().measure(part)
 
         def watched(model: Recommender) -> tuple[float, float]:
@@ -41,8 +41,9 @@ class Watched(Run):
 
         return watched
 
-    def _fresh(self, pairs: Interactions) -> Training:
-        self.training = super()._fresh(pairs)
+    def new_training(self, pairs: Interactions) -> Training:
+        """Return the trainer's training, kept for the epoch that `measure` reports."""
+        self.training = super().new_training(pairs)
         return self.training
 
     def _report(self, epoch: int, ndcg: float) -> None:

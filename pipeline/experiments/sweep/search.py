@@ -43,7 +43,7 @@ from pipeline.params import sweep_cells
 from pipeline.params.cell import Cell
 from pipeline.tables.io import write_json
 from pipeline.tables.schema import VALIDATION
-from pipeline.train import Run
+from pipeline.train import Trainer
 
 if TYPE_CHECKING:
     import optuna
@@ -132,7 +132,7 @@ class Search:
         """Train a cell on every seed, or on the first until it is pruned."""
         first, *others = (Cell(values, seed) for seed in self.sweep.seeds)
 
-        def watched(arguments: Arguments, settings: params.Params) -> Run:
+        def watched(arguments: Arguments, settings: params.Params) -> Trainer:
             return Watched(arguments, settings).watched_by(trial)
 
         try:
@@ -191,7 +191,7 @@ class Search:
         digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode())
         for path in _code():
             digest.update(path.read_bytes())
-        job = Run(self.job, self.settings)
+        job = Trainer(self.job, self.settings)
         digest.update(f"{job.device.type}{torch.__version__}".encode())
         pairs = job.dataset.pairs(validation=False)
         judged = job.dataset.candidates(VALIDATION)

@@ -179,7 +179,7 @@ def test_a_study_outlives_a_change_of_test_and_no_other(swept, monkeypatch):
 
     code = search._code()
     names = {path.name for path in code}
-    assert {"lightgcn.py", "fit.py", "train.py", "sweep_search.py"} <= names
+    assert {"lightgcn.py", "fit.py", "train.py", "search.py"} <= names
     changed = swept / "lightgcn.py"
     changed.write_text("another line")
     monkeypatch.setattr(search, "_code", lambda: [*code, changed])
