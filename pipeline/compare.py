@@ -19,28 +19,28 @@ results. `--table extractors` also says which extractor stands behind each row.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pipeline import params
-from pipeline.comparison import protocol, report, significance, user_metrics, user_slices
+from pipeline.comparison import protocol, report, significance, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, table_of
-from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
+from pipeline.comparison.user_metrics import FULL, MEASURE, NAMES, SAMPLED, K
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
-from pipeline.pages import file_names
+from pipeline.pages import file_names, gallery
+from pipeline.pages.markdown_table import markdown_table
 from pipeline.params.extractors import TABLE
 from pipeline.tables import io
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_present
+from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
 
-K = 10  # of the NDCG that ranks the models
-MEASURE = f"ndcg@{K}"
 COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
 NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
 KEPT = ("architecture", "trained_on", "refit", "settings")
@@ -84,64 +84,41 @@ def comparison(
             "test": "Wilcoxon signed-rank, two-sided, paired over users",
             "measure": f"{MEASURE} ({SAMPLED}) of each user",
             "correction": "Holm",
-            "pairs": pairs(ranks, best),
+            "pairs": significance.against_the_best(ranks, best),
         },
     }
 
 
-def pairs(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
-    """Test the best model against each other one.
-
-    Args:
-        ranks: schema.RANKS of each model. Several seeds of a user are averaged.
-        best: one of the models.
-
-    Returns:
-        One row per other model: the mean difference of NDCG@10 in the best one's favour, how
-        many users there are and how many differ, p, and p after Holm's correction.
-
-    Raises:
-        SchemaError: the models ranked different users.
-    """
-    return [
-        {
-            "best": best,
-            "other": row["other"],
-            "mean_difference": row["difference"],
-            "n_users": row["n_users"],
-            "n_different": row["wins"] + row["losses"],
-            "p": row["p_wilcoxon"],
-            "p_holm": row["p_wilcoxon_holm"],
-        }
-        for row in significance.pairs(user_metrics.aligned(ranks), best, SAMPLED, MEASURE)
-    ]
-
-
 def markdown(table: Mapping[str, Any]) -> str:
     """Return comparison.md: caption, the models' table, the tests."""
-    titles = [f"{part} {report.short(name)}" for part, name in COLUMNS]
+    head = ["model", *(f"{part} {report.short(name)}" for part, name in COLUMNS), "epoch"]
     lines = [f"# {table['dataset']}", "", *_caption(table), ""]
-    lines += [_line(["model", *titles, "epoch"]), _line(["---", *["---:"] * 7])]
+    lines += markdown_table(head, _model_rows(table))
+    if tests := table["significance"]["pairs"]:
+        how = f"{table['significance']['test']}, on NDCG@{K} (sampled)"
+        lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
+        head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
+        lines += markdown_table(head, map(_test_row, tests))
+    return "\n".join(lines) + "\n"
+
+
+def _model_rows(table: Mapping[str, Any]) -> Iterator[list[str]]:
     for model in table["order"]:
         row = table["models"][model]
         mark = " (*optimistic*)" if row["optimistic"] else ""
         cells = [_cell(row, part, name) for part, name in COLUMNS]
         extractor = f": {row['extractor']}" if "extractor" in row else ""
-        lines.append(_line([f"{model}{extractor}{mark}", *cells, str(row["epoch"])]))
+        yield [f"{model}{extractor}{mark}", *cells, str(row["epoch"])]
         if paper := row["paper"]:
             printed = [f"{paper[n]:.4f}" if n in paper else "–" for n in NAMES]
             label = f"{model}, as printed in the paper ({paper['table']})"
-            lines.append(_line([label, *printed, "–", "–", "–"]))
-    if tests := table["significance"]["pairs"]:
-        how = f"{table['significance']['test']}, on NDCG@{K} (sampled)"
-        lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
-        head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
-        lines += [_line(head), _line(["---", *["---:"] * 5])]
-        for test in tests:
-            counts = [str(test["n_users"]), str(test["n_different"])]
-            p = [f"{test[key]:.3g}" for key in ("p", "p_holm")]
-            lines.append(_line([test["other"], f"{test['mean_difference']:+.4f}", *counts, *p]))
-    return "\n".join(lines) + "\n"
+            yield [label, *printed, "–", "–", "–"]
+
+
+def _test_row(test: Mapping[str, Any]) -> list[str]:
+    counts = [str(test["n_users"]), str(test["n_different"])]
+    p = [f"{test[key]:.3g}" for key in ("p", "p_holm")]
+    return [test["other"], f"{test['mean_difference']:+.4f}", *counts, *p]
 
 
 def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict[str, Any]:
@@ -159,7 +136,7 @@ def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict
     return row
 
 
-def _present(material: report.Material, folder: Path | None) -> dict[str, Any]:
+def _present(material: gallery.Material, folder: Path | None) -> dict[str, Any]:
     """Return which items have each modality that a model reads; none without a folder."""
     settings, dataset = material.settings, material.dataset
     read = [m for model in settings.models for m in settings.model_modalities(model, dataset)]
@@ -192,10 +169,6 @@ def _cell(row: Mapping[str, Any], part: str, name: str) -> str:
     return f"**{row[part][name]:.4f}**" if row["best"][part][name] else f"{row[part][name]:.4f}"
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def main(argv: list[str] | None = None) -> None:
     """Read, compare, write."""
     arguments = parser(__doc__, "dataset", "processed", "images", "results")
@@ -212,11 +185,11 @@ def main(argv: list[str] | None = None) -> None:
     source = settings.source(args.dataset)
     folder = source.folder if source.format == "published_split" else ""
     metrics = {m: io.read_json(args.results / m / s.METRICS_FILE) for m in settings.models}
-    material = report.read(args.processed, args.results, settings, args.dataset)
+    material = gallery.read(args.processed, args.results, settings, args.dataset)
     named = settings.compared_extractors(args.dataset) if args.table == TABLE else None
     table = comparison(metrics, material.ranks, folder, named)
-    people = report.gallery(material)
-    pictures = report.read_pictures(args.images, report.items_shown(people))
+    people = gallery.gallery(material)
+    pictures = read_pictures(args.images, gallery.items_shown(people))
     page = report.render(table, material, people, pictures)
     text = markdown(table)
     log.info("%s:\n%s", args.dataset, text)

@@ -99,6 +99,35 @@ def _resampled(
     return dict(zip(worth, drawn, strict=True))
 
 
+def against_the_best(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
+    """Test the best model against each other one.
+
+    Args:
+        ranks: schema.RANKS of each model. Several seeds of a user are averaged.
+        best: one of the models.
+
+    Returns:
+        One row per other model: the mean difference of NDCG@10 in the best one's favour, how
+        many users there are and how many differ, p, and p after Holm's correction.
+
+    Raises:
+        SchemaError: the models ranked different users.
+    """
+    aligned = user_metrics.aligned(ranks)
+    return [
+        {
+            "best": best,
+            "other": row["other"],
+            "mean_difference": row["difference"],
+            "n_users": row["n_users"],
+            "n_different": row["wins"] + row["losses"],
+            "p": row["p_wilcoxon"],
+            "p_holm": row["p_wilcoxon_holm"],
+        }
+        for row in pairs(aligned, best, user_metrics.SAMPLED, user_metrics.MEASURE)
+    ]
+
+
 def pairs(
     worth: Mapping[str, pl.DataFrame],
     best: str,

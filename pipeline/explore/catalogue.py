@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.comparison import report
 from pipeline.explore import neighbours
 from pipeline.job.errors import RawDataError
+from pipeline.pages import gallery
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_features
-from pipeline.tables.pictures import open_rgb
+from pipeline.tables.pictures import open_rgb, read_pictures
 
 FOUND, SHOWN, NEAR = 48, 24, 10  # tiles of a search, of a history, of neighbours
 SIDE, QUALITY, KEPT = 320, 85, 2000  # pixels of a picture's longer side; JPEG; kept in memory
@@ -31,7 +31,7 @@ Tiles = list[tuple[int, str]]
 class Catalogue:
     """A dataset with the results of its models."""
 
-    def __init__(self, material: report.Material, features: Path, images: Path) -> None:
+    def __init__(self, material: gallery.Material, features: Path, images: Path) -> None:
         """Keep the tables; features and pictures are read when they are asked for.
 
         Args:
@@ -41,12 +41,12 @@ class Catalogue:
         """
         self.material, self.features, self.images = material, features, images
         self.items, self.users = material.items.sort(s.ITEM), material.users.sort(s.USER)
-        self.titles = report.labels(self.items, self.items[s.ITEM].to_list())
+        self.titles = gallery.labels(self.items, self.items[s.ITEM].to_list())
         self.words = pl.Series([self.titles[item].lower() for item in self.items[s.ITEM]])
         self.taken = pl.concat(
             [table.select(s.USER, s.ITEM) for table in material.parts.values()]
         ).unique(maintain_order=True)
-        report.read_pictures(images, [])  # refuses what is no table of pictures
+        read_pictures(images, [])  # refuses what is no table of pictures
         good = pl.scan_parquet(images, glob=False).filter(pl.col("status") == "ok")
         self.pictured = set(good.select(s.ITEM).collect()[s.ITEM])
         self.picture = lru_cache(KEPT)(self._picture)
@@ -60,7 +60,7 @@ class Catalogue:
         query = query.strip()
         if not query:
             parts, n = self.material.parts, self.material.settings.compare.users
-            users = report.chosen_users(parts[s.TRAIN], parts[s.TEST], n)
+            users = gallery.chosen_users(parts[s.TRAIN], parts[s.TEST], n)
             popular = (
                 self.taken.group_by(s.ITEM).len().sort("len", s.ITEM, descending=[True, False])
             )
@@ -127,7 +127,7 @@ class Catalogue:
 
     def _picture(self, item: int) -> bytes | None:
         """Return an item's picture as a small JPEG; None where there is none to be had."""
-        data = report.read_pictures(self.images, [item]).get(item)
+        data = read_pictures(self.images, [item]).get(item)
         try:
             picture = open_rgb(data) if data else None
         except RawDataError:

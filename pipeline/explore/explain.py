@@ -1,4 +1,4 @@
-r"""Stage `explain`: take scores of one model apart, for the report's users or for one pair.
+r"""Explain scores of one model: the parts of each, for the report's users or for one pair.
 
     checkpoint, recommendations, data/processed/D, data/features/D
         -> results/D/M/explanations.json
@@ -13,17 +13,16 @@ r"""Stage `explain`: take scores of one model apart, for the report's users or f
         "history": [{"item", "raw_item", "title", "value", "parts": {NAME: value}}] or null}]}
 
 - place: 0-based, among the items that the user has neither in train nor in validation.
-- parts: `id`, each modality, and `inter`, the output of the counterfactual layers. The values
-  sum to the score. share is |value| over the sum of the |values|. above_mean is the value less
-  its mean over the catalogue: what sets this item apart for this user; it sums to the score
-  less mean_score.
-- counterfactual: the value of `inter` with the layers as they are, what it would be with the
-  same weights if they subtracted nothing, and how much the subtraction took away.
-- history: of the user's n_history items those through which most of the score came, most
-  first; their values, `own` (the user's own embedding) and `rest` (the other items) sum to the
-  score. See model/parts/explanation.py. Null where the user's items are no part of the score.
+- parts: `id`, each modality, and `inter`, the output of the counterfactual layers; they sum to
+  the score. share: |value| over the sum of all |values|. above_mean: the value minus its mean
+  over the catalogue; it sums to the score minus mean_score.
+- counterfactual: the value of `inter`, its value with the same weights and no subtraction, and
+  the difference.
+- history: the items of the user's n_history that contribute most to the score; their values,
+  `own` (the user's own embedding) and `rest` (the other items) sum to the score. Null where
+  the score does not depend on the user's items. See model/parts/explanation.py.
 
-`parts` is null for a model whose score is no sum of such parts; `why` says so.
+`parts` is null for a model whose score is not such a sum; `why` says so.
 
     python -m pipeline.explore.explain sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -41,129 +40,27 @@ from typing import Any
 
 import polars as pl
 import torch
-from torch import Tensor
 
 from model.base import Recommender
-from model.data import Interactions
-from model.parts.explanation import INTER, Parts, parts, sources
+from model.parts.explanation import parts
 from pipeline import params
-from pipeline.comparison import report
+from pipeline.explore.explainer import Explainer
 from pipeline.job.command_line import run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, arguments_of, model_parser
 from pipeline.learning.dataset import Dataset
-from pipeline.pages import file_names
+from pipeline.pages import file_names, gallery
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json
 
-RECOMMENDED, SOURCES = 3, 5  # items of a user's list that are explained; items of the history
+RECOMMENDED = 3  # items of a user's list that are explained
 NO_CONTENT = "{} reads no content: the whole of a score is from who took what."
 NO_SUM = (
     "{} is not taken apart: its score is no inner product with a sum of an ID part and content "
     "parts, or what its parts are is not written down in model/parts/explanation.py."
 )
 log = logging.getLogger("explain")
-
-
-class Explainer:
-    """A trained model's parts, and the names of what they are about."""
-
-    def __init__(
-        self, found: Parts, known: Interactions, items: pl.DataFrame, users: pl.DataFrame
-    ) -> None:
-        """Keep them.
-
-        Args:
-            found: the model's parts.
-            known: pairs of train and validation.
-            items: schema.ITEMS.
-            users: schema.USERS.
-        """
-        self.parts, self.known = found, known
-        self.raw_items = items.sort(s.ITEM)[s.RAW_ID].to_list()
-        self.raw_users = users.sort(s.USER)[s.RAW_ID].to_list()
-        self.titles = report.labels(items, items[s.ITEM].to_list())
-
-    def explain(self, user: int, item: int) -> dict[str, Any]:
-        """Return one of the explanations, less `kind`."""
-        vector = self.parts.users[user].double()
-        scores = {name: rows.double() @ vector for name, rows in self.parts.items.items()}
-        total = torch.stack(list(scores.values())).sum(0)
-        size = sum(abs(values[item].item()) for values in scores.values())
-        named = {"user": user, "raw_user": self.raw_users[user], **self._named(item)}
-        return named | {
-            "place": self._place(total, user, item),
-            "score": total[item].item(),
-            "mean_score": total.mean().item(),
-            "parts": [
-                {
-                    "name": name,
-                    "value": values[item].item(),
-                    "share": abs(values[item].item()) / size if size else 0.0,
-                    "above_mean": (values[item] - values.mean()).item(),
-                }
-                for name, values in scores.items()
-            ],
-            "counterfactual": self._counterfactual(vector, item),
-            **self._history(user, item),
-        }
-
-    def numbers(self, raw_user: str, raw_item: str) -> tuple[int, int]:
-        """Return the numbers behind two raw ids.
-
-        Raises:
-            ParamsError: there is no such user or item.
-        """
-        known = {"user": (self.raw_users, raw_user), "item": (self.raw_items, raw_item)}
-        for what, (names, wanted) in known.items():
-            if wanted not in names:
-                raise ParamsError(
-                    f"--{what}: expected a raw_id of {what}s.parquet, such as {names[0]!r}, "
-                    f"got {wanted!r}"
-                )
-        return self.raw_users.index(raw_user), self.raw_items.index(raw_item)
-
-    def _named(self, item: int) -> dict[str, Any]:
-        return {"item": item, "raw_item": self.raw_items[item], "title": self.titles[item]}
-
-    def _place(self, scores: Tensor, user: int, item: int) -> int:
-        others = torch.ones(len(scores), dtype=torch.bool)
-        others[self.known.items[self.known.users == user]] = False
-        others[item] = False
-        return int((scores[others] >= scores[item]).sum())
-
-    def _counterfactual(self, vector: Tensor, item: int) -> dict[str, float] | None:
-        if self.parts.without is None:
-            return None
-        with_, without = (
-            (rows[item].double() @ vector).item()
-            for rows in (self.parts.items[INTER], self.parts.without)
-        )
-        return {"with": with_, "without": without, "removed": without - with_}
-
-    def _history(self, user: int, item: int) -> dict[str, Any]:
-        """Return the user's items in the order of what came through them."""
-        if self.parts.propagation is None:
-            return {"own": None, "rest": None, "n_history": None, "history": None}
-        items, through, own = sources(
-            self.parts.propagation, user, n_users=len(self.parts.users)
-        )
-        target = torch.stack([rows[item] for rows in self.parts.items.values()]).double()
-        values = through.double() @ target.T  # (S, parts)
-        order = values.sum(1).argsort(descending=True, stable=True)
-        first, others = order[:SOURCES].tolist(), order[SOURCES:]
-        return {
-            "own": (target @ own.double()).sum().item(),
-            "rest": values[others].sum().item(),
-            "n_history": len(items),
-            "history": [
-                self._named(int(items[place]))
-                | {"value": values[place].sum().item()}
-                | {"parts": dict(zip(self.parts.items, values[place].tolist(), strict=True))}
-                for place in first
-            ],
-        }
 
 
 def reason(model: str, reads: list[str]) -> str:
@@ -189,7 +86,7 @@ def example_pairs(
     """
     best = lists.filter(pl.col("position") < RECOMMENDED).sort(s.USER, "position")
     targets = dict(test.select(s.USER, s.ITEM).iter_rows())
-    for user in report.chosen_users(train, test, n):
+    for user in gallery.chosen_users(train, test, n):
         yield user, targets[user], "held out"
         for item in best.filter(pl.col(s.USER) == user)[s.ITEM]:
             if item != targets[user]:

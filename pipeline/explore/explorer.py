@@ -17,11 +17,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pipeline import params
-from pipeline.comparison import report
 from pipeline.explore.catalogue import Catalogue
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
-from pipeline.pages import template
+from pipeline.pages import gallery, template
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -99,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ParamsError("explore: expected the package flask; pip install -e '.[explore]'")
     from werkzeug.serving import make_server
 
-    material = report.read(args.processed, args.results, params.load(), args.dataset)
+    material = gallery.read(args.processed, args.results, params.load(), args.dataset)
     app = application(Catalogue(material, args.features, args.images))
     server = make_server(HOST, args.port, app, threaded=True)
     print(f"http://{HOST}:{server.server_port}", flush=True)

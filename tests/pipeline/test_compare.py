@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline import compare
+from pipeline.comparison import significance
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.pages import file_names
 from pipeline.tables import features, io
@@ -38,7 +39,7 @@ BETTER, WORSE = ranks([0, 0, 0, 0, 0, 0]), ranks([1, 2, 3, 4, 5, 6])
 
 def test_six_wins_of_six_have_the_exact_p_of_one_in_32():
     """All 6 signs alike: 2 of 2^6 sign patterns are as extreme."""
-    (pair,) = compare.pairs({"a": WORSE, "b": BETTER}, best="b")
+    (pair,) = significance.against_the_best({"a": WORSE, "b": BETTER}, best="b")
 
     assert (pair["best"], pair["other"], pair["n_users"], pair["n_different"]) == (
         "b",
@@ -51,14 +52,14 @@ def test_six_wins_of_six_have_the_exact_p_of_one_in_32():
 
 
 def test_models_that_rank_alike_do_not_differ():
-    (pair,) = compare.pairs({"a": BETTER, "b": BETTER}, best="a")
+    (pair,) = significance.against_the_best({"a": BETTER, "b": BETTER}, best="a")
 
     assert (pair["p"], pair["p_holm"], pair["mean_difference"]) == (1.0, 1.0, 0.0)
 
 
 def test_ranks_of_different_users_are_refused():
     with pytest.raises(SchemaError, match="have different users"):
-        compare.pairs({"a": ranks([0, 1]), "b": ranks([0])}, best="a")
+        significance.against_the_best({"a": ranks([0, 1]), "b": ranks([0])}, best="a")
 
 
 def test_metrics_without_a_key_are_refused():

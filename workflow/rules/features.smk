@@ -68,7 +68,6 @@ rule feature_sheet:
             "pipeline/explore/neighbours.py",
             "pipeline/explore/sheet_charts.py",
             "pipeline/explore/sheet_page.py",
-            "pipeline/comparison",
             "pipeline/pages",
         ),
         settings="data/settings/features/{dataset}/{modality}.json",  # has the seed

@@ -99,8 +99,8 @@ rule explain_model:
     input:
         code=code(
             "pipeline/explore/explain.py",
+            "pipeline/explore/explainer.py",
             "pipeline/learning",
-            "pipeline/comparison",
             "pipeline/pages",
         ),
         settings="data/settings/recommend/{dataset}/{model}.json",

@@ -21,7 +21,6 @@ import polars as pl
 import torch
 
 from pipeline import params
-from pipeline.comparison.report import chosen_users
 from pipeline.experiments.study.cell import model_name, settings_of
 from pipeline.explore import explain
 from pipeline.job.command_line import parser, run
@@ -29,6 +28,7 @@ from pipeline.learning.checkpoint import read_checkpoint, restored
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.learning.dataset import Dataset
 from pipeline.pages import file_names
+from pipeline.pages.gallery import chosen_users
 from pipeline.params import study_cells
 from pipeline.params.cell import Cell
 from pipeline.recommend import recommendations

@@ -35,6 +35,7 @@ from pipeline.experiments.trial import measured, settings_of
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
+from pipeline.pages.markdown_table import markdown_table
 from pipeline.params.cell import Cell
 from pipeline.params.sweep import Budget
 from pipeline.tables.io import read_json, write_json, write_text
@@ -84,15 +85,15 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"{found['dataset']}: validation items among 99 sampled ones, one budget for all runs:",
         ", ".join(f"{key} {value}" for key, value in found["budget"].items()) + ".",
         "",
-        "| run | what differs | NDCG@10 | HR@10 | seeds | best epoch |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
+    head = ["run", "what differs", "NDCG@10", "HR@10", "seeds", "best epoch"]
+    table = []
     for name, results in sorted(rows.items(), key=lambda row: -_mean(row[1], "ndcg@10")):
         ndcg, hr = (_spread(results, measure) for measure in ("ndcg@10", "hr@10"))
         epochs = ", ".join(str(result["epoch"]) for result in results)
         changes = ", ".join(f"{k} {v}" for k, v in found["grid"].get(name, {}).items())
-        lines.append(f"| {name} | {changes} | {ndcg} | {hr} | {len(results)} | {epochs} |")
-    return "\n".join(lines) + "\n"
+        table.append([name, changes, ndcg, hr, str(len(results)), epochs])
+    return "\n".join([*lines, *markdown_table(head, table, "llrrrr")]) + "\n"
 
 
 def _mean(results: list[dict[str, Any]], measure: str) -> float:

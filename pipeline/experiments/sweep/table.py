@@ -21,6 +21,7 @@ from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
 from pipeline.pages.file_names import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
+from pipeline.pages.markdown_table import markdown_table
 from pipeline.params import sweep_cells
 from pipeline.params.cell import Cell, text
 from pipeline.tables.io import read_json, write_json, write_text
@@ -86,14 +87,14 @@ def markdown(table: dict[str, Any]) -> str:
         f"Test was not read. Budget of each run: {budget}.",
         f"Seeds: {', '.join(map(str, table['seeds']))}.",
         "",
-        f"| | {' | '.join(keys)} | NDCG@10 | HR@10 | epoch | from |",
-        f"| --- |{' ---: |' * len(keys)} ---: | ---: | ---: | --- |",
     ]
+    head, rows = ["", *keys, "NDCG@10", "HR@10", "epoch", "from"], []
     for row in table["rows"]:
         values = [text(row["values"][key]) for key in keys]
         mark = "**best**" if row["values"] == table["best"] else ""
         cells = [mark, *values, *_measured(row), ", ".join(row["found_by"])]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
+    lines += markdown_table(head, rows, "l" + "r" * (len(keys) + 3) + "l")
     return "\n".join([*lines, "", *_advice(table)]) + "\n"
 
 

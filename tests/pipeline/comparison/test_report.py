@@ -14,8 +14,10 @@ from pipeline import params
 from pipeline.compare import comparison
 from pipeline.comparison import report
 from pipeline.job.errors import SchemaError
+from pipeline.pages import gallery
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_parquet
+from pipeline.tables.pictures import read_pictures
 
 HOSTILE = '<script>alert(\'x\')</script> " onload="y" \u0000 https://example.org'
 TITLES = [HOSTILE, "Red bag", None, "Blue bag", "Green bag", "Last bag"]
@@ -39,7 +41,7 @@ def material():
         s.VALIDATION: [(0, 1, 86500), (1, 3, 11), (2, 4, 12)],
         s.TEST: [(0, 2, 90000), (1, 4, 12), (2, 5, 13)],
     }
-    return report.Material(
+    return gallery.Material(
         settings=params.load(),
         dataset="sample",
         statistics={
@@ -62,20 +64,20 @@ def page(material, pictures=None, **changes):
         "epoch": 5, "n_users": 3, "sampled": scores, "full": scores,
     } | changes  # fmt: skip
     compared = comparison({"m": found}, material.ranks)
-    return report.render(compared, material, report.gallery(material), pictures or {})
+    return report.render(compared, material, gallery.gallery(material), pictures or {})
 
 
 def test_users_run_from_the_least_to_the_most_active():
     train = table([(u, i, None) for u in range(5) for i in range(5 - u)], s.INTERACTIONS)
     test = table([(u, 9, None) for u in range(5)], s.INTERACTIONS)
 
-    assert report.chosen_users(train, test, 3) == [4, 2, 0]
-    assert report.chosen_users(train, test, 1) == [4]
-    assert report.chosen_users(train, test, 99) == [4, 3, 2, 1, 0]
+    assert gallery.chosen_users(train, test, 3) == [4, 2, 0]
+    assert gallery.chosen_users(train, test, 1) == [4]
+    assert gallery.chosen_users(train, test, 99) == [4, 3, 2, 1, 0]
 
 
 def test_a_user_has_choices_in_order_and_the_held_out_item_marked(material):
-    ann = report.gallery(material)[0]
+    ann = gallery.gallery(material)[0]
 
     assert ann["chosen"] == [(0, "train"), (1, "validation"), (2, "test")]
     assert ann["lists"] == {"m": [(5, ""), (2, "test")]}
@@ -86,7 +88,7 @@ def test_a_validation_item_that_train_holds_too_is_shown_once(material):
     """A published split's validation may be part of its train; 0 is an item too."""
     parts = material.parts | {s.VALIDATION: table([(0, 0, 0)], s.INTERACTIONS)}
 
-    ann = report.gallery(replace(material, parts=parts))[0]
+    ann = gallery.gallery(replace(material, parts=parts))[0]
 
     assert ann["chosen"] == [(0, "validation"), (2, "test")]
 
@@ -148,9 +150,9 @@ def test_only_whole_pictures_of_the_items_are_read(tmp_path):
     ]
     write_parquet(table(rows, s.IMAGES), tmp_path / "images.parquet")
 
-    assert report.read_pictures(tmp_path / "images.parquet", {1, 2}) == {1: b"b"}
+    assert read_pictures(tmp_path / "images.parquet", {1, 2}) == {1: b"b"}
     with pytest.raises(SchemaError, match=r"none.parquet: no such table"):
-        report.read_pictures(Path("none.parquet"), {1})
+        read_pictures(Path("none.parquet"), {1})
 
 
 @pytest.mark.parametrize(

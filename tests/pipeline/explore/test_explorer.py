@@ -16,10 +16,10 @@ from PIL import Image
 from small_dataset import FOLDERS, N_ITEMS, ROOT, run
 
 from pipeline import evaluate, params, recommend, train
-from pipeline.comparison import report
 from pipeline.explore import explorer
 from pipeline.explore.catalogue import Catalogue
 from pipeline.job.errors import ParamsError
+from pipeline.pages import gallery
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_json, write_parquet
 
@@ -167,7 +167,7 @@ def test_another_name_for_this_machine_is_refused(site):
 
 def test_an_item_without_a_feature_has_no_neighbours(made, monkeypatch):
     monkeypatch.chdir(made)
-    material = report.read(made / FOLDERS[0], made / "results", params.load(), "sample")
+    material = gallery.read(made / FOLDERS[0], made / "results", params.load(), "sample")
     catalogue = Catalogue(material, made / FOLDERS[1], made / "images.parquet")
     feature, length = catalogue.feature("visual")
     length = length.copy()

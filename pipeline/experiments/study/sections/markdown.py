@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pipeline.experiments.study.sections.section import Part, Table
+from pipeline.experiments.study.sections.section import Part, Row, Table
+from pipeline.pages.markdown_table import escaped, markdown_table
 
 
 def document(
@@ -41,23 +42,11 @@ def _table(table: Table, title: str) -> Iterator[str]:
         yield from ("", escaped(table.caption))
 
 
-def lines(table: Table) -> Iterator[str]:
-    """Yield a table's lines in Markdown: head, rule, rows."""
-    yield _line(table.head)
-    yield _line(["---", *["---:"] * (len(table.head) - 1)])
-    for row in table.rows:
-        cells = [
-            f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))
-        ]
-        yield _line([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+def lines(table: Table) -> list[str]:
+    """Return a table's lines in Markdown: head, rule, rows."""
+    return markdown_table(table.head, map(_cells, table.rows))
 
 
-def escaped(text: str) -> str:
-    """Return a text in which no sign draws a table, starts a tag or an emphasis."""
-    for sign in "\\|*_<>[]`":
-        text = text.replace(sign, f"\\{sign}")
-    return text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _cells(row: Row) -> list[str]:
+    cells = [f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))]
+    return [f"*{cells[0]}*", *cells[1:]] if row.paper else cells
