@@ -14,7 +14,8 @@ import time
 from itertools import pairwise
 
 import pytest
-from web_cases import CONTENT, ROOT, a_file, fetch, serving
+from paths import ROOT
+from web_cases import CONTENT, a_file, fetch, serving
 
 from pipeline.job.errors import RawDataError
 from pipeline.published.raw_file import RawFile

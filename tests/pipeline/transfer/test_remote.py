@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from s3_server import BUCKET, S3_SECRET, S3_USER, s3_client, serving_s3
-from web_cases import CONTENT, ROOT, a_file, fetch
+from web_cases import CONTENT, a_file, fetch
 
 from pipeline import download
 from pipeline.job.errors import RawDataError
