@@ -14,9 +14,6 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import params
-from pipeline.job.errors import ParamsError
-from pipeline.sources.raw import RawFile
 from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, json_record, records
 from pipeline.sources.stream import Stream, completed
 from pipeline.tables.schema import (
@@ -53,21 +50,6 @@ SCRAPED = re.compile(r"aPageStart|getTime\(\s*\)|<\s*/?\s*(?:span|script|style|d
 
 
 SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace())  # all there are
-
-
-def addressed(name: str, folders: tuple[str, ...]) -> RawFile:
-    """Return the file called `name`, found below each of `folders` (official one first)."""
-    return RawFile(name=name, urls=tuple(f"{folder}/{name}" for folder in folders))
-
-
-def metadata_name(
-    source: params.AmazonSource | params.Amazon2023Source, suffix: str = ".json.gz"
-) -> str:
-    """Return the name of the metadata file: the published one unless params name another."""
-    name = source.metadata or f"meta_{source.category}{suffix}"
-    if Path(name).name != name or name.startswith("."):
-        raise ParamsError(f"params.yaml: sources: metadata: expected a file name, got {name!r}")
-    return name
 
 
 def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) -> Stream:

@@ -14,27 +14,19 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
+from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
 from pipeline.sources.amazon import (
     BRAND,
     CATEGORY,
-    addressed,
-    metadata_name,
     read_reviews,
 )
 from pipeline.sources.literals import as_json, read_literal
-from pipeline.sources.raw import RawFile, Tables
+from pipeline.sources.raw import Tables
 from pipeline.sources.records import PATHS, TEXT, records
 from pipeline.sources.stream import Stream
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
-# The lab's present server, then the one that the dump was first published on, which is
-# known to answer http when https fails.
-FOLDERS = (
-    "https://mcauleylab.ucsd.edu/public_datasets/data/amazon/categoryFiles",
-    "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles",
-    "http://snap.stanford.edu/data/amazon/productGraph/categoryFiles",
-)
 FIELDS = {
     "asin": TEXT,
     "title": TEXT,
@@ -45,14 +37,6 @@ FIELDS = {
 }
 
 
-def files(source: params.AmazonSource) -> list[RawFile]:
-    """Return the category's review file and metadata file."""
-    return [
-        addressed(_reviews_name(source), FOLDERS),
-        addressed(metadata_name(source), FOLDERS),
-    ]
-
-
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     return stream(source, folder, max_bad_lines).tables()
@@ -61,12 +45,8 @@ def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Table
 def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Stream:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
-    reviews = folder / _reviews_name(source)
+    reviews = folder / reviews_name(source)
     return amazon.stream(read_reviews(reviews, max_bad_lines, verified=False), metadata)
-
-
-def _reviews_name(source: params.AmazonSource) -> str:
-    return f"reviews_{source.category}{'_5' if source.reviews == '5core' else ''}.json.gz"
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:

@@ -14,28 +14,19 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
+from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
 from pipeline.sources.amazon import (
     BRAND,
     CATEGORY,
-    addressed,
-    metadata_name,
     read_metadata,
     read_reviews,
 )
-from pipeline.sources.raw import RawFile, Tables
+from pipeline.sources.raw import Tables
 from pipeline.sources.records import TEXT, TEXTS, json_record, records
 from pipeline.sources.stream import Stream
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
-# The lab's present server first, then the addresses that older descriptions give.
-FOLDERS = (
-    "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2",
-    "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_v2",
-    "https://jmcauley.ucsd.edu/data/amazon_v2",
-)
-SUBFOLDERS = {"5core": "categoryFilesSmall", "full": "categoryFiles"}
-METADATA_SUBFOLDER = "metaFiles2"
 PICTURES = ("imageURLHighRes", "imageURL", "image")  # best first
 FIELDS = {
     "asin": TEXT,
@@ -50,15 +41,6 @@ FIELDS = {
 ICON_SIZE = r"(/images/I/[^/.]+)\._[^/]*_(\.[A-Za-z]+)$"
 
 
-def files(source: params.AmazonSource) -> list[RawFile]:
-    """Return the category's review file and metadata file."""
-    reviews, metadata = SUBFOLDERS[source.reviews], METADATA_SUBFOLDER
-    return [
-        addressed(_reviews_name(source), tuple(f"{f}/{reviews}" for f in FOLDERS)),
-        addressed(metadata_name(source), tuple(f"{f}/{metadata}" for f in FOLDERS)),
-    ]
-
-
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     return stream(source, folder, max_bad_lines).tables()
@@ -67,7 +49,7 @@ def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Table
 def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Stream:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
-    reviews = folder / _reviews_name(source)
+    reviews = folder / reviews_name(source)
     return amazon.stream(read_reviews(reviews, max_bad_lines, verified=True), metadata)
 
 
@@ -85,14 +67,6 @@ def stream_sample(source: params.SampleSource, folder: Path, max_bad_lines: int)
 def read_items(metadata: Path) -> pl.DataFrame:
     """Read a metadata file without its reviews; see `read_metadata`."""
     return read_metadata(_metadata(metadata, max_bad_lines=0))
-
-
-def _reviews_name(source: params.AmazonSource) -> str:
-    return (
-        f"{source.category}_5.json.gz"
-        if source.reviews == "5core"
-        else (f"{source.category}.json.gz")
-    )
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:

@@ -17,11 +17,12 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
+from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
-from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name
+from pipeline.sources.amazon import BRAND, CATEGORY
 from pipeline.sources.amazon2018 import ICON_SIZE
 from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.sources.raw import BadLines, Tables
 from pipeline.sources.records import (
     FLAG,
     LATEST,
@@ -50,13 +51,6 @@ from pipeline.tables.schema import (
 
 logger = logging.getLogger(__name__)
 
-# The lab's present server, then the one that the dataset's card names.
-FOLDERS = (
-    "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_2023",
-    "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_2023",
-)
-SUBFOLDERS = {"full": "raw/review_categories", "5core": "benchmark/5core/rating_only"}
-METADATA_SUBFOLDER = "raw/meta_categories"
 REVIEW_FIELDS = {
     "user_id": TEXT,
     "parent_asin": TEXT,  # `asin` is the variant that was bought
@@ -78,15 +72,6 @@ RATING_LINE = (
 )
 
 
-def files(source: params.Amazon2023Source) -> list[RawFile]:
-    """Return the category's review file and metadata file."""
-    reviews, metadata = SUBFOLDERS[source.reviews], METADATA_SUBFOLDER
-    return [
-        addressed(_reviews_name(source), tuple(f"{f}/{reviews}" for f in FOLDERS)),
-        addressed(_metadata_name(source), tuple(f"{f}/{metadata}" for f in FOLDERS)),
-    ]
-
-
 def read(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) -> Tables:
     """Read a category from data/raw/<dataset>; see `stream`."""
     return stream(source, folder, max_bad_lines).tables()
@@ -99,18 +84,10 @@ def stream(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) ->
         Reviews in the order of the file, of whole seconds, with `verified` from the full
         file; items as `amazon.stream` gives them.
     """
-    path = folder / _reviews_name(source)
+    path = folder / reviews_name(source)
     tables = (_full if source.reviews == "full" else _ratings)(path, max_bad_lines)
-    metadata = _metadata(folder / _metadata_name(source), max_bad_lines)
+    metadata = _metadata(folder / metadata_name(source), max_bad_lines)
     return amazon.stream(tables, metadata)
-
-
-def _reviews_name(source: params.Amazon2023Source) -> str:
-    return f"{source.category}.{'jsonl' if source.reviews == 'full' else 'csv'}.gz"
-
-
-def _metadata_name(source: params.Amazon2023Source) -> str:
-    return metadata_name(source, ".jsonl.gz")
 
 
 def _full(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:

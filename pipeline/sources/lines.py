@@ -20,7 +20,8 @@ import polars as pl
 from isal import igzip, isal_zlib
 
 from pipeline.job.errors import RawDataError
-from pipeline.sources.raw import GZIP_MAGIC, SHOWN
+from pipeline.published.raw_file import GZIP_MAGIC
+from pipeline.sources.raw import SHOWN
 
 BATCH = 8 << 20  # bytes of text; few enough for the processor's cache
 CHUNK = 1 << 18  # bytes per read; less than MAX_LINE

@@ -10,14 +10,15 @@ Files are scanned, not loaded: only the columns that `columns` and `fields` name
 from __future__ import annotations
 
 import logging
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import polars as pl
 
 from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.published.tables import file_name
 from pipeline.sources import columns as c
-from pipeline.sources.raw import BadLines, RawFile, Tables, complete_items
+from pipeline.sources.raw import BadLines, Tables, complete_items
 from pipeline.tables.schema import (
     IMAGE,
     ITEM,
@@ -33,7 +34,6 @@ from pipeline.tables.schema import (
 
 logger = logging.getLogger(__name__)
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 ROW = "row"  # from 1, without a header
 GIVEN = "given {}"  # what a row has in a column before it is understood
 ID = "an id"
@@ -42,19 +42,6 @@ TIMES = {
     "ms": "a time in milliseconds since 1970",
     "iso": "a date, or a date and time, in ISO 8601",
 }
-
-
-def files(source: params.TablesSource) -> list[RawFile]:
-    """Return the two tables, and the archive of pictures if there is one."""
-    archive = None if folders(source) else source.pictures
-    return [_file(name) for name in (source.interactions, source.items, archive) if name]
-
-
-def folders(source: params.TablesSource) -> tuple[str, ...]:
-    """Return the folder of pictures, if there is one."""
-    if source.pictures is None or source.pictures.endswith(ARCHIVES):
-        return ()
-    return (source.pictures,)
 
 
 def read(source: params.TablesSource, folder: Path, max_bad_lines: int) -> Tables:
@@ -74,17 +61,11 @@ def read(source: params.TablesSource, folder: Path, max_bad_lines: int) -> Table
     Raises:
         RawDataError: a file is absent or unreadable, lacks a column, or has too many bad rows.
     """
-    reviews = _interactions(source, folder / _file(source.interactions).name, max_bad_lines)
+    reviews = _interactions(source, folder / file_name(source.interactions), max_bad_lines)
     metadata = pl.DataFrame(schema=RAW_ITEMS)
     if source.items is not None:
-        metadata = _items(source, folder / _file(source.items).name, max_bad_lines)
+        metadata = _items(source, folder / file_name(source.items), max_bad_lines)
     return Tables(reviews, complete_items(reviews, metadata, key=ITEM))
-
-
-def _file(name: str) -> RawFile:
-    if "/" not in name:
-        return RawFile(name=name, page=f"own:{name}")
-    return RawFile(name=PurePosixPath(name).name, urls=(name,))
 
 
 def _interactions(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:

@@ -19,8 +19,9 @@ import polars as pl
 
 from pipeline import params
 from pipeline.job.errors import RawDataError
+from pipeline.published.tianchi import ARCHIVES, HISTORY, ITEMS_TEXT, PICTURES
 from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.sources.raw import BadLines, Tables
 from pipeline.sources.stream import Stream, completed
 from pipeline.tables.schema import (
     DESCRIPTION,
@@ -38,16 +39,6 @@ from pipeline.tables.schema import (
 
 logger = logging.getLogger(__name__)
 
-PAGE = "https://tianchi.aliyun.com/competition/entrance/231506/information"
-HISTORY, ITEMS_TEXT, MATCHES = (
-    "user_bought_history.txt",
-    "dim_items.txt",
-    "dim_fashion_matchsets.txt",
-)
-PICTURES = "images"
-# Archives of pictures, read where they are: one of your own, and the four that were published,
-# whose folders are called tianchi_fm_img2_1 and so on.
-ARCHIVES = ("images.zip", *(f"tianchi_fm_img3_{n}.zip" for n in (1, 2, 3, 4)))
 CATEGORY, TERMS = "category", "title_tokens"
 METADATA: dict[str, Any] = {
     **RAW_ITEMS,
@@ -56,15 +47,6 @@ METADATA: dict[str, Any] = {
 }
 HISTORY_LINE = r"^(?<user>\S+)\s+(?<item>\S+)\s+(?<day>[0-9]{8})$"
 ITEM_LINE = r"^(?<raw_id>\S+)\s+(?<category>\S+)(?:\s+(?<terms>\S+))?$"
-
-
-def files(source: params.TianchiSource) -> list[RawFile]:
-    """Return the files; none has an address."""
-    return [
-        RawFile(name=HISTORY, page=PAGE),
-        RawFile(name=ITEMS_TEXT, page=PAGE),
-        *(RawFile(name=name, page=PAGE, required=False) for name in (MATCHES, *ARCHIVES)),
-    ]
 
 
 def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tables:

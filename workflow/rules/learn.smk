@@ -270,6 +270,7 @@ rule factors:
             "pipeline/extractors",
             "pipeline/learning",
             "pipeline/pages",
+            "pipeline/published",
             "pipeline/sources",
         ),
         settings="data/settings/factors/{dataset}.json",

@@ -9,8 +9,9 @@ import yaml
 from paths import ROOT
 from PIL import Image
 
-from pipeline import download, images, ingest, kcore, params, sources
+from pipeline import download, images, ingest, kcore, params
 from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.sources import readers
 from pipeline.tables.schema import REVIEWS
 
 COLUMNS = {"user": "who", "item": "what"}
@@ -22,7 +23,7 @@ def source(columns=None, **more):
 
 
 def read(folder, settings, limit=0):
-    return sources.get("tables").read(settings, folder, limit)
+    return readers.get("tables").read(settings, folder, limit)
 
 
 def write(path, text):
@@ -285,18 +286,3 @@ def test_settings_that_cannot_be_meant_are_refused(change, message):
 
     with pytest.raises(ParamsError, match=rf"params.yaml: sources\.shop.*{re.escape(message)}"):
         params.parse(raw)
-
-
-def test_files_are_names_or_addresses_and_an_archive_of_pictures_is_one_of_them():
-    settings = source(
-        {"image": "photo"},
-        interactions="https://x.example/d/visits.csv.gz",
-        items="items.parquet",
-        pictures="photos.zip",
-    )
-    files = sources.get("tables").files(settings)
-
-    assert [file.name for file in files] == ["visits.csv.gz", "items.parquet", "photos.zip"]
-    assert files[0].urls == ("https://x.example/d/visits.csv.gz",)
-    assert sources.get("tables").folders(settings) == ()
-    assert sources.get("tables").folders(source(pictures="photos")) == ("photos",)
