@@ -1,4 +1,7 @@
-"""The stages of dvc.yaml; tests/test_workflow.py compares them. snakemake --cores 8 evaluate"""
+"""The stages of dvc.yaml for Snakemake: `snakemake --cores 8 evaluate`.
+
+tests/test_workflow.py compares the two.
+"""
 
 from snakemake.utils import min_version
 
@@ -11,7 +14,7 @@ configfile: "params.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# Used with --software-deployment-method apptainer only.
+# Used only with --software-deployment-method apptainer.
 container: "docker://python:3.11"
 
 

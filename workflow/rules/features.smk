@@ -1,7 +1,7 @@
-"""From pictures and texts to one vector per item: features; and feature_sheet.
+"""From pictures and texts to one vector per item: features, feature_sheet.
 
-`snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, which may
-run on as many machines, and puts their vectors together.
+`snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, on up to
+eight machines, and joins their vectors.
 """
 
 
@@ -58,8 +58,8 @@ rule features_shard:
         " --shard {wildcards.scatteritem} 2> {log}"
 
 
-# A page that shows what the vectors are like. Snakemake alone has it, as `sheets`: nobody's
-# input, so not part of `evaluate`.
+# A page to judge features by eye; the target is `sheets`. Only Snakemake has it: no other stage
+# reads it, so it is not part of `evaluate`.
 rule feature_sheet:
     input:
         code=code(

@@ -1,7 +1,7 @@
-"""From features to the tables: train, evaluate, recommend, compare, curves; and study."""
+"""From features to the tables: train, evaluate, recommend, explain, compare, curves, study."""
 
 
-# Not test.parquet: only evaluate opens it.
+# Without test.parquet, which only evaluate opens.
 rule train:
     input:
         code=code("pipeline/train.py", "pipeline/learning"),
@@ -30,7 +30,7 @@ rule train:
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
 
 
-# Stage `evaluate` for one model; the name itself is the target that users ask for.
+# Stage `evaluate` for one model; `evaluate` is the name of the target.
 rule evaluate_model:
     input:
         code=code("pipeline/evaluate.py", "pipeline/learning"),
@@ -93,8 +93,8 @@ rule recommend:
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
 
 
-# Stage `explain` for one model; the name itself is the target. Snakemake alone has it: it is
-# looked at, and nothing follows from it.
+# Explanations of one model; `explain` is the name of the target. Only Snakemake has it, since no
+# other stage reads them.
 rule explain_model:
     input:
         code=code(
@@ -185,7 +185,8 @@ rule compare:
         " --features data/features/{wildcards.dataset} 2> {log}"
 
 
-# What `dvc metrics` and `dvc plots` show. The recommendations are not read: DVC cannot tell.
+# Read by `dvc metrics` and `dvc plots`. The recommendations are inputs only because DVC's
+# checksums of a model's results include them.
 rule curves:
     input:
         code=code("pipeline/curves.py"),
@@ -211,7 +212,7 @@ rule curves:
         " 2> {log}"
 
 
-# The models of one of the `tables`, whether or not they are among `models`.
+# The models of one of the `tables`, also those that are not in `models`.
 rule compare_table:
     input:
         code=code("pipeline/compare.py", "pipeline/comparison", "pipeline/pages"),
@@ -260,8 +261,8 @@ rule compare_table:
         " --features data/features/{wildcards.dataset} --table {wildcards.table} 2> {log}"
 
 
-# Stage `study` for one dataset; the name itself is the target. Snakemake alone has it: it is of
-# generated datasets only, and a DVC matrix cannot leave the others out.
+# The factor study of one dataset; `study` is the name of the target. Only Snakemake has it: it
+# needs a generated dataset, and a DVC matrix cannot leave the others out.
 rule factors:
     input:
         code=code(
