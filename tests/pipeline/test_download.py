@@ -274,7 +274,7 @@ def test_what_the_mirror_lacks_comes_from_the_network(project, site):
     files = [RawFile(name=name, urls=(f"{site}/{name}",)) for name in ("a.txt", "b.txt")]
     raw, fetcher = project / "raw", Fetcher(retries=0, timeout=5)
 
-    mirror = Mirror(dataset="ours", root=project / "mirror")
+    mirror = Mirror(dataset="ours", folder=project / "mirror/ours")
     download.download(files, raw, project / "work", mirror, fetcher)
 
     assert (raw / "a.txt").read_bytes() == b"aaa"
