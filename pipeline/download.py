@@ -32,8 +32,7 @@ from pathlib import Path
 from pipeline import params
 from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
-from pipeline.published.files import files as published_files
-from pipeline.published.files import folders as published_folders
+from pipeline.published import files as published
 from pipeline.published.raw_file import RawFile
 from pipeline.tables.io import read_json, sha256_of, write_json
 from pipeline.tables.schema import MANIFEST_FILE
@@ -104,12 +103,8 @@ def _fetch(
 ) -> dict[RawFile, Path]:
     """Fetch files, several at once; the first failure stops the others.
 
-    Args:
-        absent: file -> why it does not come from the mirror's folder.
-        target: data/raw/<dataset>, for the messages.
-        work: see `download`.
-        mirror: its address is tried before the published ones.
-        fetcher: how the network is used.
+    `absent` has why each file does not come from the mirror's folder. The mirror's address is
+    tried before the published ones.
     """
 
     def fetch(file: RawFile) -> Path | None:
@@ -196,17 +191,15 @@ def _entries(
         )
     mirror = mirrors.find(os.environ.get(mirrors.VARIABLE), dataset)
     if isinstance(source, params.TablesSource) and source.folder:
-        mirror = Mirror(dataset=dataset, place=Path(source.folder))
-    fetcher = _fetcher(settings.download)
-    entries = download(published_files(source), target, work, mirror, fetcher, before)
+        mirror = Mirror(dataset=dataset, folder=Path(source.folder))
+    most = settings.download.max_megabytes_per_second
+    limits = Limits(settings.download.connections, None if most is None else most * 1e6)
+    fetcher = Fetcher(
+        retries=settings.download.retries, timeout=settings.download.timeout, limits=limits
+    )
+    entries = download(published.files(source), target, work, mirror, fetcher, before)
     names = {old["file"] for old in before}
-    return entries + copy_pictures(published_folders(source), target, mirror, names)
-
-
-def _fetcher(settings: params.Download) -> Fetcher:
-    most = settings.max_megabytes_per_second
-    limits = Limits(settings.connections, None if most is None else most * 1e6)
-    return Fetcher(retries=settings.retries, timeout=settings.timeout, limits=limits)
+    return entries + copy_pictures(published.folders(source), target, mirror, names)
 
 
 def main(argv: list[str] | None = None) -> None:

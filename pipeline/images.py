@@ -152,12 +152,13 @@ def pack(
         RawDataError: more than `max_failed` of the pictures are missing or broken, or a file
             cannot be written.
     """
-    n_named = sum(bool(place) for place in column)
+    n_named, ledger = sum(bool(place) for place in column), work / LEDGER_FILE
     addresses = dict.fromkeys(place for place in column if place and is_address(place))
     failures, is_stopped = fetch(addresses, work, settings, n_named)
     if is_stopped:
         rows = [Picture(MISSING, place, failures.get(place or "", "")) for place in column]
-        raise _too_many(rows, work, settings, n_named)
+        failed = _write_failed(rows, ledger)
+        raise too_many_failed(failed, settings.max_failed, n_named, ledger)
     with (
         Archives(column, raw, work, settings.max_megabytes) as archives,
         Store(work) as store,
@@ -168,9 +169,9 @@ def pack(
         # What is no picture, such as a log-in page, is fetched again by the next run.
         broken = (picture.place for picture in pictures if picture.status == BROKEN)
         store.forget(place for place in broken if place and is_address(place))
-        if len(_failed(pictures)) > settings.max_failed * n_named:
-            raise _too_many(pictures, work, settings, n_named)
-    write_ledger(_failed(pictures), work / LEDGER_FILE)
+        failed = _write_failed(pictures, ledger)
+        if len(failed) > settings.max_failed * n_named:
+            raise too_many_failed(failed, settings.max_failed, n_named, ledger)
     return Counter(picture.status for picture in pictures)
 
 
@@ -181,19 +182,12 @@ def pack_nothing(n_items: int, output: Path) -> Counter[str]:
     return Counter({MISSING: n_items})
 
 
-def _failed(pictures: Iterable[Picture]) -> dict[int, Picture]:
-    """Return item -> row of the items that name a picture and have none."""
+def _write_failed(pictures: Iterable[Picture], ledger: Path) -> list[Picture]:
+    """Write the rows of items that name a picture and have none to the ledger; return them."""
     rows = enumerate(pictures)
-    return {item: picture for item, picture in rows if picture.place and picture.reason}
-
-
-def _too_many(
-    pictures: Iterable[Picture], work: Path, settings: Images, n_named: int
-) -> RawDataError:
-    """Write the ledger; return the error that names it."""
-    failed = _failed(pictures)
-    write_ledger(failed, work / LEDGER_FILE)
-    return too_many_failed(failed.values(), settings.max_failed, n_named, work / LEDGER_FILE)
+    failed = {item: picture for item, picture in rows if picture.place and picture.reason}
+    write_ledger(failed, ledger)
+    return list(failed.values())
 
 
 def main(argv: list[str] | None = None) -> None:

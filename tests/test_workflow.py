@@ -6,13 +6,25 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pytest
 import yaml
 from dvc.repo import Repo
-from workflow_tree import DVC_ONLY, ROOT, SIF, VGG16, copy_tree, edit, planned, run
+from workflow_tree import (
+    DVC_ONLY,
+    ROOT,
+    SIF,
+    VGG16,
+    Job,
+    copy_tree,
+    edit,
+    planned,
+    pretend,
+    run,
+    snakemake_jobs,
+)
 
 from pipeline import params
 from workflow.code import closure
@@ -47,37 +59,12 @@ READ_BY_COMPARE = [
 ]
 
 
-class Job(NamedTuple):
-    """One command with the files it names as inputs and outputs."""
-
-    command: str
-    inputs: frozenset[str]
-    outputs: frozenset[str]
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     return copy_tree(tmp_path / "tree")
 
 
 # --- the plans ----------------------------------------------------------------------------
-
-
-def snakemake_jobs(tree: Path, target: str = "evaluate", *options: str) -> set[Job]:
-    """Return what Snakemake plans, from nothing, without the target rules."""
-    options = ("--dry-run", "--forceall", "--printshellcmds", *options)
-    plan = run(tree, "snakemake", *options, "--", target)
-    found = set()
-    for text in re.split(r"^\[.*\d{4}\]$", plan, flags=re.MULTILINE):
-        files = {
-            kind: frozenset(names.split(", "))
-            for kind, names in re.findall(r"^    (input|output): (.*)$", text, re.MULTILINE)
-        }
-        command = re.search(r"python -m pipeline\..*", text)
-        if command and "output" in files:
-            plain = re.sub(r" 2> logs/\S+$", "", command[0].strip())
-            found.add(Job(plain, files["input"], files["output"]))
-    return found
 
 
 def dvc_jobs(tree: Path) -> set[Job]:
@@ -208,15 +195,6 @@ def test_another_setting_of_one_compared_extractor_plans_that_feature_and_its_mo
         "recommend@sample-vbpr_titles",
         "compare@sample",
     }
-
-
-def pretend(tree: Path, target: str) -> None:
-    """Make empty outputs, and records as if Snakemake had made them."""
-    for job in snakemake_jobs(tree, target):
-        for name in job.outputs:
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).touch()
-    run(tree, "snakemake", "--cores", "1", "--touch", "--forceall", target)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where a dataset comes from, as sections of params.yaml: `sources.<dataset>`.
 
-How each format is read is said where it is, in pipeline/sources. Adding one: a section here and
-in `Source`, a line in `SOURCES`.
+The files of each format are listed in pipeline/published, and read in pipeline/sources. To add
+one: a section here and in `Source`, a line in `FILES` and in `READERS`.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Picture:
-    """A row of the table without its item; `reason` is empty if ok."""
+    """A row of the table without its item."""
 
     status: str
     place: str | None = None  # address or path, as the item names it
-    reason: str = ""
+    reason: str = ""  # why there are no bytes; empty if ok
     data: bytes | None = None
     size: tuple[int | None, int | None] = (None, None)
 
@@ -101,18 +101,9 @@ def _groups(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
 
 
 def _batch(group: list[Picture], first: int) -> pa.RecordBatch:
-    columns = [
-        list(range(first, first + len(group))),
-        [picture.status for picture in group],
-        [picture.data for picture in group],
-        [picture.size[0] for picture in group],
-        [picture.size[1] for picture in group],
-        [picture.source for picture in group],
-    ]
-    arrays = [
-        pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)
-    ]
-    return pa.record_batch(arrays, schema=SCHEMA)
+    rows = [(first + n, p.status, p.data, *p.size, p.source) for n, p in enumerate(group)]
+    columns = zip(zip(*rows, strict=True), TYPES, strict=True)
+    return pa.record_batch([pa.array(column, type_) for column, type_ in columns], SCHEMA)
 
 
 def write_ledger(failed: Mapping[int, Picture], path: Path) -> None:

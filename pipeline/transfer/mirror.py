@@ -35,20 +35,13 @@ class Mirror:
 
     Args:
         dataset: a name of `sources`.
-        root: the mirror's folder; None if it is at an address.
-        place: the dataset's folder, where it is not in a mirror.
+        folder: the dataset's folder, which need not exist; None if the mirror is at an address.
         address: the mirror's address; '' if it is a folder.
     """
 
     dataset: str
-    root: Path | None = None
-    place: Path | None = None
+    folder: Path | None = None
     address: str = ""
-
-    @property
-    def folder(self) -> Path | None:
-        """The dataset's folder, which need not exist."""
-        return self.place or (self.root / self.dataset if self.root else None)
 
     def url(self, name: str) -> str:
         """Return the address of the file `name`; '' without a mirror at an address."""
@@ -92,7 +85,7 @@ def find(value: str | None, dataset: str) -> Mirror:
             f"{', '.join(f'{store}://' for store in STORES)}, got {value!r}; make it, or unset "
             f"{VARIABLE}"
         )
-    return Mirror(dataset=dataset, root=folder)
+    return Mirror(dataset=dataset, folder=folder / dataset)
 
 
 def copy_file(file: RawFile, target: Path, mirror: Mirror, causes: list[str]) -> bool:

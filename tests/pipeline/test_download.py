@@ -191,6 +191,38 @@ def test_a_kept_file_that_was_changed_by_hand_is_not_trusted(project, mirror, mo
         download.main(["gift_cards", "raw"])
 
 
+@pytest.mark.parametrize("manifest", ["kept", "removed"])
+def test_a_second_download_checks_what_is_there_and_requests_nothing(
+    project, monkeypatch, manifest
+):
+    """DVC leaves the folder as it is; Snakemake removes the manifest, its declared output."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving() as server:
+        server.content = PACKED
+        monkeypatch.setenv("DATA_MIRROR", server.url("mirror"))
+        download.main(["gift_cards", "raw"])
+        before = Path("raw/manifest.json").read_bytes()
+        times = {path: path.stat().st_mtime_ns for path in map(Path("raw").joinpath, GIFTS)}
+        assert len(server.requests) == len(GIFTS)
+        server.requests.clear()
+        if manifest == "removed":
+            Path("raw/manifest.json").unlink()
+
+        download.main(["gift_cards", "raw"])
+
+        assert len(server.requests) == 0
+        assert {path: path.stat().st_mtime_ns for path in times} == times
+        assert Path("raw/manifest.json").read_bytes() == before
+
+        # What is no longer right is fetched again, and nothing else.
+        Path("raw", GIFTS[0]).write_bytes(PACKED[:-1])
+        download.main(["gift_cards", "raw"])
+
+        (request,) = server.requests
+        assert request[""].endswith(GIFTS[0])
+        assert Path("raw", GIFTS[0]).read_bytes() == PACKED
+
+
 def test_files_of_an_earlier_source_are_removed(project, mirror):
     gift_cards(mirror)
     download.main(["gift_cards", "raw"])
@@ -242,7 +274,7 @@ def test_what_the_mirror_lacks_comes_from_the_network(project, site):
     files = [RawFile(name=name, urls=(f"{site}/{name}",)) for name in ("a.txt", "b.txt")]
     raw, fetcher = project / "raw", Fetcher(retries=0, timeout=5)
 
-    mirror = Mirror(dataset="ours", root=project / "mirror")
+    mirror = Mirror(dataset="ours", folder=project / "mirror/ours")
     download.download(files, raw, project / "work", mirror, fetcher)
 
     assert (raw / "a.txt").read_bytes() == b"aaa"

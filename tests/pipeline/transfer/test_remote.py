@@ -126,7 +126,7 @@ def test_a_password_in_an_address_stays_out_of_messages(tmp_path, caplog):
 def test_a_mirror_named_by_a_file_address_is_the_folder(tmp_path):
     (tmp_path / "a b").mkdir()
 
-    assert find((tmp_path / "a b").as_uri(), "beauty").root == tmp_path / "a b"
+    assert find((tmp_path / "a b").as_uri(), "beauty").folder == tmp_path / "a b/beauty"
 
 
 @pytest.mark.parametrize("value", ["ftp://host/m", "s3:bucket", "file:///nowhere", "nowhere"])
