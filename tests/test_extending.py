@@ -20,9 +20,9 @@ from pipeline.tables.features import read_features
 from pipeline.tables.io import read_json
 
 HEADINGS = ["a source format", "an extractor", "a model", "a page"]
-# `path`, new: | `path`, after `line`: | `path`, before `line`; then a code block.
+# `path`, new: | `path`, after `line`: | before `line`: | instead of `line`: then a code block.
 STEP = re.compile(
-    r"^\d+\. `(?P<path>[^`]+)`, (?:new|(?P<where>after|before) `(?P<line>[^`]+)`)[^\n]*\n\n"
+    r"^\d+\. `(?P<path>[^`]+)`, (?:new|(?P<where>after|before|instead of) `(?P<line>[^`]+)`)[^\n]*\n\n"
     r"   ```\w+\n(?P<text>.*?\n)   ```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -45,6 +45,8 @@ for stage in (train, evaluate, recommend):
     stage.main(["visits", "linear", processed, vectors, "results", "--device", "cpu"])
 popular.main(["visits", processed, "popular.html"])
 """
+
+
 def add(tree: Path, heading: str) -> list[str]:
     """Follow the steps of a section; return the paths of the new files."""
     document = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -59,7 +61,7 @@ def add(tree: Path, heading: str) -> list[str]:
 
 
 def insert(path: Path, where: str | None, start: str, block: str) -> None:
-    """Write a new file, or insert lines beside the one line that begins with `start`."""
+    """Write a new file, or put lines beside the one line that begins with `start`."""
     if where is None:
         assert not path.exists(), path
         path.write_text(block, encoding="utf-8")
@@ -67,7 +69,8 @@ def insert(path: Path, where: str | None, start: str, block: str) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     places = [n for n, line in enumerate(lines) if line.strip().startswith(start)]
     assert len(places) == 1, f"{path}: {start!r} begins {len(places)} lines"
-    lines.insert(places[0] + (where == "after"), block)
+    first = places[0] + (where == "after")
+    lines[first : first + (where == "instead of")] = [block]
     path.write_text("".join(lines), encoding="utf-8")
 
 
