@@ -22,7 +22,8 @@ from pipeline.tables.io import read_json
 HEADINGS = ["a source format", "an extractor", "a model", "a page"]
 # `path`, new: | `path`, after `line`: | before `line`: | instead of `line`: then a code block.
 STEP = re.compile(
-    r"^\d+\. `(?P<path>[^`]+)`, (?:new|(?P<where>after|before|instead of) `(?P<line>[^`]+)`)[^\n]*\n\n"
+    r"^\d+\. `(?P<path>[^`]+)`, (?:new|(?P<where>after|before|instead of) `(?P<line>[^`]+)`)"
+    r"[^\n]*\n\n"
     r"   ```\w+\n(?P<text>.*?\n)   ```$",
     re.MULTILINE | re.DOTALL,
 )
