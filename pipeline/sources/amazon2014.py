@@ -1,9 +1,9 @@
 """Format `amazon2014`: a category of the Amazon reviews of 2014 (McAuley et al., SIGIR 2015).
 
     reviews_<Category>_5.json.gz (5core) or reviews_<Category>.json.gz (full)    JSON lines
-    meta_<Category>.json.gz                              one Python literal a line, not JSON
+    meta_<Category>.json.gz                              one Python literal per line, not JSON
 
-Literals become JSON where that is sure; see pipeline/sources/literals.py.
+Literals are rewritten as JSON where this is exact; see pipeline/sources/literals.py.
 """
 
 from __future__ import annotations
@@ -16,14 +16,10 @@ import polars as pl
 from pipeline import params
 from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
-from pipeline.sources.amazon import (
-    BRAND,
-    CATEGORY,
-    read_reviews,
-)
+from pipeline.sources.amazon import BRAND, CATEGORY, read_reviews
 from pipeline.sources.literals import as_json, read_literal
 from pipeline.sources.raw import Tables
-from pipeline.sources.records import PATHS, TEXT, records
+from pipeline.sources.records import PATHS, TEXT, RecordFormat, records
 from pipeline.sources.stream import Stream
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
@@ -35,6 +31,9 @@ FIELDS = {
     "brand": TEXT,
     "categories": PATHS,
 }
+METADATA = RecordFormat(
+    FIELDS, {"asin"}, read_literal, "a Python literal of a dictionary", as_json
+)
 
 
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
@@ -50,10 +49,7 @@ def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Str
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    expected = "a Python literal of a dictionary"
-    for table in records(
-        path, FIELDS, {"asin"}, read_literal, expected, max_bad_lines, as_json
-    ):
+    for table in records(path, METADATA, max_bad_lines):
         yield table.select(
             pl.col("asin").alias(RAW_ID),
             pl.col("title").alias(TITLE),
@@ -65,6 +61,6 @@ def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
 
 
 def _first_path() -> pl.Expr:
-    """Return the first of an item's category paths, without empty names."""
-    some = pl.element().filter(pl.element() != "")
-    return pl.col("categories").list.first().list.eval(some)
+    """Return an item's first category path, without empty names."""
+    filled = pl.element().filter(pl.element() != "")
+    return pl.col("categories").list.first().list.eval(filled)

@@ -3,7 +3,7 @@
     <Category>_5.json.gz (5core) or <Category>.json.gz (full)    JSON lines
     meta_<Category>.json.gz                                      JSON lines
 
-Metadata has its pictures in `imageURL` and `imageURLHighRes`, in older files in `image`.
+Metadata has pictures in `imageURL` and `imageURLHighRes`, older files in `image`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,9 @@ import polars as pl
 from pipeline import params
 from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
-from pipeline.sources.amazon import (
-    BRAND,
-    CATEGORY,
-    read_metadata,
-    read_reviews,
-)
+from pipeline.sources.amazon import BRAND, CATEGORY
 from pipeline.sources.raw import Tables
-from pipeline.sources.records import TEXT, TEXTS, json_record, records
+from pipeline.sources.records import TEXT, TEXTS, RecordFormat, records
 from pipeline.sources.stream import Stream
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
@@ -36,8 +31,9 @@ FIELDS = {
     "category": TEXTS,
     **dict.fromkeys(PICTURES, TEXTS),
 }
+METADATA = RecordFormat(FIELDS, {"asin"})
 # `image` and `imageURL` are icons of 38 or 40 pixels: I/31abc._SS40_.jpg. The part between the
-# dots is an order to Amazon's server; without it the address is that of imageURLHighRes.
+# dots tells Amazon's server to resize; without it the address is that of imageURLHighRes.
 ICON_SIZE = r"(/images/I/[^/.]+)\._[^/]*_(\.[A-Za-z]+)$"
 
 
@@ -50,7 +46,7 @@ def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Str
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
     reviews = folder / reviews_name(source)
-    return amazon.stream(read_reviews(reviews, max_bad_lines, verified=True), metadata)
+    return amazon.stream(amazon.read_reviews(reviews, max_bad_lines, verified=True), metadata)
 
 
 def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Tables:
@@ -65,13 +61,12 @@ def stream_sample(source: params.SampleSource, folder: Path, max_bad_lines: int)
 
 
 def read_items(metadata: Path) -> pl.DataFrame:
-    """Read a metadata file without its reviews; see `read_metadata`."""
-    return read_metadata(_metadata(metadata, max_bad_lines=0))
+    """Read a metadata file without reviews; see `amazon.read_metadata`."""
+    return amazon.read_metadata(_metadata(metadata, max_bad_lines=0))
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    tables = records(path, FIELDS, {"asin"}, json_record, "a JSON object", max_bad_lines)
-    for table in tables:
+    for table in records(path, METADATA, max_bad_lines):
         yield table.select(
             pl.col("asin").alias(RAW_ID),
             pl.col("title").alias(TITLE),

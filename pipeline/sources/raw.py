@@ -1,4 +1,4 @@
-"""What the readers of raw formats share: their types, and how bad lines are counted."""
+"""What the readers of raw formats share: types, and the count of bad lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from pipeline.job.errors import RawDataError
-from pipeline.tables.schema import RAW_ID
+from pipeline.tables.schema import RAW_ITEMS, REVIEWS
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ SHOWN = 60  # characters of an offending line that a message quotes
 
 
 class Tables(NamedTuple):
-    """What a reader returns: `schema.REVIEWS`, and `schema.RAW_ITEMS` plus its own columns."""
+    """A dataset: columns `schema.REVIEWS`, and `schema.RAW_ITEMS` plus those of the format."""
 
     reviews: pl.DataFrame
     items: pl.DataFrame
@@ -26,7 +26,7 @@ class Tables(NamedTuple):
 
 @dataclass(slots=True)
 class BadLines:
-    """Counts the lines of one file that are no record, up to a limit.
+    """Counts the lines of one file that are not records, up to a limit.
 
     Args:
         file: the file that is read.
@@ -44,33 +44,26 @@ class BadLines:
         if self.count > self.limit:
             raise RawDataError(
                 f"{message} (bad line {self.count} of this file; ingest.max_bad_lines allows "
-                f"{self.limit}). Fetch the file again, or raise that limit"
+                f"{self.limit}). Download the file again, or raise that limit"
             )
         logger.warning("%s; skipped", message)
 
+    def without(self, lines: pl.DataFrame, is_good: pl.Expr, expected: str) -> pl.DataFrame:
+        """Return the good rows of `lines`, a `Batch.table`; `add` the others."""
+        for line, text in lines.filter(~is_good).select("line", "text").rows():
+            self.add(line, text, expected)
+        return lines.filter(is_good)
 
-def complete_items(reviews: pl.DataFrame, metadata: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Return one row per reviewed item, in the order of `raw_id` as text.
 
-    Args:
-        reviews: `schema.REVIEWS`.
-        metadata: a column `raw_id`, which may repeat (the first row counts), and others.
-        key: column of `reviews` that `raw_id` refers to.
+def check_exists(path: Path) -> None:
+    """Raise RawDataError with the command that downloads the dataset if `path` is no file."""
+    if not path.is_file():
+        raise RawDataError(
+            f"{path}: no such file; run `python -m pipeline.download <dataset> {path.parent}` "
+            "first"
+        )
 
-    Returns:
-        The columns of `metadata`; an item without a row there has nulls, so that every
-        reference of the reviews is whole.
-    """
-    reviewed = reviews.select(pl.col(key).unique().alias(RAW_ID))
-    known = metadata.join(reviewed, on=RAW_ID, how="semi")
-    first = known.unique(RAW_ID, keep="first", maintain_order=True)
-    logger.info(
-        "metadata: %d rows, %d of them of reviewed items, %d repeats left out; "
-        "%d of %d items have no metadata",
-        metadata.height,
-        known.height,
-        known.height - first.height,
-        reviewed.height - first.height,
-        reviewed.height,
-    )
-    return reviewed.join(first, on=RAW_ID, how="left").select(metadata.columns).sort(RAW_ID)
+
+def empty_columns(*names: str) -> list[pl.Expr]:
+    """Return columns of nulls for those of `schema.REVIEWS` and `RAW_ITEMS` without values."""
+    return [pl.lit(None, dtype=(REVIEWS | RAW_ITEMS)[name]).alias(name) for name in names]

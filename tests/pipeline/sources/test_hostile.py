@@ -11,7 +11,7 @@ from paths import ROOT
 from pipeline.job.errors import RawDataError
 from pipeline.sources import amazon, amazon2014, lines, literals
 from pipeline.sources.lines import batches
-from pipeline.sources.records import json_record, records
+from pipeline.sources.records import RecordFormat, records
 
 GOOD = {"reviewerID": "U1", "asin": "B1", "overall": 5.0, "unixReviewTime": 1400000000}
 METADATA = {"asin": "B1", "title": "Card", "categories": [["Gifts"]]}
@@ -236,6 +236,6 @@ def test_a_file_without_a_newline_at_its_end_and_with_windows_ones_is_read(tmp_p
     path = tmp_path / "a.json"
     path.write_bytes(b'{"asin": "a"}\r\n{"asin": "b"}\r\n\r\n{"asin": "c"}')
 
-    tables = records(path, {"asin": amazon.TEXT}, {"asin"}, json_record, "a JSON object", 0)
+    tables = records(path, RecordFormat({"asin": amazon.TEXT}, {"asin"}), 0)
 
     assert [row[0] for table in tables for row in table.rows()] == ["a", "b", "c"]

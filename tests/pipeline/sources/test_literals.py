@@ -20,7 +20,7 @@ def converted(*lines):
 def by_hand(monkeypatch):
     """The lines that were not rewritten in bulk."""
     lines = []
-    monkeypatch.setattr(literals, "_read", lambda line: lines.append(line) or "?")
+    monkeypatch.setattr(literals, "_evaluated", lambda line: lines.append(line) or "?")
     return lines
 
 
