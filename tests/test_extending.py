@@ -54,6 +54,8 @@ def add(tree: Path, heading: str) -> list[str]:
     assert 2 * len(steps) == section.count("   ```")
     for step in steps:
         block = re.sub("^   ", "", step["text"], flags=re.MULTILINE)
+        if step["where"] and block.startswith("class "):
+            block += "\n\n"
         insert(tree / step["path"], step["where"], step["line"], block)
     return [step["path"] for step in steps if step["where"] is None]
 
