@@ -21,7 +21,7 @@ r"""Stage `explain`: take scores of one model apart, for the report's users or f
   same weights if they subtracted nothing, and how much the subtraction took away.
 - history: of the user's n_history items those through which most of the score came, most
   first; their values, `own` (the user's own embedding) and `rest` (the other items) sum to the
-  score. See model/parts/explanation.py. Null where the user's items are no part of the score.
+  score. See model/explanation.py. Null where the user's items are no part of the score.
 
 `parts` is null for a model whose score is no sum of such parts; `why` says so.
 
@@ -45,7 +45,7 @@ from torch import Tensor
 
 from model.base import Recommender
 from model.data import Interactions
-from model.parts.explanation import INTER, Parts, parts, sources
+from model.explanation import INTER, Parts, parts, sources
 from pipeline import params
 from pipeline.comparison import report
 from pipeline.job.command_line import run
@@ -60,7 +60,7 @@ RECOMMENDED, SOURCES = 3, 5  # items of a user's list that are explained; items 
 NO_CONTENT = "{} reads no content: the whole of a score is from who took what."
 NO_SUM = (
     "{} is not taken apart: its score is no inner product with a sum of an ID part and content "
-    "parts, or what its parts are is not written down in model/parts/explanation.py."
+    "parts, or what its parts are is not written down in model/explanation.py."
 )
 log = logging.getLogger("explain")
 
