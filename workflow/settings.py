@@ -94,9 +94,11 @@ def model_code(architecture: str) -> dict[str, str]:
     That is its own file, what it imports, and what lies at the top of model/: an edit of one
     recommender is no reason to train another.
     """
-    own = Path(f"model/recommenders/{architecture}.py")
-    shared = (path.relative_to(ROOT) for path in (ROOT / "model").glob("[!_]*.py"))
-    files = closure([own, *shared], Path("model"))
+    recommenders = Path("model/recommenders")
+    top = (path.relative_to(ROOT) for path in (ROOT / "model").glob("[!_]*.py"))
+    # Not what knows several recommenders, such as explanations: no training imports it.
+    shared = (file for file in top if not closure([file], recommenders))
+    files = closure([recommenders / f"{architecture}.py", *shared], Path("model"))
     return {file.as_posix(): sha256_of(ROOT / file) for file in files}
 
 

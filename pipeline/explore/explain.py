@@ -20,7 +20,7 @@ r"""Explain scores of one model: the parts of each, for the report's users or fo
   the difference.
 - history: the items of the user's n_history that contribute most to the score; their values,
   `own` (the user's own embedding) and `rest` (the other items) sum to the score. Null where
-  the score does not depend on the user's items. See model/parts/explanation.py.
+  the score does not depend on the user's items. See model/explanation.py.
 
 `parts` is null for a model whose score is not such a sum; `why` says so.
 
@@ -40,9 +40,9 @@ from typing import Any
 
 import polars as pl
 import torch
+from model.parts.explanation import parts
 
 from model.base import Recommender
-from model.parts.explanation import parts
 from pipeline import params
 from pipeline.explore.explainer import Explainer
 from pipeline.job.command_line import run
@@ -58,7 +58,7 @@ RECOMMENDED = 3  # items of a user's list that are explained
 NO_CONTENT = "{} reads no content: the whole of a score is from who took what."
 NO_SUM = (
     "{} is not taken apart: its score is no inner product with a sum of an ID part and content "
-    "parts, or what its parts are is not written down in model/parts/explanation.py."
+    "parts, or what its parts are is not written down in model/explanation.py."
 )
 log = logging.getLogger("explain")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 import torch
+from model.parts.explanation import INTER, Parts, sources
 from torch import Tensor
 
 from model.data import Interactions
-from model.parts.explanation import INTER, Parts, sources
 from pipeline.job.errors import ParamsError
 from pipeline.pages import gallery
 from pipeline.tables import schema as s

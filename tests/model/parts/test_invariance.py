@@ -125,7 +125,7 @@ def test_pairs_move_to_the_projection_that_scores_them_highest():
     chosen = [torch.rand(150, generator=toy.generator(seed)) for seed in range(9)]
     asked = iter(chosen)
     starts = []
-    of._explained = lambda start, rows, mask: starts.append(start) or next(asked)
+    of._content_scores = lambda start, rows, mask: starts.append(start) or next(asked)
 
     labels = of.environments(torch.zeros(18))
 
@@ -139,7 +139,7 @@ def test_environments_stop_once_few_pairs_move():
     of = search(report=lines.append, environments=2, environment_rounds=9)
     kept = [torch.rand(150, generator=toy.generator(seed)) for seed in range(2)]
     asked = iter(kept * 9)
-    of._explained = lambda start, rows, mask: next(asked)
+    of._content_scores = lambda start, rows, mask: next(asked)
 
     of.environments(torch.zeros(18))
 
@@ -156,7 +156,7 @@ def test_a_projection_explains_the_pairs_that_it_was_trained_on():
     odd = (known.items % 2 == 1).nonzero().squeeze(1)
     start, mask = of._draw_projection(), torch.zeros(2)
 
-    one, other = of._explained(start, even, mask), of._explained(start, odd, mask)
+    one, other = (of._content_scores(start, rows, mask) for rows in (even, odd))
 
     assert (one > other)[even].all()
     assert (other > one)[odd].all()
@@ -168,7 +168,7 @@ def test_an_environment_without_pairs_scores_as_its_start():
     content = of.content @ start.T
     expected = (of.content_users[known.users] * content[known.items]).sum(1)
 
-    scores = of._explained(start, torch.empty(0, dtype=torch.long), torch.ones(18))
+    scores = of._content_scores(start, torch.empty(0, dtype=torch.long), torch.ones(18))
 
     torch.testing.assert_close(scores, expected)
 
@@ -179,7 +179,8 @@ def test_a_projection_avoids_the_dimensions_of_the_mask():
     start, rows = of._draw_projection(), torch.arange(150)
     mask = torch.zeros(20).index_fill(0, torch.arange(10), 1e5)
 
-    free, kept = of._explained(start, rows, torch.zeros(20)), of._explained(start, rows, mask)
+    free = of._content_scores(start, rows, torch.zeros(20))
+    kept = of._content_scores(start, rows, mask)
     paid = toy.interactions().items < 10
 
     assert kept[paid].abs().mean() < 0.3 * free[paid].abs().mean()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import toy
 
-from model.parts.explanation import parts, sources
+from model.explanation import parts, sources
 from model.recommenders import MODELS, build
 
 EVERYONE = torch.arange(toy.N_USERS)
