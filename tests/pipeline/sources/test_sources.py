@@ -12,7 +12,7 @@ def test_every_format_of_params_has_a_reader_and_no_other():
     assert sorted(name for names in formats for name in names) == sorted(sources.SOURCES)
 
 
-def test_an_unknown_format_is_answered_with_the_known_ones():
+def test_an_unknown_format_lists_the_known_ones():
     with pytest.raises(
         ValueError, match=r"unknown format 'csv', expected one of \['amazon2014'"
     ):
