@@ -56,10 +56,10 @@ def test_reviews_keep_the_order_of_the_file_and_ids_stay_text(tmp_path):
     assert items.rows() == [(asin, *[None] * 5) for asin in ("0012345678", "031245X", "B00X")]
 
 
-def test_the_dump_of_2018_says_who_bought_the_item(tmp_path):
-    """Where it says something else than true or false it says nothing."""
-    said = [True, False, "true"]
-    reviews = [row | {"verified": value} for row, value in zip(REVIEWS, said, strict=True)]
+def test_the_dump_of_2018_marks_verified_purchases(tmp_path):
+    """Other values than true and false become null."""
+    verified = [True, False, "true"]
+    reviews = [row | {"verified": value} for row, value in zip(REVIEWS, verified, strict=True)]
 
     assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, None]
     assert read_2014(tmp_path, []).reviews.columns == list(REVIEWS_TABLE)

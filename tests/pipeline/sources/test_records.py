@@ -90,7 +90,7 @@ def test_a_required_field_that_is_missing_is_named_and_never_tolerated(tmp_path,
         read(tmp_path, GOOD, "", line, limit=10)
 
 
-def test_what_is_only_unusual_is_let_through(tmp_path):
+def test_unusual_records_are_accepted(tmp_path):
     rows = read(
         tmp_path,
         "",

@@ -105,7 +105,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", [*SAME, "visits.parquet"])
-def test_every_format_says_the_same(tmp_path, name):
+def test_every_file_format_gives_the_same_tables(tmp_path, name):
     if name in SAME:
         (tmp_path / name).write_bytes(SAME[name])
     else:
@@ -147,7 +147,7 @@ def test_times_become_whole_seconds(tmp_path, unit, written, seconds):
 @pytest.mark.parametrize(
     "when", [[date(2024, 1, 2)], [datetime(2024, 1, 2, tzinfo=UTC)]], ids=["date", "datetime"]
 )
-def test_times_of_parquet_are_told_by_their_type(tmp_path, when):
+def test_times_of_parquet_are_read_by_their_type(tmp_path, when):
     rows = pl.DataFrame({"who": ["ann"], "what": ["x"], "when": when})
     rows.write_parquet(tmp_path / "visits.parquet")
     named = {"timestamp": "when"}, "visits.parquet"
@@ -159,7 +159,7 @@ def test_times_of_parquet_are_told_by_their_type(tmp_path, when):
         read(tmp_path, source(named[0], interactions=named[1]))
 
 
-def test_who_bought_it_is_read_from_words_and_numbers(tmp_path):
+def test_verified_is_read_from_words_and_numbers(tmp_path):
     write(tmp_path / "visits.csv", "who,what,ok\na,1,true\na,2,No\na,3,1\na,4,perhaps\na,5,\n")
 
     reviews = read(tmp_path, source({"verified": "ok"})).reviews
@@ -181,7 +181,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize(("row", "message"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_a_row_that_cannot_be_understood_is_named_or_left_out(tmp_path, row, message):
+def test_a_row_that_cannot_be_parsed_is_named_or_skipped(tmp_path, row, message):
     write(tmp_path / "visits.csv", f"who,what,when,stars\nann,1,60,\n{row}\ncy,3,60,1\n")
     settings = source({"timestamp": "when", "rating": "stars"})
 
@@ -279,7 +279,7 @@ def test_a_further_column_with_a_name_of_ours_is_refused(tmp_path):
         ({"time": "us"}, "time"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(change, message):
+def test_contradictory_settings_are_refused(change, message):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     own = {"format": "tables", "interactions": "visits.csv", "columns": COLUMNS}
     raw["sources"]["shop"] = own | change
