@@ -6,13 +6,18 @@ that was accepted cannot fail hours later in a network.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pipeline.job.errors import RawDataError
+from pipeline.job.errors import RawDataError, SchemaError
+from pipeline.tables import schema as s
+from pipeline.tables.io import check_columns
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000  # a product picture has a few million; more is a decompression bomb
@@ -35,6 +40,20 @@ IN_WORDS = (
 # A small file may hold MAX_PIXELS, which take a gigabyte while they are turned to RGB. Such
 # come one by one, in one thread: the C library keeps what a thread has freed for that thread.
 _for_large = ThreadPoolExecutor(1)
+
+
+def read_pictures(path: Path, items: Iterable[int]) -> dict[int, bytes]:
+    """Return the picture files of `items` that have one; the others are never loaded.
+
+    Raises:
+        SchemaError: the table is absent or is not schema.IMAGES.
+    """
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
+    rows = pl.scan_parquet(path, glob=False)
+    check_columns(rows.head(0).collect(), s.IMAGES, str(path))
+    good = (pl.col("status") == "ok") & pl.col(s.ITEM).is_in(sorted(items))
+    return dict(rows.filter(good).select(s.ITEM, "bytes").collect().iter_rows())
 
 
 def open_rgb(data: bytes) -> Image.Image:

@@ -97,7 +97,11 @@ rule split:
 
 rule validate:
     input:
-        code=code("pipeline/validate.py", "pipeline/interactions"),
+        code=code(
+            "pipeline/validate.py",
+            "pipeline/interactions",
+            "pipeline/pages/markdown_table.py",
+        ),
         settings="data/settings/validate/{dataset}.json",
         manifest=rules.download.output,
         reviews=rules.ingest.output.reviews,

@@ -1,4 +1,4 @@
-"""From pictures and texts to one vector per item: features; and look.
+"""From pictures and texts to one vector per item: features; and feature_sheet.
 
 `snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, which may
 run on as many machines, and puts their vectors together.
@@ -58,11 +58,21 @@ rule features_shard:
         " --shard {wildcards.scatteritem} 2> {log}"
 
 
-# A page that shows what the vectors are like. Snakemake alone has it, as `sheets`: nobody's
-# input, so not part of `evaluate`.
-rule look:
+# A page to judge the vectors by eye. Snakemake alone has it, with the target `sheets`. Nothing
+# reads it, so it is not part of `evaluate`.
+rule feature_sheet:
     input:
-        code=code("pipeline/explore", "pipeline/comparison", "pipeline/pages"),
+        code=code(
+            "pipeline/explore/feature_sheet.py",
+            "pipeline/explore/item_map.py",
+            "pipeline/explore/neighbours.py",
+            "pipeline/explore/sheet_charts.py",
+            "pipeline/explore/sheet_page.py",
+            "pipeline/pages/gallery.py",
+            "pipeline/pages/sheet.html.j2",
+            "pipeline/pages/style.html.j2",
+            "pipeline/pages/template.py",
+        ),
         settings="data/settings/features/{dataset}/{modality}.json",  # has the seed
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
@@ -70,9 +80,9 @@ rule look:
     output:
         "results/{dataset}/features/{modality}.html",
     log:
-        "logs/look/{dataset}/{modality}.log",
+        "logs/feature_sheet/{dataset}/{modality}.log",
     benchmark:
-        "logs/benchmarks/look/{dataset}/{modality}.tsv"
+        "logs/benchmarks/feature_sheet/{dataset}/{modality}.tsv"
     threads: 1
     resources:
         mem_mb=8000,

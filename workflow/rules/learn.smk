@@ -93,15 +93,14 @@ rule recommend:
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
 
 
-# Stage `explain` for one model; the name itself is the target. Snakemake alone has it: it is
-# looked at, and nothing follows from it.
+# Stage `explain` for one model; the target `explain` is all of them. Snakemake alone has it:
+# people read it, and no job does.
 rule explain_model:
     input:
         code=code(
             "pipeline/explore/explain.py",
             "pipeline/learning",
-            "pipeline/comparison",
-            "pipeline/pages",
+            "pipeline/pages/gallery.py",
         ),
         settings="data/settings/recommend/{dataset}/{model}.json",
         gallery="data/settings/compare/{dataset}.json",
@@ -269,6 +268,7 @@ rule study_dataset:
             "pipeline/extractors",
             "pipeline/features.py",
             "pipeline/learning",
+            "pipeline/pages/markdown_table.py",
             "pipeline/sources",
         ),
         settings="data/settings/study/{dataset}.json",

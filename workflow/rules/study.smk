@@ -11,6 +11,7 @@ rule study_cell:
             "pipeline/evaluate.py",
             "pipeline/experiments",
             "pipeline/learning",
+            "pipeline/pages/markdown_table.py",
             "pipeline/train.py",
         ),
         settings="data/settings/study_cell/{dataset}/{cell}.json",
@@ -47,9 +48,7 @@ rule study_cell:
 
 rule study_tables:
     input:
-        code=code(
-            "pipeline/experiments/study", "pipeline/compare.py", "pipeline/comparison"
-        ),
+        code=code("pipeline/experiments/study", "pipeline/comparison"),
         settings="data/settings/study_tables/{dataset}.json",
         statistics=rules.kcore.output.statistics,
         train=rules.split.output.train,
@@ -85,7 +84,8 @@ rule study_examples:
             "pipeline/recommend.py",
             "pipeline/train.py",
             "pipeline/learning",
-            "pipeline/comparison",
+            "pipeline/pages/gallery.py",
+            "pipeline/pages/markdown_table.py",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -117,7 +117,6 @@ rule study_page:
     input:
         code=code(
             "pipeline/experiments/study",
-            "pipeline/compare.py",
             "pipeline/comparison",
             "pipeline/pages",
         ),

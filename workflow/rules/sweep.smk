@@ -9,7 +9,10 @@ Snakemake's; the same ones as experiments of DVC are queued by pipeline/experime
 rule sweep_cell:
     input:
         code=code(
-            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+            "pipeline/experiments/sweep",
+            "pipeline/learning",
+            "pipeline/pages/markdown_table.py",
+            "pipeline/train.py",
         ),
         settings="data/settings/sweep/{dataset}/{model}.json",
         users=rules.kcore.output.users,
@@ -39,7 +42,10 @@ rule sweep_cell:
 rule sweep_search:
     input:
         code=code(
-            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+            "pipeline/experiments/sweep",
+            "pipeline/learning",
+            "pipeline/pages/markdown_table.py",
+            "pipeline/train.py",
         ),
         settings="data/settings/sweep_search/{dataset}/{model}.json",
         users=rules.kcore.output.users,
@@ -67,7 +73,7 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code("pipeline/experiments/sweep"),
+        code=code("pipeline/experiments/sweep", "pipeline/pages/markdown_table.py"),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

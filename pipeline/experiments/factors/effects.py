@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.pages import markdown_table
 from pipeline.sources.sample.factors import BY_NAME, NUISANCE, PREFERENCE
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -143,13 +144,13 @@ def _rows(table: Mapping[str, Any], measure: str, rows: Mapping[str, Any]) -> li
     first = "modality" if measure == FEATURE else "model"
     names = [f"*{f}*" if is_nuisance(table, f) else f for f in factors]
     head = [first, *names, PREFERENCE, NUISANCE, f"{NUISANCE} / {PREFERENCE}"]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    lines = []
     for name, summed in rows.items():
         own = summed[measure]
         cells = [_moved(own["factors"].get(factor)) for factor in factors]
         roles = [_number(own["roles"][role]) for role in (PREFERENCE, NUISANCE)]
-        lines.append(_line([name, *cells, *roles, _ratio(own["ratio"])]))
-    return lines
+        lines.append([name, *cells, *roles, _ratio(own["ratio"])])
+    return markdown_table.lines(head, lines)
 
 
 def ordered(table: Mapping[str, Any]) -> list[str]:
@@ -176,7 +177,3 @@ def _ratio(value: Mapping[str, float] | None) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -21,13 +21,13 @@ import polars as pl
 import torch
 
 from pipeline import params
-from pipeline.comparison.report import chosen_users
 from pipeline.experiments.study.cell import run_name, settings_of
 from pipeline.explore import explain
 from pipeline.job.command_line import parser, run
 from pipeline.learning.checkpoint import read_checkpoint, restored
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.learning.dataset import Dataset
+from pipeline.pages.gallery import chosen_users
 from pipeline.params import study_cells
 from pipeline.params.study_cells import Cell
 from pipeline.recommend import recommendations

@@ -27,7 +27,6 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from pipeline import params
-from pipeline.comparison import report
 from pipeline.experiments.study.sections import certainty as study_sure
 from pipeline.experiments.study.sections import differences as study_differences
 from pipeline.experiments.study.sections import explanations as study_explained
@@ -39,10 +38,11 @@ from pipeline.experiments.study.sections.numbers import parts as shown_parts
 from pipeline.experiments.study.sections.opening import cards, lead, warnings
 from pipeline.experiments.study.sections.section import Part, read_parts
 from pipeline.job.command_line import parser, run
-from pipeline.pages import template
+from pipeline.pages import gallery, template
 from pipeline.params import study_cells
 from pipeline.tables import io
 from pipeline.tables import schema as s
+from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("study_page")
 LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
@@ -108,12 +108,12 @@ def curves(found: Mapping[str, Any]) -> Part:
 
 def material(
     settings: params.Params, args: Namespace, found: Mapping[str, Any]
-) -> report.Material:
-    """Return what the gallery of users is made of: see pipeline/comparison/report.py."""
+) -> gallery.Material:
+    """Return what the gallery of users is made of: see pipeline/pages/gallery.py."""
     cells = study_cells.shown(settings, args.dataset)
     lists = io.read_parquet(args.results / s.EXAMPLES_FILE, s.EXAMPLES)
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
-    return report.Material(
+    return gallery.Material(
         settings=settings,
         dataset=args.dataset,
         statistics=dict(found["data"]["ours"]),
@@ -131,18 +131,18 @@ def material(
     )
 
 
-def render(drawn: Mapping[str, str], people: report.People, context: dict[str, Any]) -> str:
+def render(drawn: Mapping[str, str], people: gallery.People, context: dict[str, Any]) -> str:
     """Return the page.
 
     Args:
         drawn: the figures as SVG.
-        people: report.gallery; may be empty.
+        people: gallery.gallery; may be empty.
         context: everything else that the template names.
     """
     said = context["labels_of"]
     drawings = {n: study_figures.themed(text, n, said[n]) for n, text in drawn.items()}
     return template.render(
-        "study", drawings=drawings, people=people, latest=report.SHOWN_TRAIN, **context
+        "study", drawings=drawings, people=people, latest=gallery.SHOWN_TRAIN, **context
     )
 
 
@@ -190,10 +190,8 @@ def main(argv: list[str] | None = None) -> None:
     said = labels(found, drawings)
     title = f"{args.dataset}: the study of the paper"
     whole = material(settings, args, found)
-    people = report.gallery(whole)
-    shown = report.items_shown(people)
-    pictures = report.read_pictures(args.images, shown)
-    made = {item: report.thumbnail(pictures[item]) for item in sorted(pictures)}
+    people = gallery.gallery(whole)
+    shown = gallery.items_shown(people)
     context = {
         "title": title,
         "lead": lead(found),
@@ -202,8 +200,8 @@ def main(argv: list[str] | None = None) -> None:
         "parts": parts,
         "last": last,
         "labels_of": said,
-        "labels": report.labels(whole.items, shown),
-        "thumbnails": {item: code for item, code in made.items() if code},
+        "labels": gallery.labels(whole.items, shown),
+        "thumbnails": gallery.thumbnails(read_pictures(args.images, shown)),
         "seed": found["budget"]["seeds"][0],
     }
     io.write_text(render(drawings, people, context), args.results / s.REPORT_FILE)

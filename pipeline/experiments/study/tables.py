@@ -24,9 +24,9 @@ from typing import Any
 import polars as pl
 
 from pipeline import params
-from pipeline.compare import FULL, MEASURE, NAMES, SAMPLED, pairs
 from pipeline.comparison import significance, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, TABLE_1, point_of, table_of
+from pipeline.comparison.user_metrics import FULL, MEASURE, NAMES, SAMPLED
 from pipeline.experiments.study.sections import latex as study_latex
 from pipeline.experiments.study.sections import numbers as study_show
 from pipeline.job.command_line import parser, run
@@ -86,7 +86,7 @@ def _table(
     return {
         "rows": found,
         "best": best["label"],
-        "significance": pairs(tables, best["label"]),
+        "significance": significance.against_best(tables, best["label"]),
     }
 
 

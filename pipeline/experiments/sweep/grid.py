@@ -35,6 +35,7 @@ from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
+from pipeline.pages import markdown_table
 from pipeline.params.sweep import Budget
 from pipeline.tables.io import read_json, write_json, write_text
 from pipeline.tables.schema import VALIDATION
@@ -125,14 +126,15 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"{found['dataset']}: validation items among 99 sampled ones, one budget for all runs:",
         ", ".join(f"{key} {value}" for key, value in found["budget"].items()) + ".",
         "",
-        "| run | what differs | NDCG@10 | HR@10 | seeds | best epoch |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
+    cells = []
     for name, results in sorted(rows.items(), key=lambda row: -_mean(row[1], "ndcg@10")):
         ndcg, hr = (_spread(results, measure) for measure in ("ndcg@10", "hr@10"))
         epochs = ", ".join(str(result["epoch"]) for result in results)
         changes = ", ".join(f"{k} {v}" for k, v in found["grid"].get(name, {}).items())
-        lines.append(f"| {name} | {changes} | {ndcg} | {hr} | {len(results)} | {epochs} |")
+        cells.append([name, changes, ndcg, hr, str(len(results)), epochs])
+    head = ["run", "what differs", "NDCG@10", "HR@10", "seeds", "best epoch"]
+    lines += markdown_table.lines(head, cells, "llrrrr")
     return "\n".join(lines) + "\n"
 
 

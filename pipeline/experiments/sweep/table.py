@@ -20,6 +20,7 @@ from typing import Any
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages import markdown_table
 from pipeline.params import sweep_cells
 from pipeline.tables.io import read_json, write_json, write_text
 from pipeline.tables.schema import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
@@ -85,14 +86,15 @@ def markdown(table: dict[str, Any]) -> str:
         f"Test was not read. Budget of each run: {budget}.",
         f"Seeds: {', '.join(map(str, table['seeds']))}.",
         "",
-        f"| | {' | '.join(keys)} | NDCG@10 | HR@10 | epoch | from |",
-        f"| --- |{' ---: |' * len(keys)} ---: | ---: | ---: | --- |",
     ]
+    rows = []
     for row in table["rows"]:
         values = [sweep_cells.text(row["values"][key]) for key in keys]
         mark = "**best**" if row["values"] == table["best"] else ""
-        cells = [mark, *values, *_measured(row), ", ".join(row["found_by"])]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append([mark, *values, *_measured(row), ", ".join(row["found_by"])])
+    titles = ["", *keys, "NDCG@10", "HR@10", "epoch", "from"]
+    head, *others = markdown_table.lines(titles, rows, "l" + "r" * (len(keys) + 3) + "l")
+    lines += [head.replace("|  |", "| |", 1), *others]
     return "\n".join([*lines, "", *_advice(table)]) + "\n"
 
 

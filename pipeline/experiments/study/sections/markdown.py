@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.experiments.study.sections.section import Part, Table
+from pipeline.pages import markdown_table
 
 
 def document(
@@ -43,13 +44,13 @@ def _table(table: Table, title: str) -> Iterator[str]:
 
 def lines(table: Table) -> Iterator[str]:
     """Yield a table's lines in Markdown: head, rule, rows."""
-    yield _line(table.head)
-    yield _line(["---", *["---:"] * (len(table.head) - 1)])
+    rows = []
     for row in table.rows:
         cells = [
             f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))
         ]
-        yield _line([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+        rows.append([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+    yield from markdown_table.lines(table.head, rows)
 
 
 def escaped(text: str) -> str:
@@ -57,7 +58,3 @@ def escaped(text: str) -> str:
     for sign in "\\|*_<>[]`":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.compare import FULL, NAMES, SAMPLED
+from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
 COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
