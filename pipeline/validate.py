@@ -33,8 +33,7 @@ from pipeline.interactions.drift import differences
 from pipeline.interactions.profile import Profile, profile
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
-from pipeline.pages import file_names
-from pipeline.pages.markdown_table import markdown_table, plain_cell
+from pipeline.pages import file_names, markdown_table
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 
@@ -109,7 +108,12 @@ def _share(count: int, of: int) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    return [*markdown_table(head, (map(plain_cell, row) for row in rows), align), ""]
+    return [
+        *markdown_table.lines(
+            head, ([markdown_table.plain(cell) for cell in row] for row in rows), align
+        ),
+        "",
+    ]
 
 
 def _tell_drift(dataset: str, counts: Profile) -> None:

@@ -1,9 +1,9 @@
-"""The page of stage `compare`: what was run, how it went, what the users would be shown.
+"""The page of stage `compare`: models side by side, curves, users, data and settings.
 
     comparison, data/processed/D, results/D/M, pictures -> one self-contained HTML text
 
-Titles come from strangers: the template escapes every text. Pictures become small JPEGs, each
-once, as the background of a CSS class. The page has no script and asks for nothing.
+Titles come from outside: the template escapes every text. Each picture is embedded once, as the
+background of a CSS class. The page has no scripts and loads nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.comparison.user_metrics import RANK
 from pipeline.pages import gallery, template
+from pipeline.pages.gallery import Material, People
 from pipeline.tables import schema as s
 
 TOP = 20  # largest k of the hit-ratio curves
 
 
 def render(
-    table: dict[str, Any],
-    material: gallery.Material,
-    people: gallery.People,
-    pictures: Mapping[int, bytes],
+    table: dict[str, Any], material: Material, people: People, pictures: Mapping[int, bytes]
 ) -> str:
     """Return the page.
 
@@ -32,11 +31,8 @@ def render(
         table: the content of comparison.json.
         material: of the same dataset and models.
         people: the `gallery`.
-        pictures: files of `gallery.items_shown`, where there are any.
+        pictures: files of `items_shown`, where there are any.
     """
-    small = {
-        item: code for item in sorted(pictures) if (code := gallery.thumbnail(pictures[item]))
-    }
     return template.render(
         "report",
         table=table,
@@ -44,7 +40,7 @@ def render(
         period=_period(material.parts),
         people=people,
         labels=gallery.labels(material.items, gallery.items_shown(people)),
-        thumbnails=small,
+        thumbnails=gallery.thumbnails(pictures),
         charts=[chart for chart in charts(material) if chart["points"]],
         short=short,
         rule=rule,
@@ -52,21 +48,21 @@ def render(
     )
 
 
-def charts(material: gallery.Material) -> list[dict[str, Any]]:
+def charts(material: Material) -> list[dict[str, Any]]:
     """Return the curves of training and of HR@k, as points and round ticks."""
-    chosen = pl.col("phase") == "select"
-    runs = {m: history.filter(chosen) for m, history in material.histories.items()}
-    found = []
+    selecting = pl.col("phase") == "select"
+    runs = {m: history.filter(selecting) for m, history in material.histories.items()}
+    curves = []
     for title, column in (("Training loss", "loss"), ("NDCG@10 during training", "ndcg@10")):
         lines = {m: h.select("epoch", column).drop_nulls().rows() for m, h in runs.items()}
-        found.append(_chart(title, "epoch", lines))
-    for part, ranks in (("sampled", "rank_sampled"), ("full", "rank_full")):
+        curves.append(_chart(title, "epoch", lines))
+    for part, column in RANK.items():
         hits = {
-            m: [(k, (rows[ranks] < k).sum() / rows.height) for k in range(1, TOP + 1)]
+            m: [(k, (rows[column] < k).sum() / rows.height) for k in range(1, TOP + 1)]
             for m, rows in material.ranks.items()
         }
-        found.append(_chart(f"HR@k, {part}", "k", hits))
-    return found
+        curves.append(_chart(f"HR@k, {part}", "k", hits))
+    return curves
 
 
 def short(name: str) -> str:
@@ -76,8 +72,8 @@ def short(name: str) -> str:
 
 def rule(row: Mapping[str, Any]) -> str:
     """Return in words what chose a model's epoch, and what it was trained on."""
-    again = "trained again on" if row["refit"] else "trained on"
-    return f"{row['selected_on']}, {again} {row['trained_on'] or s.TRAIN}"
+    trained = "trained again on" if row["refit"] else "trained on"
+    return f"{row['selected_on']}, {trained} {row['trained_on'] or s.TRAIN}"
 
 
 def _chart(title: str, x: str, lines: dict[str, list[Any]]) -> dict[str, Any]:

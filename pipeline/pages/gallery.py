@@ -1,12 +1,13 @@
-"""The gallery of pages: what users chose, and what each model recommends them.
+"""A gallery of users: their items and each model's recommendations, with small pictures.
 
-Titles are text from outside: templates escape them. Pictures become small JPEGs.
+Titles come from outside: `labels` cleans them, the templates escape them. Pictures are decoded
+and written again as small JPEGs.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,8 +18,8 @@ import polars as pl
 from pipeline.job.errors import RawDataError
 from pipeline.params import Params
 from pipeline.tables import schema as s
-from pipeline.tables.io import read_json, read_parquet
-from pipeline.tables.pictures import open_rgb
+from pipeline.tables.io import Columns, read_json, read_parquet
+from pipeline.tables.pictures import open_rgb, read_pictures
 
 SIDE, QUALITY = 96, 80  # pixels of a thumbnail's longer side; of the JPEG
 SHOWN_TRAIN = 24  # a user's latest training items; heavy users have hundreds
@@ -28,7 +29,7 @@ People = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Material:
-    """What the page is made of, next to the comparison and the pictures."""
+    """The tables behind a page, without the pictures."""
 
     settings: Params
     dataset: str
@@ -47,7 +48,10 @@ def read(processed: Path, results: Path, settings: Params, dataset: str) -> Mate
     Raises:
         SchemaError: a file is absent or is not the expected table.
     """
-    models = {model: results / model for model in settings.models}
+
+    def of_models(file: str, columns: Columns) -> dict[str, pl.DataFrame]:
+        return {m: read_parquet(results / m / file, columns) for m in settings.models}
+
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
     return Material(
         settings=settings,
@@ -56,19 +60,16 @@ def read(processed: Path, results: Path, settings: Params, dataset: str) -> Mate
         items=read_parquet(processed / s.ITEMS_FILE, s.ITEMS),
         users=read_parquet(processed / s.USERS_FILE, s.USERS),
         parts={n: read_parquet(processed / f, s.INTERACTIONS) for n, f in files.items()},
-        ranks={m: read_parquet(p / s.RANKS_FILE, s.RANKS) for m, p in models.items()},
-        histories={m: read_parquet(p / s.HISTORY_FILE, s.HISTORY) for m, p in models.items()},
-        lists={
-            m: read_parquet(p / s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS)
-            for m, p in models.items()
-        },
+        ranks=of_models(s.RANKS_FILE, s.RANKS),
+        histories=of_models(s.HISTORY_FILE, s.HISTORY),
+        lists=of_models(s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS),
     )
 
 
 def gallery(material: Material) -> People:
-    """Return, for each chosen user, what they chose and what each model would show them.
+    """Return, for each chosen user, their items and each model's recommendations.
 
-    A tile is (item, kind): train, validation, test for the held-out item, or empty.
+    A tile is (item, kind): train, validation, test for a held-out item, or empty.
     """
     parts = material.parts
     users = chosen_users(parts[s.TRAIN], parts[s.TEST], material.settings.compare.users)
@@ -79,19 +80,19 @@ def gallery(material: Material) -> People:
     places = {m: _by_user(t, users, "rank_full") for m, t in material.ranks.items()}
     people = []
     for user in users:
-        held, target = past[s.VALIDATION].get(user, []), past[s.TEST][user]
-        train = [item for item in past[s.TRAIN].get(user, []) if item not in held]
+        validation, test = past[s.VALIDATION].get(user, []), past[s.TEST][user]
+        train = [item for item in past[s.TRAIN].get(user, []) if item not in validation]
         shown = {m: by_user.get(user, []) for m, by_user in lists.items()}
-        kinds = ((train[-SHOWN_TRAIN:], s.TRAIN), (held, s.VALIDATION), (target, s.TEST))
+        kinds = ((train[-SHOWN_TRAIN:], s.TRAIN), (validation, s.VALIDATION), (test, s.TEST))
         people.append(
             {
                 "user": user,
                 "raw_id": _clean(raw_ids.get(user, "")),
                 "n_train": len(train),
                 "chosen": [(item, kind) for items, kind in kinds for item in items],
-                "lists": {m: [(i, s.TEST * (i in target)) for i in shown[m]] for m in shown},
+                "lists": {m: [(i, s.TEST * (i in test)) for i in shown[m]] for m in shown},
                 "places": {m: places[m].get(user, [None])[0] for m in places},
-                "found": [m for m in shown if set(shown[m]) & set(target)],
+                "found": [m for m in shown if set(shown[m]) & set(test)],
             }
         )
     return people
@@ -112,27 +113,45 @@ def items_shown(people: People) -> set[int]:
     return {item for row in rows for item, _ in row}
 
 
-def thumbnail(data: bytes) -> str | None:
-    """Return a picture file as a small JPEG in base64, or None if it cannot be decoded."""
+def labels(items: pl.DataFrame, shown: Iterable[int]) -> dict[int, str]:
+    """Return a text for each item: its title, else its id and its first tokens."""
+    columns = [name for name in items.columns if name.endswith("_tokens")]
+    texts = {}
+    for row in items.filter(pl.col(s.ITEM).is_in(sorted(shown))).iter_rows(named=True):
+        words = " ".join(str(word) for name in columns for word in (row[name] or [])[:4])
+        tokens = f", tokens {words}" if words else ""
+        title = _clean(row[s.TITLE] or "")
+        texts[row[s.ITEM]] = title or _clean(f"item {row[s.RAW_ID]}{tokens}")
+    return texts
+
+
+def thumbnails(pictures: Mapping[int, bytes]) -> dict[int, str]:
+    """Return picture files as small JPEGs in base64, without those that cannot be decoded."""
+    small = {item: small_jpeg(pictures[item]) for item in sorted(pictures)}
+    return {item: base64.b64encode(data).decode() for item, data in small.items() if data}
+
+
+def small_jpeg(data: bytes, side: int = SIDE, quality: int = QUALITY) -> bytes | None:
+    """Return a picture file as a JPEG of at most `side` pixels; None if it is damaged."""
     try:
         picture = open_rgb(data)
     except RawDataError:
         return None
-    picture.thumbnail((SIDE, SIDE))
+    picture.thumbnail((side, side))
     buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
-def labels(items: pl.DataFrame, shown: Iterable[int]) -> dict[int, str]:
-    """Return a text for each item: its title, else its id and its first tokens."""
-    tokens = [name for name in items.columns if name.endswith("_tokens")]
-    found = {}
-    for row in items.filter(pl.col(s.ITEM).is_in(sorted(shown))).iter_rows(named=True):
-        words = " ".join(str(word) for name in tokens for word in (row[name] or [])[:4])
-        some = f", tokens {words}" if words else ""
-        found[row[s.ITEM]] = _clean(row[s.TITLE] or "") or _clean(f"item {row[s.RAW_ID]}{some}")
-    return found
+def pictured(images: Path) -> set[int]:
+    """Return the items that have a picture, without loading it.
+
+    Raises:
+        SchemaError: the table is absent or is not schema.IMAGES.
+    """
+    read_pictures(images, [])  # checks the table
+    rows = pl.scan_parquet(images, glob=False).filter(pl.col("status") == "ok")
+    return set(rows.select(s.ITEM).collect()[s.ITEM])
 
 
 def _by_user(table: pl.DataFrame, users: list[int], column: str) -> dict[int, list[int]]:
@@ -142,6 +161,6 @@ def _by_user(table: pl.DataFrame, users: list[int], column: str) -> dict[int, li
 
 
 def _clean(text: str) -> str:
-    """Make one line of a stranger's text: no control signs, no endless title."""
+    """Return one printable line of at most `MAX_TITLE` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= MAX_TITLE else f"{line[: MAX_TITLE - 1].rstrip()}…"

@@ -99,7 +99,6 @@ rule explain_model:
     input:
         code=code(
             "pipeline/explore/explain.py",
-            "pipeline/explore/explainer.py",
             "pipeline/learning",
             "pipeline/pages",
         ),

@@ -88,7 +88,6 @@ rule study_lists:
             "pipeline/experiments/trial.py",
             "pipeline/evaluate.py",
             "pipeline/explore/explain.py",
-            "pipeline/explore/explainer.py",
             "pipeline/recommend.py",
             "pipeline/train.py",
             "pipeline/learning",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.pages.markdown_table import markdown_table
+from pipeline.pages import markdown_table
 from pipeline.sources.sample.factors import BY_NAME, NUISANCE, PREFERENCE
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -150,7 +150,7 @@ def _rows(table: Mapping[str, Any], measure: str, rows: Mapping[str, Any]) -> li
         cells = [_moved(own["factors"].get(factor)) for factor in factors]
         roles = [_number(own["roles"][role]) for role in (PREFERENCE, NUISANCE)]
         lines.append([name, *cells, *roles, _ratio(own["ratio"])])
-    return markdown_table(head, lines)
+    return markdown_table.lines(head, lines)
 
 
 def ordered(table: Mapping[str, Any]) -> list[str]:

@@ -195,7 +195,6 @@ def main(argv: list[str] | None = None) -> None:
     people = gallery.gallery(whole)
     shown = gallery.items_shown(people)
     pictures = read_pictures(args.images, shown)
-    made = {item: gallery.thumbnail(pictures[item]) for item in sorted(pictures)}
     context = {
         "title": title,
         "lead": lead(found),
@@ -205,7 +204,7 @@ def main(argv: list[str] | None = None) -> None:
         "last": last,
         "labels_of": said,
         "labels": gallery.labels(whole.items, shown),
-        "thumbnails": {item: code for item, code in made.items() if code},
+        "thumbnails": gallery.thumbnails(pictures),
         "seed": found["budget"]["seeds"][0],
     }
     io.write_text(render(drawings, people, context), args.results / file_names.REPORT_FILE)

@@ -87,7 +87,7 @@ def _table(
     return {
         "rows": found,
         "best": best["label"],
-        "significance": significance.against_the_best(tables, best["label"]),
+        "significance": significance.against_best(tables, best["label"]),
     }
 
 

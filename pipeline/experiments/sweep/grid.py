@@ -35,7 +35,7 @@ from pipeline.experiments.trial import measured, settings_of
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.pages.markdown_table import markdown_table
+from pipeline.pages import markdown_table
 from pipeline.params.cell import Cell
 from pipeline.params.sweep import Budget
 from pipeline.tables.io import read_json, write_json, write_text
@@ -93,7 +93,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         epochs = ", ".join(str(result["epoch"]) for result in results)
         changes = ", ".join(f"{k} {v}" for k, v in found["grid"].get(name, {}).items())
         table.append([name, changes, ndcg, hr, str(len(results)), epochs])
-    return "\n".join([*lines, *markdown_table(head, table, "llrrrr")]) + "\n"
+    return "\n".join([*lines, *markdown_table.lines(head, table, "llrrrr")]) + "\n"
 
 
 def _mean(results: list[dict[str, Any]], measure: str) -> float:

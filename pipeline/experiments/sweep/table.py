@@ -20,8 +20,8 @@ from typing import Any
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages import markdown_table
 from pipeline.pages.file_names import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
-from pipeline.pages.markdown_table import markdown_table
 from pipeline.params import sweep_cells
 from pipeline.params.cell import Cell, text
 from pipeline.tables.io import read_json, write_json, write_text
@@ -94,7 +94,7 @@ def markdown(table: dict[str, Any]) -> str:
         mark = "**best**" if row["values"] == table["best"] else ""
         cells = [mark, *values, *_measured(row), ", ".join(row["found_by"])]
         rows.append(cells)
-    lines += markdown_table(head, rows, "l" + "r" * (len(keys) + 3) + "l")
+    lines += markdown_table.lines(head, rows, "l" + "r" * (len(keys) + 3) + "l")
     return "\n".join([*lines, "", *_advice(table)]) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.experiments.study.sections.section import Part, Row, Table
-from pipeline.pages.markdown_table import escaped, markdown_table
+from pipeline.pages import markdown_table
 
 
 def document(
@@ -44,9 +44,16 @@ def _table(table: Table, title: str) -> Iterator[str]:
 
 def lines(table: Table) -> list[str]:
     """Return a table's lines in Markdown: head, rule, rows."""
-    return markdown_table(table.head, map(_cells, table.rows))
+    return markdown_table.lines(table.head, map(_cells, table.rows))
 
 
 def _cells(row: Row) -> list[str]:
     cells = [f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))]
     return [f"*{cells[0]}*", *cells[1:]] if row.paper else cells
+
+
+def escaped(text: str) -> str:
+    """Return a text in which no sign draws a table, starts a tag or an emphasis."""
+    for sign in "\\|*_<>[]`":
+        text = text.replace(sign, f"\\{sign}")
+    return text
