@@ -15,7 +15,6 @@ from workflow_tree import SIF, copy_tree, edit, made, run
 
 BUDGET = {"epochs": 4, "evaluate_every": 2, "patience": 2, "seeds": [1]}
 STUDY: dict[str, Any] = {
-    "items": 6,
     "tables": ["first"],
     "grids": {"figure4": {"models": ["mcln"], "setting": "layers", "values": [3, 4]}},
     "budget": "small",
@@ -31,7 +30,8 @@ def tree(tmp_path: Path) -> Path:
 
 
 def declared(tree: Path) -> Path:
-    edit(tree, study=STUDY, tables={"first": ["bprmf", "mcln"]}, models=["bprmf", "mcln"])
+    models = ["bprmf", "mcln"]
+    edit(tree, study=STUDY, factors={"items": 6}, tables={"first": models}, models=models)
     return tree
 
 

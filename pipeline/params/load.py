@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.params import study, sweep
 from pipeline.params.whole import Params
 from pipeline.params.yaml_file import PARAMS_FILE, check_sections, read, validate
 
@@ -28,4 +29,7 @@ def parse(raw: dict[str, Any]) -> Params:
     sections = {key: value for key, value in raw.items() if key not in known}
     check_sections(sections, raw)
     body = {key: value for key, value in raw.items() if key in known}
-    return validate(Params, body | {"sections": sections}, "")
+    settings = validate(Params, body | {"sections": sections}, "")
+    sweep.check(settings)
+    study.check(settings)
+    return settings

@@ -16,8 +16,7 @@ from pydantic import Field, model_validator
 
 from pipeline.job.errors import ParamsError
 from pipeline.params import extractors as swaps
-from pipeline.params import study as studies
-from pipeline.params import sweep as sweeps
+from pipeline.params.experiments import Factors, Study, Sweep
 from pipeline.params.features import Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
 from pipeline.params.models import ARCHITECTURES, ContentModel, Model, learning_rate  # noqa: F401
@@ -43,8 +42,10 @@ class Params(Stages):
     # Models that make a table of their own.
     tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, swaps.Swap] = Field(default_factory=dict)  # <dataset>: compared
-    study: studies.Study = studies.Study()  # an analysis: a file without it is whole
-    sweep: sweeps.Sweep | None = None  # likewise
+    # Analyses: a file without them is complete.
+    sweep: Sweep | None = None
+    study: Study = Study()
+    factors: Factors = Factors()
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
 
@@ -62,8 +63,6 @@ class Params(Stages):
                     raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
                 for model in models:
                     self._settings(model, dataset)
-        sweeps.check(self)
-        studies.check(self)
         return self
 
     def source(self, dataset: str) -> Source:

@@ -126,7 +126,7 @@ TABLES_JSON, TABLES_TEX = "tables.json", "tables.tex"
 EXAMPLES_FILE, PAGE_MD, TIMES_FILE = "examples.parquet", "report.md", "times.txt"
 FIGURES_FOLDER, MODEL = "figures", "model"
 EXAMPLES: Columns = {MODEL: pl.String, **RECOMMENDATIONS}  # lists of the users that are shown
-STUDY_JSON, STUDY_MD, STUDY_SVG = "study.json", "study.md", "study.svg"
+FACTORS_JSON, FACTORS_MD, FACTORS_SVG = "factors.json", "factors.md", "factors.svg"
 
 # plots/, for `dvc metrics` and `dvc plots`: a file per dataset in each folder
 SCORES_FOLDER, LEARNING_FOLDER, CUTOFFS_FOLDER = "scores", "learning", "cutoffs"

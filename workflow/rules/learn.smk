@@ -1,4 +1,4 @@
-"""From features to the tables: train, evaluate, recommend, compare, curves; and study."""
+"""From features to the tables: train, evaluate, recommend, compare, curves."""
 
 
 # Not test.parquet: only evaluate opens it.
@@ -258,52 +258,3 @@ rule compare_table:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset}"
         " --features data/features/{wildcards.dataset} --table {wildcards.table} 2> {log}"
-
-
-# Stage `study` for one dataset; the name itself is the target. Snakemake alone has it: it is of
-# generated datasets only, and a DVC matrix cannot leave the others out.
-rule study_dataset:
-    input:
-        code=code(
-            "pipeline/experiments/factors",
-            "pipeline/extractors",
-            "pipeline/features.py",
-            "pipeline/learning",
-            "pipeline/sources",
-        ),
-        settings="data/settings/study/{dataset}.json",
-        manifest=rules.download.output,
-        users=rules.kcore.output.users,
-        item_table=rules.kcore.output.item_table,
-        train=rules.split.output.train,
-        validation=rules.split.output.validation,
-        images=rules.images.output,
-        features=features_studied,
-        checkpoints=checkpoints_studied,
-    output:
-        numbers="results/{dataset}/study.json",
-        table=report(
-            "results/{dataset}/study.md",
-            caption="../report/study.rst",
-            category="Study",
-            labels={"dataset": "{dataset}", "file": "table"},
-        ),
-        picture=report(
-            "results/{dataset}/study.svg",
-            caption="../report/study.rst",
-            category="Study",
-            labels={"dataset": "{dataset}", "file": "picture"},
-        ),
-    log:
-        "logs/study/{dataset}.log",
-    benchmark:
-        "logs/benchmarks/study/{dataset}.tsv"
-    threads: ALL_CORES
-    resources:
-        mem_mb=16000,
-        runtime=720,
-        gpu=1,
-    shell:
-        "python -m pipeline.experiments.factors.measure {wildcards.dataset} data/raw/{wildcards.dataset}"
-        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
-        " {input.images} results/{wildcards.dataset} 2> {log}"

@@ -18,25 +18,26 @@ def document(
         parts: its sections.
         labels: of each figure, what it shows.
     """
-    lines = [f"# {title}", ""]
-    for paragraph in lead:
-        lines += [escaped(paragraph), ""]
+    lines = [f"# {title}", *_paragraphs(lead)]
     for part in parts:
-        lines += [f"## {escaped(part.title)}", ""]
-        for paragraph in part.text:
-            lines += [escaped(paragraph), ""]
+        lines += ["", f"## {escaped(part.title)}", *_paragraphs(part.text)]
         for table in part.tables:
-            lines += [*_table(table, part.title), ""]
+            lines += _table(table, part.title)
         for name in part.figures:
-            lines += [f"![{escaped(labels[name])}](figures/{name}.png)", ""]
-            lines += [f"As SVG: [figures/{name}.svg](figures/{name}.svg)", ""]
-    return "\n".join(lines).rstrip() + "\n"
+            lines += ["", f"![{escaped(labels[name])}](figures/{name}.png)"]
+            lines += ["", f"As SVG: [figures/{name}.svg](figures/{name}.svg)"]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from ("", escaped(text))
 
 
 def _table(table: Table, title: str) -> Iterator[str]:
     if table.title != title:
-        yield from (f"### {escaped(table.title)}", "")
-    yield from lines(table)
+        yield from ("", f"### {escaped(table.title)}")
+    yield from ("", *lines(table))
     if table.caption:
         yield from ("", escaped(table.caption))
 

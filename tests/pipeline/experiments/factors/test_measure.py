@@ -18,7 +18,7 @@ from torch import Tensor
 from model.parts.content import scale
 from pipeline import download, extractors, features, images, ingest, kcore, params, split, train
 from pipeline.experiments.factors import copies as copied_features
-from pipeline.experiments.factors import effects as study_report
+from pipeline.experiments.factors import effects as summaries
 from pipeline.experiments.factors import measure
 from pipeline.extractors import Extractor, Machine, PictureEncoder
 from pipeline.job.errors import ParamsError, SchemaError
@@ -60,7 +60,7 @@ def made(tmp_path_factory):
     raw["sources"]["sample"]["scale"] = 0.05
     raw["features"]["sample"]["textual"] |= {"dim": 16, "epochs": 3}
     raw["train"] |= {"epochs": 6, "evaluate_every": 6, "refit": False}
-    raw["study"] = {"items": N_COPIED}
+    raw |= {"study": {}, "factors": {"items": N_COPIED}}
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -90,7 +90,7 @@ def workspace(made, tmp_path, monkeypatch):
 
 def run(results="results", dataset="sample"):
     measure.main([dataset, *ARGUMENTS, results, "--device", "cpu", "--threads", "1"])
-    return read_json(Path(results) / s.STUDY_JSON)
+    return read_json(Path(results) / s.FACTORS_JSON)
 
 
 def edit(**sections):
@@ -120,7 +120,7 @@ def model_on(name):
 
 def test_the_command_writes_the_same_numbers_table_and_picture_again(workspace):
     table = run()
-    names = (s.STUDY_JSON, s.STUDY_MD, s.STUDY_SVG)
+    names = (s.FACTORS_JSON, s.FACTORS_MD, s.FACTORS_SVG)
     first = [(workspace / "results" / name).read_bytes() for name in names]
     run()
 
@@ -142,7 +142,7 @@ def test_a_model_of_words_does_not_see_what_pictures_alone_show(workspace):
 
     seen = table["models"]["words"]["score"]["factors"]
     assert set(seen) == {"colour", "fabric", "brand", "slogan"}
-    lines = (workspace / "results/study.md").read_text().splitlines()
+    lines = (workspace / "results/factors.md").read_text().splitlines()
     row = next(line for line in lines if line.startswith("| words |"))
     assert row.split(" | ").count("–") == 3
 
@@ -167,7 +167,7 @@ def test_another_format_is_refused(workspace):
     ):
         run(dataset="beauty")
 
-    assert not (workspace / "results" / s.STUDY_JSON).exists()
+    assert not (workspace / "results" / s.FACTORS_JSON).exists()
 
 
 def test_models_of_ids_alone_are_refused(workspace):
@@ -355,7 +355,7 @@ def test_the_ratio_is_that_of_the_means_over_factors():
         "brand": np.array([[1.0], [0.0]]),
     }
 
-    found = study_report.summary(effects, ["score"], np.random.default_rng(0))["score"]
+    found = summaries.summary(effects, ["score"], np.random.default_rng(0))["score"]
 
     assert found["roles"] == {"preference": 1.0, "nuisance": 0.5}
     assert found["ratio"]["value"] == 0.5
@@ -365,6 +365,6 @@ def test_the_ratio_is_that_of_the_means_over_factors():
 
 @pytest.mark.parametrize("effects", [{"brand": np.ones((2, 1))}, {"colour": np.zeros((2, 1))}])
 def test_without_a_yardstick_there_is_no_ratio(effects):
-    found = study_report.summary(effects, ["score"], np.random.default_rng(0))["score"]
+    found = summaries.summary(effects, ["score"], np.random.default_rng(0))["score"]
 
     assert found["ratio"] is None
