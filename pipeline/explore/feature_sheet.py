@@ -37,7 +37,7 @@ from pipeline.tables.io import read_parquet, write_text
 SAMPLE = 2000  # items; t-SNE takes seconds for so many
 COMPONENTS = 50  # that t-SNE sees
 QUERIES, NEIGHBOURS = 12, 8
-SAMPLING = 6  # stream of the seed; the dump draws from 0 to 3, the study from 4 and 5
+SAMPLING = 6  # stream of the seed; the dump draws from 0 to 3, factors from 4 and 5
 log = logging.getLogger("look")
 
 
