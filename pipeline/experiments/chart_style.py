@@ -32,12 +32,7 @@ STYLE: Any = {
 
 
 def svg(figure: Figure, **options: Any) -> str:
-    """Return a figure as SVG; the same figure gives the same text.
-
-    Args:
-        figure: drawn with `STYLE`.
-        options: of matplotlib's savefig.
-    """
+    """Return a figure as SVG; the same figure gives the same text."""
     with mpl.rc_context(STYLE):
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None}, **options)

@@ -37,10 +37,6 @@ class Trial:
     def settings(self, raw: Mapping[str, Any], dataset: str) -> params.Params:
         """Return params.yaml with the trial as the model `name`.
 
-        Args:
-            raw: params.yaml, unchecked.
-            dataset: where it is trained.
-
         Raises:
             ParamsError: the model is unknown, or does not take one of the values.
         """
@@ -54,13 +50,7 @@ class Trial:
         return params.parse({**raw, **changes, "train": budget, self.name: section})
 
     def start(self, raw: Mapping[str, Any], job: Arguments, start: Start = Run) -> Run:
-        """Return the training, ready to run; see `settings`.
-
-        Args:
-            raw: params.yaml, unchecked.
-            job: names, folders and device; its model is replaced.
-            start: makes the training.
-        """
+        """Return the training, ready to run; of `job` all but the model is used."""
         return start(replace(job, model=self.name), self.settings(raw, job.dataset))
 
     def remove_state(self, dataset: str) -> None:
@@ -72,10 +62,7 @@ class Trial:
 def trial_of(cell: Cell, budget: Budget, owner: Literal["cell", "trial", "study"]) -> Trial:
     """Return a cell's trial, whose name no other training's saved state begins with.
 
-    Args:
-        cell: what is trained.
-        budget: what it may spend.
-        owner: who trains it; several may train a cell at once, and each saves its state.
+    Several owners may train a cell at once, and each saves its state.
     """
     name = re.sub(r"\W+", "_", f"{cell.model}__{owner}__{cell.short_name}")
     return Trial(name, cell, budget)

@@ -74,12 +74,6 @@ Seed = Annotated[int, Field(ge=0, lt=1 << 31)]
 def changed(settings: Model, values: Mapping[str, Any], key: str, owner: str) -> Model:
     """Return a model's settings with some values changed.
 
-    Args:
-        settings: of the model on a dataset.
-        values: the changes.
-        key: of params.yaml, where the values are from; for messages.
-        owner: the model, for messages.
-
     Raises:
         ParamsError: the model does not take one of the values.
     """
@@ -96,12 +90,6 @@ def changed(settings: Model, values: Mapping[str, Any], key: str, owner: str) ->
 
 def named(cells: Mapping[str, Cell], name: str, key: str, where: str) -> Cell:
     """Return the cell with this name.
-
-    Args:
-        cells: by name.
-        name: of the cell.
-        key: the section of params.yaml, for messages.
-        where: whose cells they are, for messages.
 
     Raises:
         ParamsError: there is none.

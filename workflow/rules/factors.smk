@@ -12,6 +12,7 @@ rule factors:
             "pipeline/extractors",
             "pipeline/features.py",
             "pipeline/learning",
+            "pipeline/pages/markdown_table.py",
             "pipeline/sources",
         ),
         settings="data/settings/factors/{dataset}.json",

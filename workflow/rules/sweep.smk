@@ -73,7 +73,9 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code("pipeline/experiments/sweep/table.py"),
+        code=code(
+            "pipeline/experiments/sweep/table.py", "pipeline/pages/markdown_table.py"
+        ),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

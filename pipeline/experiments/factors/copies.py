@@ -64,12 +64,6 @@ def choose(
 ) -> pl.DataFrame:
     """Return up to `n` items that have a picture of their own, ascending.
 
-    Args:
-        table: schema.ITEMS.
-        catalogue: the dump that they are of.
-        n: how many are wanted.
-        generator: draws them.
-
     Returns:
         `item` and `place`, its row in the catalogue.
     """
@@ -83,11 +77,6 @@ def copied_features(
     originals: Originals, chosen: pl.DataFrame, generator: np.random.Generator
 ) -> Copied:
     """Return the features of a copy of each chosen item for each factor.
-
-    Args:
-        originals: the dataset.
-        chosen: `item` and `place` of n items, from `choose`.
-        generator: draws the new values.
 
     Returns:
         Factor -> modality -> (n, width).
@@ -155,15 +144,10 @@ def encode(
 def scaled(
     features: Features, items: list[int], copied: Copied, norm: FeatureNorm
 ) -> tuple[Features, Copied]:
-    """Return features and copies as a model scales them; the scale is that of the originals.
+    """Return all features and the copies as a model scales them, by the originals' scale.
 
     So a copy does not move the other items. Rows that were equal stay equal to the last digit.
-
-    Args:
-        features: of all items as they are.
-        items: the n items that were copied.
-        copied: the copies; they may have more modalities than `features`.
-        norm: see `model.parts.content.scale`.
+    The copies may have more modalities than `features`.
     """
     ready: Features = {}
     rows: dict[str, Features] = {factor: {} for factor in copied}

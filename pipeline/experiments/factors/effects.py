@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.pages import markdown_table
 from pipeline.sources.sample.factors import BY_NAME, NUISANCE, PREFERENCE
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -37,12 +38,8 @@ def table(
 ) -> dict[str, Any]:
     """Return the content of factors.json, without what the caller knows.
 
-    Args:
-        features: modality -> (I, width), of all items as they are.
-        items: the n items that were copied.
-        copied: factor -> modality -> (n, width).
-        of_models: model -> effects on score and rank.
-        generator: for the bootstrap.
+    Features are modality -> (I, width), of all items as they are; copied are factor -> modality
+    -> (n, width); of_models has the effects on score and rank.
     """
     moved = {m: feature_effects(f, f[items], m, copied) for m, f in features.items()}
     return {
@@ -144,7 +141,7 @@ def _rows(table: Mapping[str, Any], measure: str, rows: Mapping[str, Any]) -> li
     first = "modality" if measure == FEATURE else "model"
     names = [f"*{f}*" if is_nuisance(table, f) else f for f in factors]
     head = [first, *names, PREFERENCE, NUISANCE, f"{NUISANCE} / {PREFERENCE}"]
-    cells = [head, ["---", *["---:"] * (len(head) - 1)]]
+    cells = []
     for name, measures in rows.items():
         effect = measures[measure]
         means, roles = effect["factors"], effect["roles"]
@@ -159,7 +156,7 @@ def _rows(table: Mapping[str, Any], measure: str, rows: Mapping[str, Any]) -> li
                 _cell("{value:.2f} ({low:.2f} to {high:.2f})", effect["ratio"]),
             ]
         )
-    return [f"| {' | '.join(row)} |" for row in cells]
+    return markdown_table.lines(head, cells)
 
 
 def _cell(pattern: str, numbers: Mapping[str, float] | None) -> str:

@@ -122,13 +122,7 @@ def _with_row(feature: Tensor, item: int, row: Tensor) -> Tensor:
 
 
 def trained_score(settings: params.Params, arguments: Arguments, dataset: Dataset) -> Score:
-    """Return the scores of a trained model as a function of the features, already scaled.
-
-    Args:
-        settings: the file params.yaml.
-        arguments: names, folders and device.
-        dataset: the processed tables.
-    """
+    """Return the scores of a trained model as a function of the features, already scaled."""
     modalities = settings.model_modalities(arguments.model, arguments.dataset)
     other = {} if _norm(settings, arguments) is None else {"feature_norm": "none"}
 

@@ -41,13 +41,7 @@ log = logging.getLogger("study_cell")
 
 
 def study_trial(settings: params.Params, cell: Cell, values: Values) -> Trial:
-    """Return a cell's trial under the study's budget.
-
-    Args:
-        settings: the file params.yaml.
-        cell: whose name the trial has.
-        values: all settings that are changed, those that a sweep found too.
-    """
+    """Return a cell's trial under the study's budget, with all of its changed settings."""
     trial = trial_of(cell, study.budget(settings).of_a_training(), "study")
     return replace(trial, cell=replace(cell, values=values))
 
@@ -57,11 +51,7 @@ def changed_settings(
 ) -> Values:
     """Return what a cell changes in its model's settings.
 
-    Args:
-        settings: the file params.yaml.
-        dataset: where it is trained.
-        cell: the training.
-        sweep: content of the sweep.json that `study.searched` names; None if it names none.
+    `sweep` is the content of the sweep.json that `study.searched` names; None if it names none.
 
     Raises:
         ParamsError: the budget searches and there is no sweep, or that of another model.
@@ -74,7 +64,7 @@ def changed_settings(
             f"{got}; give --sweep results/{dataset}/{swept}/sweep.json"
         )
     if sweep is None:
-        return dict(cell.values)
+        return cell.values
     if sweep["best"] is None:
         raise SchemaError(
             f"results/{dataset}/{swept}/sweep.json: no run came to its end; widen "
@@ -86,36 +76,6 @@ def changed_settings(
     return {k: v for k, v in sweep["best"].items() if k in taken} | cell.values
 
 
-def train_and_evaluate(
-    raw: dict[str, Any], cell: Cell, job: Arguments, sweep: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Train a cell, rank test, write the four files, and return the content of metrics.json.
-
-    Args:
-        raw: params.yaml, unchecked.
-        cell: the training.
-        job: names, folders and device.
-        sweep: content of sweep.json, for a budget that searches.
-
-    Raises:
-        ParamsError: the sweep is missing, or of another model.
-        SchemaError: the sweep found nothing, or tables do not belong together.
-    """
-    settings = params.parse(raw)
-    values = changed_settings(settings, job.dataset, cell, sweep)
-    trial = study_trial(settings, cell, values)
-    training = trial.start(raw, job)
-    tensors, facts, history = learn(training)
-    write_parquet(history, job.results / HISTORY_FILE)
-    save_checkpoint(tensors, facts | {"model": cell.model}, job.results / CHECKPOINT_FILE)
-    metrics, ranks = evaluated(training.settings, training.arguments)
-    metrics |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
-    write_parquet(ranks, job.results / RANKS_FILE)
-    write_json(metrics, job.results / METRICS_FILE)
-    trial.remove_state(job.dataset)
-    return metrics
-
-
 def main(argv: list[str] | None = None) -> None:
     """Find the cell, train it, rank, write."""
     shared = "dataset", "cell", "processed", "features", "out", "--device", "--threads"
@@ -123,12 +83,23 @@ def main(argv: list[str] | None = None) -> None:
     parse.add_argument("--sweep", type=Path, help="sweep.json, for a budget that searches")
     args = parse.parse_args(argv)
     use_threads(args.threads)
-    cell = study.cell(params.load(), args.dataset, args.cell)
+    settings, sweep = params.load(), read_json(args.sweep) if args.sweep else None
+    cell = study.cell(settings, args.dataset, args.cell)
+    values = changed_settings(settings, args.dataset, cell, sweep)
+    trial = study_trial(settings, cell, values)
     folders = args.processed, args.features, args.out
-    job = Arguments(args.dataset, cell.model, *folders, args.device)
-    sweep = read_json(args.sweep) if args.sweep else None
-    metrics = train_and_evaluate(params.read(), cell, job, sweep)
+    training = trial.start(
+        params.read(), Arguments(args.dataset, cell.model, *folders, args.device)
+    )
+    tensors, facts, history = learn(training)
+    write_parquet(history, args.out / HISTORY_FILE)
+    save_checkpoint(tensors, facts | {"model": cell.model}, args.out / CHECKPOINT_FILE)
+    metrics, ranks = evaluated(training.settings, training.arguments)
+    metrics |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     log.info("%s %s: %s", args.dataset, cell.name, metrics["sampled"])
+    write_parquet(ranks, args.out / RANKS_FILE)
+    write_json(metrics, args.out / METRICS_FILE)
+    trial.remove_state(args.dataset)
 
 
 if __name__ == "__main__":

@@ -41,14 +41,7 @@ log = logging.getLogger("study_lists")
 def shown(
     raw: dict[str, Any], cell: Cell, job: Arguments, users: list[int]
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Return a cell's lists for some users, schema.RECOMMENDATIONS, and its explanations.
-
-    Args:
-        raw: params.yaml, unchecked.
-        cell: the training.
-        job: names, folders (`results` is the cell's) and device.
-        users: for whom.
-    """
+    """Return a cell's lists for some users, schema.RECOMMENDATIONS, and its explanations."""
     _, facts = read_checkpoint(job.results / s.CHECKPOINT_FILE)
     trial = study_trial(params.parse(raw), cell, facts["settings"])
     settings, job = trial.settings(raw, job.dataset), replace(job, model=trial.name)

@@ -48,12 +48,7 @@ LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
 
 
 def drawn(tables: Mapping[str, Any], results: Path) -> dict[str, Figure]:
-    """Return the grids' figures, and the curves of the first table's models.
-
-    Args:
-        tables: content of tables.json.
-        results: folder of the cells.
-    """
+    """Return the grids' figures, and the curves of the first table's models."""
     grids = {
         name: figures.grid(tables["tables"][name]["rows"])
         for name in tables["order"]  # that of params.yaml; the file sorts its keys
@@ -127,13 +122,7 @@ def material(
 
 
 def render(svgs: Mapping[str, str], gallery: Mapping[str, Any], context: dict[str, Any]) -> str:
-    """Return the page.
-
-    Args:
-        svgs: the figures, by name.
-        gallery: what the template names of the example users.
-        context: everything else that it names.
-    """
+    """Return the page."""
     texts = context["labels_of"]
     drawings = {name: figures.themed(svg, name, texts[name]) for name, svg in svgs.items()}
     return template.render(
@@ -164,13 +153,7 @@ def _arguments(argv: list[str] | None) -> Namespace:
 
 
 def sections(args: Namespace, tables: Mapping[str, Any], svgs: dict[str, str]) -> list[Part]:
-    """Return the page's sections but for the last, and add the factors' figure to `svgs`.
-
-    Args:
-        args: the command line.
-        tables: content of tables.json.
-        svgs: the figures, by name.
-    """
+    """Return the page's sections but for the last, and add the factors' figure to `svgs`."""
     order = [row["label"] for row in first_table(tables)]
     parts = [
         *numbers.parts(tables),

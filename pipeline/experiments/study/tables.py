@@ -44,14 +44,7 @@ SHOWN = ("extractor", "field", "weights", "dim")  # of a feature file's metadata
 def gathered(
     settings: params.Params, dataset: str, metrics: Metrics, ranks: Ranks
 ) -> dict[str, Any]:
-    """Return the content of tables.json, without the statistics of the data.
-
-    Args:
-        settings: the file params.yaml.
-        dataset: its name.
-        metrics: content of each cell's metrics.json.
-        ranks: of each cell.
-    """
+    """Return the content of tables.json, without the statistics of the data."""
     rows = study.tables(settings, dataset)
     folder = split_folder(settings, dataset)
     first = next(iter(metrics.values()))
@@ -138,10 +131,7 @@ def data(
 ) -> dict[str, Any]:
     """Return Table 1's row of a dataset, the paper's, and what made the features.
 
-    Args:
-        counts: content of statistics.json.
-        features: metadata of each modality's feature file.
-        folder: of the published split, or "".
+    Made of statistics.json, of each feature file's metadata and of `split_folder`.
     """
     kept = {key: counts[key] for key in ("users", "items", "interactions", "density")}
     widths = {modality: int(facts["dim"]) for modality, facts in features.items()}
@@ -159,14 +149,7 @@ def first_table_analyses(
     cells: tuple[Metrics, Ranks],
     folders: tuple[Path, Path],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the content of significance.json and slices.json, of the first table's rows.
-
-    Args:
-        settings: the file params.yaml.
-        tables: content of tables.json.
-        cells: metrics and ranks.
-        folders: of the processed tables and of the features.
-    """
+    """Return the content of significance.json and slices.json, of the first table's rows."""
     (metrics, ranks), (processed, features), seed = cells, folders, settings.seed
     dataset, n_items = tables["dataset"], tables["data"]["ours"]["items"]
     first = tables["tables"][tables["order"][0]]

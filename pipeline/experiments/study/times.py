@@ -44,12 +44,7 @@ def read(path: Path) -> Times:
 
 
 def text(times: Mapping[str, Times | None], about: str) -> str:
-    """Return times.txt: a line per training, and the sums.
-
-    Args:
-        times: by cell; None for one that was not timed.
-        about: the machine, in a line.
-    """
+    """Return times.txt: the machine, a line per training (None was not timed), the sums."""
     width = max(map(len, times))
     lines = [about, "", f"{'training':{width}}  {'wall s':>9}  {'CPU s':>9}  {'MB':>7}"]
     for name, job in times.items():

@@ -28,11 +28,6 @@ log = logging.getLogger("dvc_lines")
 def lines(settings: params.Params, dataset: str, model: str) -> list[str]:
     """Return a command for each cell that can be an experiment.
 
-    Args:
-        settings: the validated parameters.
-        dataset: one of `datasets`.
-        model: one of `sweep.models` that is among `models`.
-
     Raises:
         ParamsError: DVC does not build this, or no cell has the file's seed.
     """

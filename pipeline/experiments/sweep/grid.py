@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from pipeline import params
@@ -34,6 +33,7 @@ from pipeline.experiments.trial import Trial, validated
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
+from pipeline.pages import markdown_table
 from pipeline.params.cell import Cell
 from pipeline.params.experiments import Budget
 from pipeline.tables.io import read_json, write_json, write_text
@@ -69,11 +69,7 @@ def read_grid(path: Path) -> Grid:
         ParamsError: the file is absent, is not YAML, or a key is unknown or missing.
     """
     try:
-        grid = Grid.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: expected YAML, got {error}") from None
+        grid = Grid.model_validate(params.read(path))
     except ValidationError as error:
         problems = [
             f"{path}: {'.'.join(map(str, p['loc']))}: {p['msg']}, got {p['input']!r}"
@@ -95,15 +91,15 @@ def markdown(table: Mapping[str, Any]) -> str:
         f"{table['dataset']}: validation items among 99 sampled ones, one budget for all runs:",
         ", ".join(f"{key} {value}" for key, value in table["budget"].items()) + ".",
         "",
-        "| run | what differs | NDCG@10 | HR@10 | seeds | best epoch |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
+    rows = []
     for name, results in sorted(runs.items(), key=lambda run: -_mean(run[1], "ndcg@10")):
         ndcg, hr = (_spread(results, measure) for measure in ("ndcg@10", "hr@10"))
         epochs = ", ".join(str(result["epoch"]) for result in results)
         changes = ", ".join(f"{k} {v}" for k, v in table["grid"].get(name, {}).items())
-        lines.append(f"| {name} | {changes} | {ndcg} | {hr} | {len(results)} | {epochs} |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, changes, ndcg, hr, f"{len(results)}", epochs])
+    head = ["run", "what differs", "NDCG@10", "HR@10", "seeds", "best epoch"]
+    return "\n".join([*lines, *markdown_table.lines(head, rows, "llrrrr")]) + "\n"
 
 
 def _mean(results: list[dict[str, Any]], measure: str) -> float:

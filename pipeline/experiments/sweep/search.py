@@ -103,10 +103,6 @@ class Search:
     def __init__(self, raw: dict[str, Any], job: Arguments) -> None:
         """Open the study, or create it.
 
-        Args:
-            raw: params.yaml, unchecked.
-            job: names, folders and device.
-
         Raises:
             ParamsError: no such model in the sweep, or optuna is not installed.
             RawDataError: the study's file is damaged.

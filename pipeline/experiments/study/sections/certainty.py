@@ -11,11 +11,9 @@ from pipeline.experiments.study.sections.section import Part, Row, Table
 
 
 def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
-    """Return the section.
+    """Return the section, from significance.json.
 
-    Args:
-        analysis: content of significance.json, of the rows of the study's first table.
-        order: these rows; the file sorts them by name.
+    `order` is that of the study's first table; the file sorts its rows by name.
     """
     return Part(
         name="sure",

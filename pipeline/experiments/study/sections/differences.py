@@ -14,12 +14,7 @@ PAPER_FEATURES = {"visual": "a VGG's 4,096 numbers of a picture"}
 
 
 def part(settings: Params, tables: Mapping[str, Any]) -> Part:
-    """Return the section.
-
-    Args:
-        settings: the file params.yaml.
-        tables: content of tables.json.
-    """
+    """Return the section."""
     return Part(
         name="differences",
         title="What differs from the paper, and why",

@@ -12,12 +12,7 @@ NEAREST = 2  # items of the user's history that are named
 
 
 def part(explanations: Mapping[str, Any]) -> Part:
-    """Return the section.
-
-    Args:
-        explanations: content of the study's explanations.json: `{"models": {model: content of
-            the stage explain's explanations.json}}`.
-    """
+    """Return the section, from the study's explanations.json; see study/lists.py."""
     models = list(explanations["models"].values())
     explained = [model for model in models if model["parts"]]
     text = [

@@ -13,11 +13,7 @@ MEASURES, ROLES = ("score", "rank"), ("preference", "nuisance")
 
 
 def part(table: Mapping[str, Any]) -> Part:
-    """Return the section.
-
-    Args:
-        table: content of factors.json.
-    """
+    """Return the section, from factors.json."""
     columns = [f"{m}: {what}" for m in MEASURES for what in (*ROLES, "nuisance / preference")]
     rows = [
         Row(cells=[model, *(text for m in MEASURES for text in _cells(effects[m]))])

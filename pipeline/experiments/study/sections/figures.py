@@ -88,8 +88,7 @@ def _paper(axes: Axes, points: Points, measure: str) -> None:
 def learning(histories: Mapping[str, pl.DataFrame]) -> Figure:
     """Return validation's NDCG@10 and the loss, by epoch, while the epoch was chosen.
 
-    Args:
-        histories: schema.HISTORY of each model, one seed.
+    `histories` has schema.HISTORY of each model, one seed.
     """
     figure, panels = _panels()
     chosen = {m: h.filter(pl.col("phase") == "select") for m, h in histories.items()}
@@ -109,11 +108,7 @@ def learning(histories: Mapping[str, pl.DataFrame]) -> Figure:
 
 
 def cutoffs(ranks: Mapping[str, pl.DataFrame]) -> Figure:
-    """Return HR@k for k from 1 to TOP in both protocols.
-
-    Args:
-        ranks: schema.RANKS of each model, all seeds.
-    """
+    """Return HR@k for k from 1 to TOP in both protocols, from each model's schema.RANKS."""
     figure, panels = _panels()
     names = {"rank_sampled": "HR@k, sampled", "rank_full": "HR@k, full"}
     ks = list(range(1, TOP + 1))
@@ -165,13 +160,7 @@ def write(figure: Figure, folder: Path, name: str) -> str:
 
 
 def themed(drawn: str, name: str, label: str) -> str:
-    """Return an SVG to be included in a page: with the page's colours, and ids of its own.
-
-    Args:
-        drawn: an SVG of `chart_style.svg`.
-        name: what its ids begin with.
-        label: what it shows, for screen readers.
-    """
+    """Return an SVG to be included in a page: with the page's colours, and ids of its own."""
     colours = {INK: "ink", SOFT: "soft", SHADE: "bg"}
     colours |= {colour: f"c{number}" for number, colour in enumerate(COLOURS)}
     body = drawn[drawn.index("<svg") :]

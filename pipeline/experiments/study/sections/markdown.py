@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.experiments.study.sections.section import Part, Table
+from pipeline.pages import markdown_table
 
 
 def document(
     title: str, lead: Iterable[str], parts: Iterable[Part], labels: Mapping[str, str]
 ) -> str:
-    """Return report.md.
-
-    Args:
-        title: of the page.
-        lead: paragraphs below it.
-        parts: its sections.
-        labels: of each figure, what it shows.
-    """
+    """Return report.md."""
     lines = [f"# {title}", *_paragraphs(lead)]
     for part in parts:
         lines += ["", f"## {escaped(part.title)}", *_paragraphs(part.text)]
@@ -42,15 +36,15 @@ def _table(table: Table, title: str) -> Iterator[str]:
         yield from ("", escaped(table.caption))
 
 
-def lines(table: Table) -> Iterator[str]:
-    """Yield a table's lines in Markdown: head, rule, rows."""
-    yield _line(table.head)
-    yield _line(["---", *["---:"] * (len(table.head) - 1)])
+def lines(table: Table) -> list[str]:
+    """Return a table's lines in Markdown: head, rule, rows."""
+    rows = []
     for row in table.rows:
         cells = [
             f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))
         ]
-        yield _line([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+        rows.append([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+    return markdown_table.lines(table.head, rows)
 
 
 def escaped(text: str) -> str:
@@ -58,7 +52,3 @@ def escaped(text: str) -> str:
     for sign in "\\|*_<>[]`":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -22,11 +22,7 @@ TITLES = {
 
 
 def parts(tables: Mapping[str, Any]) -> list[Part]:
-    """Return a section for Table 1 and for each table and grid.
-
-    Args:
-        tables: content of tables.json.
-    """
+    """Return a section for Table 1 and for each table and grid."""
     return [_data(tables["data"]), *(_part(tables, name) for name in tables["order"])]
 
 

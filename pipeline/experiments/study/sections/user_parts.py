@@ -14,17 +14,15 @@ FEW = 100  # targets, below which an interval is too wide for most comparisons
 
 
 def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
-    """Return the section; slices without a target are left out.
+    """Return the section, from slices.json; slices without a target are left out.
 
-    Args:
-        analysis: content of slices.json, of the rows of the study's first table.
-        order: these rows; the file sorts them by name.
+    `order` is that of the study's first table; the file sorts its rows by name.
     """
     names = sorted(analysis["partitions"], key=_position)
     partitions = [analysis["partitions"][name] for name in names]
     text = [
         f"{short(MEASURE)} of the held-out items in each part, sampled, and in brackets full "
-        f"ranking; mean over the seeds. Training items are those of {analysis['counted']}.",
+        f"ranking; mean over the seeds. Training items are those of {analysis['counted']}."
     ]
     few = [
         f"{partition['title']}, {part['name']} ({part['n_targets']})"
