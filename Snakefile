@@ -41,7 +41,7 @@ rule evaluate:
 
 rule study:
     input:
-        studies,
+        study_files,
 
 
 rule explain:
@@ -74,4 +74,5 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/study.smk"
+include: "workflow/rules/factors.smk"
 include: "workflow/rules/messages.smk"

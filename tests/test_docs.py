@@ -11,8 +11,7 @@ import pytest
 from paths import ROOT
 from snakemake.cli import get_argument_parser
 
-from pipeline.experiments.study.sections import markdown as study_markdown
-from pipeline.experiments.study.sections import numbers as study_show
+from pipeline.experiments.study.sections import markdown, numbers
 
 STAGES = [
     "download",
@@ -141,9 +140,9 @@ def test_the_committed_studys_numbers_are_those_of_its_trainings(folder):
             assert row["epochs"] == [own["epoch"] for own in metrics]
 
     page = (folder / "report.md").read_text()
-    parts = study_show.parts(found)
+    parts = numbers.parts(found)
     assert len(parts) > 1
     for part in parts:
         for table in part.tables:
-            for row in study_markdown.lines(table):
+            for row in markdown.lines(table):
                 assert f"\n{row}\n" in page

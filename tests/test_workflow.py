@@ -260,10 +260,10 @@ def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
     trials = [f"results/sample/{model}/sweep_trials.json" for model in SWEEP["models"]]
     assert of_stage(jobs, "experiments.sweep.search") == trials
     for stage in ("cell", "search", "table"):
-        of_the_stage = [j for j in jobs if f"pipeline.experiments.sweep.{stage} " in j.command]
-        assert of_the_stage
-        for job in of_the_stage:
-            assert not [name for name in job.inputs if name.endswith("test.parquet")]
+        same = [job for job in jobs if f"pipeline.experiments.sweep.{stage} " in job.command]
+        assert same
+        assert not [n for job in same for n in job.inputs if n.endswith("test.parquet")]
+        for job in same:
             assert_lists_what_it_imports(job, f"pipeline/experiments/sweep/{stage}.py")
     (table,) = [
         job for job in jobs if "pipeline.experiments.sweep.table sample vbpr" in job.command
@@ -298,6 +298,24 @@ def test_an_edited_value_plans_the_cells_that_have_it_and_the_table(tree):
     again = cells(tree)
     assert {name.partition("/")[0] for name in again} == {"vbpr"}
     assert len(again) == 2 * 2 * 2 + 1
+
+
+def test_an_edit_of_a_sweeps_table_trains_nothing_again(tree):
+    """An edit of the code that all trials share plans every cell."""
+    edit(tree, sweep=SWEEP)
+    pretend(tree, "sweep")
+
+    comment(tree, "pipeline/experiments/sweep/table.py")
+    assert cells(tree) == {"bprmf", "vbpr"}
+
+    comment(tree, "pipeline/experiments/trial.py")
+    assert len(cells(tree)) == 2 + 2 * 2 + 2 * 2 * 2
+
+
+def comment(tree: Path, file: str) -> None:
+    """Add a comment to a module."""
+    path = tree / file
+    path.write_text(f"{path.read_text()}\n# A comment.\n")
 
 
 def test_a_sweep_without_its_section_is_refused_and_nothing_else_is(tree):
@@ -402,8 +420,8 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage):
     assert_lists_what_is_imported(code, MODULES[stage])
 
 
-def test_the_study_is_of_generated_datasets_and_depends_on_the_code_that_it_imports(tree):
-    """Snakemake alone has it; `evaluate` does not ask for it."""
+def test_factors_are_of_generated_datasets_and_depend_on_the_code_that_they_import(tree):
+    """Snakemake alone has them; `study` asks for them and `evaluate` does not."""
     models = ["bprmf", "mcln", "base_vt"]
     edit(tree, datasets=["sample", "gift_cards"], models=models)
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.params import extractors, study_cells, sweep_cells
+from pipeline.params import extractors, study, sweep
 from pipeline.params.features import Settings as FeatureSettings
 from pipeline.tables.io import replacing, sha256_of, write_text
 from workflow.checksums import remembered_sha256
@@ -82,7 +82,7 @@ def slices(settings: params.Params) -> dict[str, Any]:
             found[f"compare/{dataset}/{extractors.TABLE}"] = own
         for model in settings.all_models(dataset):
             found |= _model_slices(settings, dataset, model)
-        for model in sweep_cells.models(settings, dataset):
+        for model in sweep.models(settings, dataset):
             found |= _sweep_slices(settings, dataset, model)
         found |= _study_slices(settings, dataset)
     return found
@@ -118,46 +118,46 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> dict[str
 
 
 def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str, Any]:
-    sweep, code = sweep_cells.declared(settings), model_code(settings.architecture(model))
-    fixed = sweep_cells.fixed(settings, dataset, model) | {"code": code}
-    tried = [sweep_cells.ranges(settings, dataset, model), sweep.seeds, sweep.trials]
-    cells = [cell.name for cell in sweep_cells.cells(settings, dataset, model)]
-    # The lines to paste hold what the section has for this dataset already.
-    own = settings.sections[model].get(dataset)
+    section, code = sweep.section(settings), model_code(settings.architecture(model))
+    fixed = sweep.fixed(settings, dataset, model) | {"code": code}
+    tried = [sweep.ranges(settings, dataset, model), section.seeds, section.trials]
+    cells = [cell.short_name for cell in sweep.cells(settings, dataset, model)]
+    # The lines to paste also hold what the section already has for this dataset.
+    layer = settings.sections[model].get(dataset)
     return {
-        f"sweep/{dataset}/{model}": fixed,
+        f"sweep_cell/{dataset}/{model}": fixed,
         f"sweep_search/{dataset}/{model}": [fixed, *tried, settings.seed],
-        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, own],
+        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer],
     }
 
 
 def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
     """Return the slices of the study's trainings, of its tables and of its page."""
-    if not study_cells.is_asked(settings):
+    if not study.is_possible(settings):
         return {}
-    spent, found = study_cells.budget(settings), {}
-    train = settings.train.model_copy(
-        update=spent.model_dump(include={"epochs", "evaluate_every", "patience"})
-    )
-    for name, own in study_cells.cells(settings, dataset).items():
-        found[f"study_cell/{dataset}/{name}"] = [
-            model_code(settings.architecture(own.model)),
-            settings.architecture(own.model),
-            study_cells.taken(settings, dataset, own.model, own.values),
-            settings.model_modalities(own.model, dataset),
-            own.seed,
-            [train, settings.evaluate, study_cells.searched(settings, own.model)],
+    budget = study.budget(settings)
+    train = settings.train.model_copy(update=budget.of_a_training().model_dump())
+    trainings = {
+        f"study_cell/{dataset}/{name}": [
+            model_code(settings.architecture(cell.model)),
+            settings.architecture(cell.model),
+            study.model_settings(settings, dataset, cell.model, cell.values),
+            settings.model_modalities(cell.model, dataset),
+            cell.seed,
+            [train, settings.evaluate, study.searched(settings, cell.model)],
         ]
+        for name, cell in study.cells(settings, dataset).items()
+    }
     rows = {
         table: [[row.label, [cell.name for cell in row.cells]] for row in rows]
-        for table, rows in study_cells.tables(settings, dataset).items()
+        for table, rows in study.tables(settings, dataset).items()
     }
-    source = settings.source(dataset)
-    features = settings.dataset_features(dataset)
+    shared = [rows, budget, settings.study.budget, settings.source(dataset)]
     shown = [settings.models, settings.compare, settings.seed]
-    found[f"study_tables/{dataset}"] = [rows, spent, settings.study.budget, source, features]
-    found[f"study_page/{dataset}"] = [rows, spent, settings.study.budget, source, shown]
-    return found
+    return trainings | {
+        f"study_tables/{dataset}": [*shared, settings.dataset_features(dataset)],
+        f"study_page/{dataset}": [*shared, shown],
+    }
 
 
 def _contents(feature: FeatureSettings | None) -> dict[str, str | None]:

@@ -1,63 +1,78 @@
-"""The one way to try settings: a model with some settings changed, a seed and a budget.
+"""A trial: one training with some settings changed, a seed and a budget.
 
-    cell = Cell({"lr": 0.0005}, seed=2023, model="mcln")
-    settings = settings_of(params.read(), "sample", "half", cell, budget)
-    result = measured(Trainer(arguments, settings))  # on validation
+    params.yaml, a cell, a budget -> Trial.settings -> a training -> outcome on validation
 
-Named runs, cells of a sweep, proposals of optuna and trainings of the study are all this.
+Everything that tries settings is a view of it: the runs of a file (sweep/grid.py), the cells of
+the section `sweep` (sweep/cell.py), the trials of optuna (sweep/search.py) and the cells of the
+section `study` (study/cell.py).
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 from pipeline import params
+from pipeline.job.errors import TrainingDiverged
+from pipeline.learning.command_line import Arguments
 from pipeline.params.cell import Cell
-from pipeline.params.sweep import Budget
+from pipeline.params.experiments import Budget
 from pipeline.tables.schema import VALIDATION
 from pipeline.train import WORK, Trainer
 
+Start: TypeAlias = Callable[[Arguments, params.Params], Trainer]
 
-def settings_of(
-    raw: Mapping[str, Any], dataset: str, name: str, cell: Cell, budget: Budget
-) -> params.Params:
-    """Return params.yaml with a cell as the model `name`, and no other models.
 
-    Args:
-        raw: params.yaml, unchecked.
-        dataset: the one that is trained on.
-        name: of the model, see `run_name`.
-        cell: the model, the settings that differ, and the seed.
-        budget: replaces the same keys of `train`.
+@dataclass(frozen=True)
+class Trial:
+    """What is trained, and under which name."""
 
-    Raises:
-        ParamsError: the model is unknown, or does not take one of the settings.
+    name: str  # of the model in `settings`, and of the training's saved state
+    cell: Cell
+    budget: Budget
+
+    def settings(self, raw: Mapping[str, Any], dataset: str) -> params.Params:
+        """Return params.yaml with the trial as the model `name`.
+
+        Raises:
+            ParamsError: the model is unknown, or does not take one of the values.
+        """
+        model, values = self.cell.model, self.cell.values
+        section = {layer: dict(own) for layer, own in (raw.get(model) or {}).items()}
+        section["default"] = {"variant_of": model} | section.get("default", {}) | values
+        if dataset in section:
+            section[dataset] |= values
+        budget = dict(raw["train"]) | self.budget.model_dump()
+        changes = {"datasets": [dataset], "models": [self.name], "seed": self.cell.seed}
+        return params.parse({**raw, **changes, "train": budget, self.name: section})
+
+    def start(self, raw: Mapping[str, Any], job: Arguments, start: Start = Trainer) -> Trainer:
+        """Return the training, ready to run; of `job` all but the model is used."""
+        return start(replace(job, model=self.name), self.settings(raw, job.dataset))
+
+    def remove_state(self, dataset: str) -> None:
+        """Remove the training's saved state; its result has been written."""
+        for path in WORK.glob(f"{dataset}-{self.name}-*.safetensors"):
+            path.unlink()
+
+
+def trial_of(cell: Cell, budget: Budget, owner: Literal["cell", "trial", "study"]) -> Trial:
+    """Return a cell's trial, whose name no other training's saved state begins with.
+
+    Several owners may train a cell at once, and each saves its state.
     """
-    section = {layer: dict(values) for layer, values in (raw.get(cell.model) or {}).items()}
-    section["default"] = {"variant_of": cell.model} | section.get("default", {}) | cell.values
-    if dataset in section:
-        section[dataset] |= cell.values
-    spent = budget.model_dump(include=set(Budget.model_fields))
-    return params.parse(
-        dict(raw)
-        | {"datasets": [dataset], "models": [name], "seed": cell.seed, name: section}
-        | {"train": dict(raw["train"]) | spent}
-    )
+    name = re.sub(r"\W+", "_", f"{cell.model}__{owner}__{cell.short_name}")
+    return Trial(name, cell, budget)
 
 
-def run_name(*parts: str) -> str:
-    """Return a model's name for a trial: no other training's saved state begins with it."""
-    return re.sub(r"\W+", "_", "__".join(parts))
+def validated(job: Trainer) -> dict[str, Any]:
+    """Train without the validation items, and measure on the validation candidates.
 
-
-def measured(job: Trainer) -> dict[str, Any]:
-    """Train without the validation items; return settings, best measurement and curve.
-
-    Raises:
-        TrainingDiverged: the loss became non-finite.
+    Returns:
+        The settings, the best measurement, its epoch, NDCG@10 at every measurement, minutes.
     """
     settings, arguments = job.settings, job.arguments
     start = time.perf_counter()
@@ -77,7 +92,22 @@ def measured(job: Trainer) -> dict[str, Any]:
     }
 
 
-def forget(dataset: str, name: str) -> None:
-    """Remove the saved states of a trial whose result is written."""
-    for state in WORK.glob(f"{dataset}-{name}-*.safetensors"):
-        state.unlink()
+def outcome(
+    trial: Trial, raw: Mapping[str, Any], job: Arguments, start: Start = Trainer
+) -> dict[str, Any]:
+    """Return the changed values with what `validated` returns, or why the training diverged.
+
+    A diverged training is a result: a range may hold a step that is too large. Minutes are left
+    out, so that the same trial gives the same bytes. Arguments are those of `Trial.start`.
+
+    Raises:
+        ParamsError: params.yaml, or the trial, cannot be run.
+    """
+    tried = {"values": trial.cell.values, "seed": trial.cell.seed}
+    training = trial.start(raw, job, start)
+    try:
+        measured = validated(training)
+    except TrainingDiverged as error:
+        return tried | {"diverged": str(error)}
+    del measured["minutes"]
+    return tried | measured

@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pipeline.params.experiments import Factors, Study, Sweep
 from pipeline.params.extractors import Comparison
 from pipeline.params.features import Feature
 from pipeline.params.section import Name
 from pipeline.params.sources import Source
 from pipeline.params.stages import Stages
-from pipeline.params.study import Factors, Study
-from pipeline.params.sweep import Sweep
 
 
 class Declared(Stages):

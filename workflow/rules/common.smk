@@ -6,18 +6,18 @@ from snakemake.exceptions import WorkflowError
 
 from workflow import settings
 from pipeline.params import extractors
-from pipeline.params import sweep_cells
 from pipeline import params
 from pipeline.job.errors import PipelineError
-from pipeline.params import study_cells
+from pipeline.params import study
+from pipeline.params import sweep
 from pipeline.pages.file_names import (
     CELLS_FOLDER,
     COMPARISON_JSON,
     COMPARISON_MD,
     EXPLANATIONS_FILE,
-    REPORT_FILE,
     FACTORS_JSON,
     FACTORS_SVG,
+    REPORT_FILE,
     SWEEP_JSON,
     SWEEP_MD,
     TABLES_TEX,
@@ -113,7 +113,7 @@ def sweep_tables():
     return [
         f"results/{dataset}/{model}/{SWEEP_MD}"
         for dataset in PARAMS.datasets
-        for model in sweep_cells.models(PARAMS, dataset)
+        for model in sweep.models(PARAMS, dataset)
     ]
 
 
@@ -124,7 +124,7 @@ def sweep_files(wildcards):
         WorkflowError: `sweep` declares nothing.
     """
     try:
-        sweep_cells.declared(PARAMS)
+        sweep.section(PARAMS)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
     return sweep_tables()
@@ -134,11 +134,11 @@ def tried(wildcards):
     """Return the results of a model's cells, and of the search over them if there is one."""
     dataset, model = wildcards.dataset, wildcards.model
     folder = f"results/{dataset}/{model}"
-    found = [
-        f"{folder}/{CELLS_FOLDER}/{cell.name}.json"
-        for cell in sweep_cells.cells(PARAMS, dataset, model)
+    cells = [
+        f"{folder}/{CELLS_FOLDER}/{cell.short_name}.json"
+        for cell in sweep.cells(PARAMS, dataset, model)
     ]
-    return found + ([f"{folder}/{TRIALS_FILE}"] if PARAMS.sweep.trials else [])
+    return cells + ([f"{folder}/{TRIALS_FILE}"] if PARAMS.sweep.trials else [])
 
 
 def of_table(*patterns):
@@ -151,17 +151,17 @@ def of_table(*patterns):
     return files
 
 
-def studies(wildcards):
-    """Return the study's page of every dataset; for generated ones also the factor study."""
-    if said := study_cells.contradiction(PARAMS):
-        raise WorkflowError(said)
+def study_files(wildcards):
+    """Return the page of every dataset; for generated ones also what moves a score there."""
+    if message := study.missing_table(PARAMS):
+        raise WorkflowError(message)
     datasets = PARAMS.datasets
-    known = [name for name in datasets if PARAMS.source(name).format == "sample"]
-    found = expand("results/{dataset}/{name}", dataset=known, name=FACTORS_JSON)
-    if study_cells.is_asked(PARAMS):
+    generated = [name for name in datasets if PARAMS.source(name).format == "sample"]
+    files = expand("results/{dataset}/{name}", dataset=generated, name=FACTORS_JSON)
+    if study.is_possible(PARAMS):
         names = [TABLES_TEX, REPORT_FILE, TIMES_FILE]
-        found += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
-    return found
+        files += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
+    return files
 
 
 def explanation_files():
@@ -174,8 +174,8 @@ def explanation_files():
     )
 
 
-# The study's trainings: {dataset: {name: cell}}.
-CELLS = {dataset: study_cells.cells(PARAMS, dataset) for dataset in PARAMS.datasets}
+# The trainings of the study: {dataset: {name: cell}}.
+CELLS = {dataset: study.cells(PARAMS, dataset) for dataset in PARAMS.datasets}
 
 
 def cell_of(wildcards):
@@ -185,7 +185,7 @@ def cell_of(wildcards):
         WorkflowError: no such cell; the message lists the cells.
     """
     try:
-        return study_cells.cell(PARAMS, wildcards.dataset, wildcards.cell)
+        return study.cell(PARAMS, wildcards.dataset, wildcards.cell)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
 
@@ -218,14 +218,14 @@ def checkpoints_shown(wildcards):
     return expand(
         "results/{dataset}/study/{cell}/checkpoint.safetensors",
         dataset=wildcards.dataset,
-        cell=[c.name for c in study_cells.shown(PARAMS, wildcards.dataset).values()],
+        cell=[c.name for c in study.shown(PARAMS, wildcards.dataset).values()],
     )
 
 
-def factors_studied(wildcards):
-    """Return the files of the factor study, which only generated datasets have."""
-    known = PARAMS.source(wildcards.dataset).format == "sample"
-    names = [FACTORS_JSON, FACTORS_SVG] if known else []
+def factors_shown(wildcards):
+    """Return what moves a score, which generated datasets have."""
+    is_generated = PARAMS.source(wildcards.dataset).format == "sample"
+    names = [FACTORS_JSON, FACTORS_SVG] if is_generated else []
     return [f"results/{wildcards.dataset}/{name}" for name in names]
 
 
@@ -250,8 +250,8 @@ def features_of_cell(wildcards):
 
 
 def sweep_of_cell(wildcards):
-    """Return the sweep that a cell's settings come from, if its budget searches."""
-    model = study_cells.searched(PARAMS, cell_of(wildcards).model)
+    """Return the sweep that a cell's settings are from, if its budget searches."""
+    model = study.searched(PARAMS, cell_of(wildcards).model)
     return [f"results/{wildcards.dataset}/{model}/{SWEEP_JSON}"] if model else []
 
 
@@ -295,8 +295,8 @@ def features_of(models, dataset):
     )
 
 
-def features_studied(wildcards):
-    """Return the features that any model of the factor study reads."""
+def features_measured(wildcards):
+    """Return the features that any model of the rule factors reads."""
     return features_of(PARAMS.content_models(wildcards.dataset), wildcards.dataset)
 
 
@@ -308,7 +308,7 @@ def features_compared(wildcards):
     )
 
 
-def checkpoints_studied(wildcards):
+def checkpoints_measured(wildcards):
     """Return the checkpoints of the models that read content."""
     return expand(
         "results/{dataset}/{model}/checkpoint.safetensors",

@@ -1,4 +1,4 @@
-"""From features to the tables: train, evaluate, recommend, explain, compare, curves, study."""
+"""From features to the tables: train, evaluate, recommend, compare, curves."""
 
 
 # Without test.parquet, which only evaluate opens.
@@ -258,54 +258,3 @@ rule compare_table:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset}"
         " --features data/features/{wildcards.dataset} --table {wildcards.table} 2> {log}"
-
-
-# The factor study of one dataset; `study` is the name of the target. Only Snakemake has it: it
-# needs a generated dataset, and a DVC matrix cannot leave the others out.
-rule factors:
-    input:
-        code=code(
-            "pipeline/experiments/factors",
-            "pipeline/features.py",
-            "pipeline/extractors",
-            "pipeline/learning",
-            "pipeline/pages",
-            "pipeline/published",
-            "pipeline/sources",
-        ),
-        settings="data/settings/factors/{dataset}.json",
-        manifest=rules.download.output,
-        users=rules.kcore.output.users,
-        item_table=rules.kcore.output.item_table,
-        train=rules.split.output.train,
-        validation=rules.split.output.validation,
-        images=rules.images.output,
-        features=features_studied,
-        checkpoints=checkpoints_studied,
-    output:
-        numbers="results/{dataset}/factors.json",
-        table=report(
-            "results/{dataset}/factors.md",
-            caption="../report/factors.rst",
-            category="Factors",
-            labels={"dataset": "{dataset}", "file": "table"},
-        ),
-        picture=report(
-            "results/{dataset}/factors.svg",
-            caption="../report/factors.rst",
-            category="Factors",
-            labels={"dataset": "{dataset}", "file": "picture"},
-        ),
-    log:
-        "logs/factors/{dataset}.log",
-    benchmark:
-        "logs/benchmarks/factors/{dataset}.tsv"
-    threads: ALL_CORES
-    resources:
-        mem_mb=16000,
-        runtime=720,
-        gpu=1,
-    shell:
-        "python -m pipeline.experiments.factors.measure {wildcards.dataset} data/raw/{wildcards.dataset}"
-        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
-        " {input.images} results/{wildcards.dataset} 2> {log}"

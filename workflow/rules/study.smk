@@ -4,15 +4,15 @@ Cells run on one core each, so that `snakemake --cores 8 study` trains eight at 
 """
 
 
-# One job for training and evaluation: a cell's checkpoint is of no use to other stages before.
+# One job for training and evaluation: nothing else uses a cell's checkpoint before that.
 rule study_cell:
     input:
         code=code(
+            "pipeline/evaluate.py",
             "pipeline/experiments/study/cell.py",
             "pipeline/experiments/trial.py",
-            "pipeline/evaluate.py",
-            "pipeline/train.py",
             "pipeline/learning",
+            "pipeline/train.py",
         ),
         settings="data/settings/study_cell/{dataset}/{cell}.json",
         users=rules.kcore.output.users,
@@ -49,9 +49,12 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
-            "pipeline/experiments/study/sections",
-            "pipeline/experiments/study/tables.py",
+            "pipeline/compare.py",
             "pipeline/comparison",
+            "pipeline/experiments/study/sections/latex.py",
+            "pipeline/experiments/study/sections/numbers.py",
+            "pipeline/experiments/study/sections/section.py",
+            "pipeline/experiments/study/tables.py",
             "pipeline/pages",
         ),
         settings="data/settings/study_tables/{dataset}.json",
@@ -83,15 +86,16 @@ rule study_tables:
 rule study_lists:
     input:
         code=code(
+            "pipeline/comparison",
+            "pipeline/evaluate.py",
             "pipeline/experiments/study/cell.py",
             "pipeline/experiments/study/lists.py",
             "pipeline/experiments/trial.py",
-            "pipeline/evaluate.py",
             "pipeline/explore/explain.py",
-            "pipeline/recommend.py",
-            "pipeline/train.py",
             "pipeline/learning",
             "pipeline/pages",
+            "pipeline/recommend.py",
+            "pipeline/train.py",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -122,13 +126,11 @@ rule study_lists:
 rule study_page:
     input:
         code=code(
-            "pipeline/experiments/factors/effects.py",
-            "pipeline/experiments/factors/plot.py",
+            "pipeline/comparison",
+            "pipeline/experiments/chart_style.py",
             "pipeline/experiments/study/page.py",
             "pipeline/experiments/study/sections",
-            "pipeline/comparison",
             "pipeline/pages",
-            "pipeline/sources/sample/factors.py",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -140,9 +142,9 @@ rule study_page:
         numbers=rules.study_tables.output.numbers,
         significance=rules.study_tables.output.significance,
         slices=rules.study_tables.output.slices,
-        examples=rules.study_lists.output,
+        lists=rules.study_lists.output,
         cells=cell_files("history.parquet", "ranks.parquet"),
-        factors=factors_studied,
+        factors=factors_shown,
     output:
         figures=expand(
             "results/{dataset}/study/figures/{name}.{kind}",
@@ -172,10 +174,10 @@ rule study_page:
         " {input.images} results/{wildcards.dataset}/study{params.factors} 2> {log}"
 
 
-# Reads what Snakemake wrote of its own jobs, which it does not let a rule name as an input.
+# Reads Snakemake's benchmarks, which a rule cannot name as inputs.
 rule study_times:
     input:
-        code=code("pipeline/experiments/study/times.py", "pipeline/pages"),
+        code=code("pipeline/experiments/study/times.py"),
         settings="data/settings/study_tables/{dataset}.json",
         cells=cell_files("metrics.json"),
     output:

@@ -1,7 +1,7 @@
-"""Settings tried, and judged on validation: sweep (one cell: `sweep_cell`), and their table.
+"""Sweeps: settings tried on validation (sweep_cell, sweep_search), and their table (sweep_table).
 
-Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once. They are
-Snakemake's; the same ones as experiments of DVC are queued by pipeline/experiments/sweep/dvc_lines.py.
+Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once.
+pipeline/experiments/sweep/dvc_lines.py queues the same cells as DVC experiments.
 """
 
 
@@ -11,10 +11,10 @@ rule sweep_cell:
         code=code(
             "pipeline/experiments/sweep/cell.py",
             "pipeline/experiments/trial.py",
-            "pipeline/train.py",
             "pipeline/learning",
+            "pipeline/train.py",
         ),
-        settings="data/settings/sweep/{dataset}/{model}.json",
+        settings="data/settings/sweep_cell/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
         train=rules.split.output.train,
@@ -24,9 +24,9 @@ rule sweep_cell:
     output:
         "results/{dataset}/{model}/sweep/{cell}.json",
     log:
-        "logs/sweep/{dataset}/{model}/{cell}.log",
+        "logs/sweep_cell/{dataset}/{model}/{cell}.log",
     benchmark:
-        "logs/benchmarks/sweep/{dataset}/{model}/{cell}.tsv"
+        "logs/benchmarks/sweep_cell/{dataset}/{model}/{cell}.tsv"
     threads: 1
     resources:
         mem_mb=16000,
@@ -38,16 +38,14 @@ rule sweep_cell:
         " --threads {threads} 2> {log}"
 
 
-# One trial after the other: each is proposed by what came of those before.
+# One trial after the other: each is proposed from the results of the previous ones.
 rule sweep_search:
     input:
         code=code(
-            "pipeline/experiments/sweep/cell.py",
-            "pipeline/experiments/sweep/pruned_run.py",
             "pipeline/experiments/sweep/search.py",
             "pipeline/experiments/trial.py",
-            "pipeline/train.py",
             "pipeline/learning",
+            "pipeline/train.py",
         ),
         settings="data/settings/sweep_search/{dataset}/{model}.json",
         users=rules.kcore.output.users,
@@ -75,7 +73,9 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code("pipeline/experiments/sweep/table.py", "pipeline/pages"),
+        code=code(
+            "pipeline/experiments/sweep/table.py", "pipeline/pages/markdown_table.py"
+        ),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

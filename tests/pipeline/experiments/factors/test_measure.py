@@ -16,12 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from model.parts.content import scale
-from pipeline import download, features, images, ingest, kcore, params, split, train
+from pipeline import download, extractors, features, images, ingest, kcore, params, split, train
 from pipeline.experiments.factors import copies as copied_features
-from pipeline.experiments.factors import effects as study_report
+from pipeline.experiments.factors import effects as summaries
 from pipeline.experiments.factors import measure
-from pipeline.extractors.extraction import Extractor, Machine, PictureEncoder
-from pipeline.extractors.registry import EXTRACTORS
+from pipeline.extractors import Extractor, Machine, PictureEncoder
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import read_checkpoint, restored, save_checkpoint
 from pipeline.learning.command_line import Arguments
@@ -62,11 +61,11 @@ def made(tmp_path_factory):
     raw["sources"]["sample"]["scale"] = 0.05
     raw["features"]["sample"]["textual"] |= {"dim": 16, "epochs": 3}
     raw["train"] |= {"epochs": 6, "evaluate_every": 6, "refit": False}
-    raw["factors"] = {"items": N_COPIED}
+    raw |= {"study": {}, "factors": {"items": N_COPIED}}
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setitem(EXTRACTORS, "vgg16", Extractor(pictures=pixels))
+        patch.setitem(extractors.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
         download.main(["sample", "data/raw"])
         ingest.main(["sample", "data/raw", "data/interim"])
         kcore.main(["sample", "data/interim", "data/processed"])
@@ -86,7 +85,7 @@ def workspace(made, tmp_path, monkeypatch):
     """A copy of `made`, to be changed."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(EXTRACTORS, "vgg16", Extractor(pictures=pixels))
+    monkeypatch.setitem(extractors.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
     return tmp_path
 
 
@@ -263,7 +262,7 @@ def test_an_unchanged_title_has_the_stored_embedding(workspace):
     rows = [3, 8, 21]
     new = "Quillmere Slim Hat in Navy Wool"
 
-    again = EXTRACTORS["sif"].texts(
+    again = extractors.EXTRACTORS["sif"].texts(
         pl.Series(s.TITLE, [*items[s.TITLE][rows], new]),
         settings.feature("sample", "textual"),
         settings.seed,
@@ -357,7 +356,7 @@ def test_the_ratio_is_that_of_the_means_over_factors():
         "brand": np.array([[1.0], [0.0]]),
     }
 
-    found = study_report.summary(effects, ["score"], np.random.default_rng(0))["score"]
+    found = summaries.summary(effects, ["score"], np.random.default_rng(0))["score"]
 
     assert found["roles"] == {"preference": 1.0, "nuisance": 0.5}
     assert found["ratio"]["value"] == 0.5
@@ -367,6 +366,6 @@ def test_the_ratio_is_that_of_the_means_over_factors():
 
 @pytest.mark.parametrize("effects", [{"brand": np.ones((2, 1))}, {"colour": np.zeros((2, 1))}])
 def test_without_a_yardstick_there_is_no_ratio(effects):
-    found = study_report.summary(effects, ["score"], np.random.default_rng(0))["score"]
+    found = summaries.summary(effects, ["score"], np.random.default_rng(0))["score"]
 
     assert found["ratio"] is None

@@ -15,12 +15,15 @@ from test_compare import project
 from pipeline import params
 from pipeline.comparison import significance, user_slices
 from pipeline.experiments.study import page as study_page
-from pipeline.experiments.study.sections import certainty as study_sure
-from pipeline.experiments.study.sections import differences as study_differences
-from pipeline.experiments.study.sections import explanations as study_explained
-from pipeline.experiments.study.sections import user_parts as study_slices
+from pipeline.experiments.study.sections import (
+    certainty,
+    differences,
+    explanations,
+    user_parts,
+)
 from pipeline.pages import file_names
-from pipeline.params import study_cells
+from pipeline.params import study
+from pipeline.params.cell import Cell
 from pipeline.tables import io
 from pipeline.tables import schema as s
 
@@ -70,13 +73,13 @@ def made(tmp_path_factory):
     (folder / "params.yaml").write_text(yaml.safe_dump(raw()))
     results, settings = folder / "results/study", parsed()
     io.write_json(numbers(), results / file_names.TABLES_JSON)
-    for name, cell in study_cells.cells(settings, "sample").items():
+    for name, cell in study.cells(settings, "sample").items():
         io.write_parquet(of_cell(cell)[1], results / name / s.RANKS_FILE)
         rows = [("select", e, 1 / e, 0.1 * e, 0.05 * e, "validation") for e in (1, 2, 3)]
         history = pl.DataFrame(rows, schema=s.HISTORY, orient="row")
         io.write_parquet(history, results / name / s.HISTORY_FILE)
     ranks = {
-        model: pl.concat(of_cell(study_cells.Cell({}, seed, model))[1] for seed in (1, 2))
+        model: pl.concat(of_cell(Cell(model, {}, seed))[1] for seed in (1, 2))
         for model in ("bprmf", "mcln")
     }
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
@@ -204,7 +207,7 @@ def test_markdown_has_the_same_tables(made):
 
 def test_what_differs_is_said_from_the_settings():
     settings = params.parse(raw())
-    part = study_differences.part(settings, numbers(folder="amazon-beauty"))
+    part = differences.part(settings, numbers(folder="amazon-beauty"))
 
     said = "\n".join(part.text)
     assert "The counts of Table 1 are not the same." in said
@@ -217,14 +220,14 @@ def test_what_differs_is_said_from_the_settings():
     found = numbers()
     row = found["tables"]["first"]["rows"][1]
     row["paper"] = {"where": "Table 2", "hr@5": 0.5, "ndcg@5": 0.4}
-    (table,) = study_differences.part(settings, found).tables
+    (table,) = differences.part(settings, found).tables
     assert table.rows[0].cells == ["first, hr@5", "-0.0850", "-0.0850 (mcln)", "-0.0850 (mcln)"]
 
 
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     found = io.read_json(made / "results/study" / file_names.SIGNIFICANCE_JSON)
 
-    part = study_sure.part(found, ORDER)
+    part = certainty.part(found, ORDER)
 
     assert "the two protocols put all models in the same order" in part.text[1]
     assert "Krichene and Rendle" in part.text[-1]
@@ -240,16 +243,16 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
 
     found["pairs"][3]["p_t_holm"] = 0.0  # too small for a float
-    assert study_sure.part(found, ORDER).tables[1].rows[0].cells[5] == "< 1e-300"
+    assert certainty.part(found, ORDER).tables[1].rows[0].cells[5] == "< 1e-300"
     found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
-    text = study_sure.part(found, ORDER).text[1]
+    text = certainty.part(found, ORDER).text[1]
     assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")
 
 
 def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
     found = io.read_json(made / "results/study" / file_names.SLICES_JSON)
 
-    part = study_slices.part(found, ORDER)
+    part = user_parts.part(found, ORDER)
 
     titles = [table.title for table in part.tables]
     assert "Visual content of the target" in titles
@@ -263,7 +266,7 @@ def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
 
 
 def test_scores_are_taken_apart_and_who_is_not_is_said(page):
-    part = study_explained.part(EXPLAINED)
+    part = explanations.part(EXPLAINED)
 
     assert part.text[-1] == "bprmf reads no content."
     shares, items = part.tables
@@ -274,4 +277,4 @@ def test_scores_are_taken_apart_and_who_is_not_is_said(page):
     ]  # fmt: skip
     assert "A &lt;i&gt;shirt&lt;/i&gt;" in page
     nothing = {"models": {"bprmf": EXPLAINED["models"]["bprmf"]}}
-    assert study_explained.part(nothing).tables == []
+    assert explanations.part(nothing).tables == []
