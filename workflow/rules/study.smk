@@ -49,7 +49,6 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
-            "pipeline/compare.py",
             "pipeline/comparison",
             "pipeline/experiments/study/sections/latex.py",
             "pipeline/experiments/study/sections/numbers.py",
@@ -86,7 +85,6 @@ rule study_tables:
 rule study_lists:
     input:
         code=code(
-            "pipeline/comparison",
             "pipeline/evaluate.py",
             "pipeline/experiments/study/cell.py",
             "pipeline/experiments/study/lists.py",
@@ -177,7 +175,7 @@ rule study_page:
 # Reads Snakemake's benchmarks, which a rule cannot name as inputs.
 rule study_times:
     input:
-        code=code("pipeline/experiments/study/times.py"),
+        code=code("pipeline/experiments/study/times.py", "pipeline/pages"),
         settings="data/settings/study_tables/{dataset}.json",
         cells=cell_files("metrics.json"),
     output:

@@ -42,6 +42,7 @@ rule sweep_cell:
 rule sweep_search:
     input:
         code=code(
+            "pipeline/experiments/sweep/pruned_run.py",
             "pipeline/experiments/sweep/search.py",
             "pipeline/experiments/trial.py",
             "pipeline/learning",
@@ -73,9 +74,7 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code(
-            "pipeline/experiments/sweep/table.py", "pipeline/pages/markdown_table.py"
-        ),
+        code=code("pipeline/experiments/sweep/table.py", "pipeline/pages"),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

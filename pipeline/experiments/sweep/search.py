@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pipeline import params
+from pipeline.experiments.sweep.pruned_run import Pruned, Watched
 from pipeline.experiments.trial import Trial, outcome, trial_of
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError, RawDataError
@@ -46,56 +47,11 @@ from pipeline.train import Trainer
 if TYPE_CHECKING:
     import optuna
 
-    from model.base import Measure, Recommender
-    from model.data import Interactions
-    from model.fit import Training
 
 log = logging.getLogger("sweep_search")
 WORK = Path(".work/sweep")
 RANDOM, BEFORE_PRUNING = 10, 5  # trials: optuna's own defaults
 MOST_PROPOSALS = 20  # for each trial, repeats included; then the search ends
-
-
-class Pruned(Exception):  # noqa: N818 (says what happened)
-    """The trial ended the training."""
-
-
-class Watched(Trainer):
-    """A training that reports to a trial."""
-
-    trial: optuna.Trial
-    reported: set[int]  # epochs
-
-    def watched_by(self, trial: optuna.Trial) -> Watched:
-        """Report to `trial`, but not what it was told before an interruption."""
-        earlier = trial.study.trials[trial.number].intermediate_values
-        self.trial, self.reported = trial, set(earlier)
-        return self
-
-    def measure(self, part: str) -> Measure:
-        """Return Trainer's measure, which also reports and may raise Pruned."""
-        measured = super().measure(part)
-
-        def watched(model: Recommender) -> tuple[float, float]:
-            hr, ndcg = measured(model)
-            self._report(self.training.progress.epoch, ndcg)
-            return hr, ndcg
-
-        return watched
-
-    def new_training(self, pairs: Interactions) -> Training:
-        """Return a fresh training, and remember it."""
-        self.training = super().new_training(pairs)
-        return self.training
-
-    def _report(self, epoch: int, ndcg: float) -> None:
-        if not epoch:  # a model that only counts, or that measures in its preparation
-            return
-        if epoch not in self.reported:
-            self.trial.report(ndcg, epoch)
-            self.reported.add(epoch)
-        if self.trial.should_prune():
-            raise Pruned
 
 
 class Search:
