@@ -35,6 +35,7 @@ from pipeline.params.extractors import TABLE
 from pipeline.tables import io
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_present
+from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
 
@@ -215,7 +216,7 @@ def main(argv: list[str] | None = None) -> None:
     named = settings.compared_extractors(args.dataset) if args.table == TABLE else None
     table = comparison(metrics, material.ranks, folder, named)
     people = report.gallery(material)
-    pictures = report.read_pictures(args.images, report.items_shown(people))
+    pictures = read_pictures(args.images, report.items_shown(people))
     page = report.render(table, material, people, pictures)
     text = markdown(table)
     log.info("%s:\n%s", args.dataset, text)

@@ -33,9 +33,9 @@ from pipeline.extractors.shards import Rows, read_shards, shard
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.params.features import Settings, family
-from pipeline.tables.distinct_pictures import distinct_pictures, picture_digests, spread
 from pipeline.tables.features import write_features, write_no_features
 from pipeline.tables.io import read_parquet
+from pipeline.tables.pictures import distinct_pictures, picture_digests, spread
 from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/features")

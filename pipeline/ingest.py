@@ -78,7 +78,7 @@ def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) 
         for table in reviews:
             write_reviews(table)
         for table in stream.items(counts.reviewed.values().sort(), work):
-            check_columns(table, RAW_ITEMS, f"{raw}: items")
+            check_columns(table.schema, RAW_ITEMS, f"{raw}: items")
             counts.add_items(table)
             write_items(table)
         _check_references(counts, raw)
@@ -94,7 +94,7 @@ def _stream(source: params.Source, raw: Path, max_bad_lines: int) -> sources.Str
 
 def _checked(reviews: Iterator[pl.DataFrame], raw: Path) -> Iterator[pl.DataFrame]:
     for table in reviews:
-        check_columns(table, REVIEWS, f"{raw}: reviews")
+        check_columns(table.schema, REVIEWS, f"{raw}: reviews")
         if table.height:
             yield table
 

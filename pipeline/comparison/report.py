@@ -18,11 +18,11 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.job.errors import RawDataError, SchemaError
+from pipeline.job.errors import RawDataError
 from pipeline.pages import template
 from pipeline.params import Params
 from pipeline.tables import schema as s
-from pipeline.tables.io import check_columns, read_json, read_parquet
+from pipeline.tables.io import read_json, read_parquet
 from pipeline.tables.pictures import open_rgb
 
 SIDE, QUALITY = 96, 80  # pixels of a thumbnail's longer side; of the JPEG
@@ -69,20 +69,6 @@ def read(processed: Path, results: Path, settings: Params, dataset: str) -> Mate
             for m, p in models.items()
         },
     )
-
-
-def read_pictures(path: Path, items: Iterable[int]) -> dict[int, bytes]:
-    """Return the picture files of `items` that have one; the others are never loaded.
-
-    Raises:
-        SchemaError: the table is absent or is not schema.IMAGES.
-    """
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
-    rows = pl.scan_parquet(path, glob=False)
-    check_columns(rows.head(0).collect(), s.IMAGES, str(path))
-    good = (pl.col("status") == "ok") & pl.col(s.ITEM).is_in(sorted(items))
-    return dict(rows.filter(good).select(s.ITEM, "bytes").collect().iter_rows())
 
 
 def gallery(material: Material) -> People:

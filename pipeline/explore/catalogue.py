@@ -21,7 +21,7 @@ from pipeline.explore import neighbours
 from pipeline.job.errors import RawDataError
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_features
-from pipeline.tables.pictures import open_rgb
+from pipeline.tables.pictures import open_rgb, read_pictures
 
 FOUND, SHOWN, NEAR = 48, 24, 10  # tiles of a search, of a history, of neighbours
 SIDE, QUALITY, KEPT = 320, 85, 2000  # pixels of a picture's longer side; JPEG; kept in memory
@@ -46,7 +46,7 @@ class Catalogue:
         self.taken = pl.concat(
             [table.select(s.USER, s.ITEM) for table in material.parts.values()]
         ).unique(maintain_order=True)
-        report.read_pictures(images, [])  # refuses what is no table of pictures
+        read_pictures(images, [])  # refuses what is no table of pictures
         good = pl.scan_parquet(images, glob=False).filter(pl.col("status") == "ok")
         self.pictured = set(good.select(s.ITEM).collect()[s.ITEM])
         self.picture = lru_cache(KEPT)(self._picture)
@@ -127,7 +127,7 @@ class Catalogue:
 
     def _picture(self, item: int) -> bytes | None:
         """Return an item's picture as a small JPEG; None where there is none to be had."""
-        data = report.read_pictures(self.images, [item]).get(item)
+        data = read_pictures(self.images, [item]).get(item)
         try:
             picture = open_rgb(data) if data else None
         except RawDataError:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipeline.comparison.report import labels, read_pictures, thumbnail
+from pipeline.comparison.report import labels, thumbnail
 from pipeline.explore import sheet_charts
 from pipeline.explore.neighbours import Neighbour, Numbers
 from pipeline.job.errors import SchemaError
 from pipeline.pages import template
+from pipeline.tables.pictures import read_pictures
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from pipeline.extractors import (
 from pipeline.job.errors import ParamsError, RawDataError, SchemaError
 from pipeline.params import load
 from pipeline.params.features import family
-from pipeline.tables.distinct_pictures import spread
 from pipeline.tables.features import METADATA, read_features
 from pipeline.tables.io import write_parquet
+from pipeline.tables.pictures import spread
 from pipeline.tables.schema import IMAGES, ITEMS
 
 SIF = {"extractor": "sif", "field": "title", "dim": 6, "epochs": 2}

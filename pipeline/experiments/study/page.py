@@ -43,6 +43,7 @@ from pipeline.pages import template
 from pipeline.params import study_cells
 from pipeline.tables import io
 from pipeline.tables import schema as s
+from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("study_page")
 LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
@@ -192,7 +193,7 @@ def main(argv: list[str] | None = None) -> None:
     whole = material(settings, args, found)
     people = report.gallery(whole)
     shown = report.items_shown(people)
-    pictures = report.read_pictures(args.images, shown)
+    pictures = read_pictures(args.images, shown)
     made = {item: report.thumbnail(pictures[item]) for item in sorted(pictures)}
     context = {
         "title": title,

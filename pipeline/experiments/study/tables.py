@@ -34,7 +34,7 @@ from pipeline.params import study_budget, study_cells
 from pipeline.params.study_cells import Row
 from pipeline.tables import io
 from pipeline.tables import schema as s
-from pipeline.tables.features import described, read_present
+from pipeline.tables.features import read_feature_metadata, read_present
 
 Metrics = Mapping[str, dict[str, Any]]
 SHARED = ("selected_on", "trained_on", "refit", "optimistic", "n_users")  # by every cell
@@ -217,7 +217,7 @@ def main(argv: list[str] | None = None) -> None:
     metrics = {name: own for name, own, _ in read_cells}
     ranks = {name: own for name, _, own in read_cells}
     features = {
-        modality: described(args.features / f"{modality}.parquet")
+        modality: read_feature_metadata(args.features / f"{modality}.parquet")
         for modality in settings.dataset_features(args.dataset)
     }
     found = io.read_json(args.processed / s.STATISTICS_FILE)

@@ -13,9 +13,7 @@ from PIL import Image
 from pipeline import params
 from pipeline.compare import comparison
 from pipeline.comparison import report
-from pipeline.job.errors import SchemaError
 from pipeline.tables import schema as s
-from pipeline.tables.io import write_parquet
 
 HOSTILE = '<script>alert(\'x\')</script> " onload="y" \u0000 https://example.org'
 TITLES = [HOSTILE, "Red bag", None, "Blue bag", "Green bag", "Last bag"]
@@ -138,19 +136,6 @@ def test_hit_ratios_run_from_1_to_20(material):
     assert sampled["lines"]["m"][:2] == [(1, pytest.approx(1 / 3)), (2, pytest.approx(2 / 3))]
     assert full["lines"]["m"][-1] == (20, pytest.approx(2 / 3))
     assert sampled["xs"] == [0, 5, 10, 15, 20]
-
-
-def test_only_whole_pictures_of_the_items_are_read(tmp_path):
-    rows = [
-        (0, "ok", b"a", 1, 1, ""),
-        (1, "ok", b"b", 1, 1, ""),
-        (2, "missing", None, None, None, ""),
-    ]
-    write_parquet(table(rows, s.IMAGES), tmp_path / "images.parquet")
-
-    assert report.read_pictures(tmp_path / "images.parquet", {1, 2}) == {1: b"b"}
-    with pytest.raises(SchemaError, match=r"none.parquet: no such table"):
-        report.read_pictures(Path("none.parquet"), {1})
 
 
 @pytest.mark.parametrize(
