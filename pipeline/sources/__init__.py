@@ -25,9 +25,9 @@ __all__ = ["SOURCES", "RawFile", "Reader", "Stream", "Tables", "get"]
 
 def _generate_sample(source: params.SampleSource, seed: int, folder: Path) -> None:
     # The generator draws pictures: nobody else pays for its imports.
-    from pipeline.sources import sample
+    from pipeline.sources.sample import dump
 
-    sample.generate(source, seed, folder)
+    dump.generate(source, seed, folder)
 
 
 SOURCES = {

@@ -91,7 +91,7 @@ def test_items_that_lack_a_required_field_go_before_the_filter():
     table = reviews([(u, i, 1) for u in "ab" for i in "xyz"])
     items = pl.concat([catalogue("x", "y"), catalogue("z", title=" ")])
 
-    core, steps, _ = filtered(table, items, k=2, wanted=Filters(require=["title"]))
+    core, steps, _ = filtered(table, items, k=2, rules=Filters(require=["title"]))
 
     assert sorted(core["item"].unique()) == ["x", "y"]
     assert [(one["filter"], one["reviews"]) for one in steps] == [

@@ -1,8 +1,9 @@
 import polars as pl
 import pytest
 
+from pipeline.interactions.splits import leave_one_out
 from pipeline.job.errors import RawDataError
-from pipeline.split import candidates, leave_one_out
+from pipeline.split import candidates
 from pipeline.tables.schema import CANDIDATES, INTERACTIONS
 
 

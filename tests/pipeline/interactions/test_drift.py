@@ -60,5 +60,5 @@ def test_the_command_ends_with_status_1_where_two_files_differ(tmp_path, capsys)
 def test_a_file_of_something_else_is_refused(tmp_path):
     write_json({"findings": []}, tmp_path / "x.json")
 
-    with pytest.raises(SchemaError, match=r"x.json: expected a file that validate wrote"):
+    with pytest.raises(SchemaError, match=r"x.json: expected a file written by validate"):
         drift.main([str(tmp_path / "x.json"), str(tmp_path / "x.json")])

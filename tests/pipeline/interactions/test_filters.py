@@ -104,7 +104,7 @@ def test_what_the_dataset_does_not_say_cannot_be_asked_for(table, filters, messa
 
 
 def test_nothing_left_is_an_error_with_the_counts():
-    message = r"no review is left \(all reviews: 2 users.*; min_rating 6.0: 0 users, 0 items, 0"
+    message = r"no review passes \(all reviews: 2 users.*; min_rating 6.0: 0 users, 0 items, 0"
 
     with pytest.raises(RawDataError, match=message):
         filtered(TABLE, ITEMS, Filters(min_rating=6.0))
@@ -125,7 +125,7 @@ def test_counts_of_a_real_category_are_those_of_a_slow_script(filters, counts):
     source = params.AmazonSource(format="amazon2018", category="Gift_Cards")
     tables = amazon2018.read(source, GIFT_CARDS, 0)
 
-    core, _, _ = kcore.filtered(*tables, 5, wanted=Filters(**filters))
+    core, _, _ = kcore.filtered(*tables, 5, rules=Filters(**filters))
 
     assert (core["user"].n_unique(), core["item"].n_unique(), core.height) == counts
     assert set(core.select("user", "item").rows()) == slowly(**filters)

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from pipeline.interactions.id_codes import codes_of, places, read_items, read_reviews
+from pipeline.interactions.id_codes import codes_of, positions, read_items, read_reviews
 from pipeline.job.errors import SchemaError
 from pipeline.tables.io import write_parquet
 from pipeline.tables.schema import RAW_ITEMS, REVIEWS
@@ -52,7 +52,7 @@ def test_places_are_where_an_id_stands(type_):
     ids = pl.Series(["3", "1", "3", "2"]).cast(type_)
     among = pl.Series(["2", "9", "3"]).cast(type_)
 
-    assert places(ids, among).tolist() == [2, -1, 2, 0]
+    assert positions(ids, among).tolist() == [2, -1, 2, 0]
 
 
 def test_equal_ids_have_equal_codes():

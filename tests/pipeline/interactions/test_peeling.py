@@ -38,11 +38,11 @@ def slowly(pairs, k_user, k_item):
     st.sampled_from([0.1, 2.0]),  # of which the latter makes no pass over all
 )
 def test_the_core_and_the_counts_of_each_round_are_those_of_the_definition(
-    pairs, k_user, k_item, worth_a_pass
+    pairs, k_user, k_item, scan_share
 ):
     users, items = ids(*(u for u, _ in pairs)), ids(*(i for _, i in pairs))
 
-    with mock.patch.object(peeling, "WORTH_A_PASS", worth_a_pass):
+    with mock.patch.object(peeling, "SCAN_SHARE", scan_share):
         core, rounds = peel(users, items, k_user, k_item)
 
     assert (
