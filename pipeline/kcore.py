@@ -22,16 +22,8 @@ from typing import Any
 import polars as pl
 
 from pipeline import params
-from pipeline.interactions import filters
+from pipeline.interactions import filters, id_codes
 from pipeline.interactions.filters import Filters, Steps
-from pipeline.interactions.id_codes import (
-    codes_of,
-    is_repeated,
-    n_pairs,
-    positions,
-    read_items,
-    read_reviews,
-)
 from pipeline.interactions.peeling import peel
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
@@ -57,7 +49,10 @@ def k_core(
         The kept rows in their order (none if there is no core); the counts before the first
         round and after each.
     """
-    users, items = codes_of(interactions[s.USER]), codes_of(interactions[s.ITEM])
+    users, items = (
+        id_codes.codes_of(interactions[s.USER]),
+        id_codes.codes_of(interactions[s.ITEM]),
+    )
     core, rounds = peel(users, items, k, k_item or k)
     return interactions.filter(core), [counts._asdict() for counts in rounds]
 
@@ -65,7 +60,9 @@ def k_core(
 def distinct_pairs(reviews: pl.DataFrame) -> pl.DataFrame:
     """Return one row per (user, item): the earliest; of equal times, the first in the file."""
     rows = reviews.with_row_index(ORDER)
-    repeated = is_repeated(codes_of(rows[s.USER]), codes_of(rows[s.ITEM]))
+    repeated = id_codes.is_repeated(
+        id_codes.codes_of(rows[s.USER]), id_codes.codes_of(rows[s.ITEM])
+    )
     earliest = (
         rows.filter(repeated)
         .sort(s.TIME, ORDER, nulls_last=True)
@@ -133,10 +130,12 @@ def numbered(
         schema.INTERACTIONS sorted by user, time and raw order; schema.USERS; schema.ITEMS.
     """
     users = _dense(rows.select(pl.col(s.USER).unique().alias(s.RAW_ID)), s.USER)
-    kept = _dense(items.filter(positions(items[s.RAW_ID], rows[s.ITEM].unique()) >= 0), s.ITEM)
+    kept = _dense(
+        items.filter(id_codes.positions(items[s.RAW_ID], rows[s.ITEM].unique()) >= 0), s.ITEM
+    )
     dense = rows.select(s.TIME, ORDER).with_columns(
-        pl.Series(s.USER, positions(rows[s.USER], users[s.RAW_ID])),
-        pl.Series(s.ITEM, positions(rows[s.ITEM], kept[s.RAW_ID])),
+        pl.Series(s.USER, id_codes.positions(rows[s.USER], users[s.RAW_ID])),
+        pl.Series(s.ITEM, id_codes.positions(rows[s.ITEM], kept[s.RAW_ID])),
     )
     # One sort by three columns takes ten times as long as three stable sorts.
     for column in (ORDER, s.TIME, s.USER):
@@ -179,7 +178,7 @@ def statistics(
         "users": n_users,
         "items": n_items,
         "interactions": rows,
-        "distinct_pairs": n_pairs(
+        "distinct_pairs": id_codes.n_pairs(
             interactions[s.USER].to_numpy(), interactions[s.ITEM].to_numpy()
         ),
         "density": rows / (n_users * n_items),
@@ -201,11 +200,11 @@ def _core_of(
     reviews: Path, items: Path, k: int, k_item: int, rules: Filters
 ) -> tuple[pl.DataFrame, Steps, Rounds]:
     """Apply `filtered` to two files; of the items, read only the fields of the filters."""
-    rows = read_reviews(reviews)
+    rows = id_codes.read_reviews(reviews)
     columns = set(scan_parquet(items, s.RAW_ITEMS).collect_schema())
     # If a field is missing, all are read: the error message lists them.
     fields = rules.require if columns.issuperset(rules.require) else None
-    return filtered(rows, read_items(items, rows[s.ITEM], fields), k, k_item, rules)
+    return filtered(rows, id_codes.read_items(items, rows[s.ITEM], fields), k, k_item, rules)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -225,7 +224,9 @@ def main(argv: list[str] | None = None) -> None:
     else:
         sides = section.k_user or section.k, section.k_item or section.k
         core, steps, rounds = _core_of(reviews, raw_items, *sides, filters.from_params(section))
-        interactions, users, items = numbered(core, read_items(raw_items, core[s.ITEM]))
+        interactions, users, items = numbered(
+            core, id_codes.read_items(raw_items, core[s.ITEM])
+        )
         table = statistics(interactions, items.height, rounds, steps, sides)
         log.info("%s: %s", args.dataset, filters.summary(steps))
     counts = {k: v for k, v in table.items() if k not in ("filters", "rounds")}

@@ -12,17 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from pipeline.tables.schema import (
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    TEST,
-    TIME,
-    TRAIN,
-    USER,
-    VALIDATION,
-)
+from pipeline.tables import schema as s
 
 MAX_MISSING = 0.5  # share of the items without a field, above which there is a warning
 EARLIEST, LATEST = 788918400, 4102444800  # 1995-01-01, 2100-01-01; seconds
@@ -53,24 +43,24 @@ def raw(reviews: pl.DataFrame, items: pl.DataFrame, format_: str) -> Iterator[Fi
         format_: of the source; some formats define the range of ratings.
     """
     where = "reviews"
-    for name in (USER, ITEM):
+    for name in (s.USER, s.ITEM):
         empty = pl.col(name).is_null() | (pl.col(name).str.strip_chars() == "")
         yield from _rows("error", where, f"rows without {name}", reviews, empty)
-    unknown = reviews.join(items, left_on=ITEM, right_on=RAW_ID, how="anti")
+    unknown = reviews.join(items, left_on=s.ITEM, right_on=s.RAW_ID, how="anti")
     what = "rows of an item that is not in items"
     yield from _finding("error", where, what, unknown, reviews.height)
-    yield from _rows("error", "items", "rows that repeat a raw_id", items, _repeats(RAW_ID))
+    yield from _rows("error", "items", "rows that repeat a raw_id", items, _repeats(s.RAW_ID))
     yield from _times(reviews)
     level: Level = "error" if format_ in STAR_FORMATS else "warning"
     low, high = STARS
-    out_of_range = ~pl.col(RATING).is_between(low, high) | pl.col(RATING).is_nan()
+    out_of_range = ~pl.col(s.RATING).is_between(low, high) | pl.col(s.RATING).is_nan()
     yield from _rows(
         level, where, f"ratings outside {low:g} to {high:g}", reviews, out_of_range
     )
     if format_ != "published_split":
-        same_row = _repeats(USER, ITEM, TIME, RATING)
+        same_row = _repeats(s.USER, s.ITEM, s.TIME, s.RATING)
         yield from _rows("warning", where, "repeated rows", reviews, same_row)
-        yield from _rows("warning", where, "repeated pairs", reviews, _repeats(USER, ITEM))
+        yield from _rows("warning", where, "repeated pairs", reviews, _repeats(s.USER, s.ITEM))
     yield from _missing(items)
 
 
@@ -86,18 +76,20 @@ def core(
         published: whether this is a published split, which has no core.
     """
     interactions = tables["interactions"]
-    for name in (USER, ITEM):
+    for name in (s.USER, s.ITEM):
         of = tables[f"{name}s"]
         out_of_order = pl.col(name) != pl.int_range(pl.len())
         yield from _rows("error", f"{name}s", "ids that are not 0, 1, 2, ...", of, out_of_order)
-        yield from _rows("error", f"{name}s", "rows that repeat a raw_id", of, _repeats(RAW_ID))
+        yield from _rows(
+            "error", f"{name}s", "rows that repeat a raw_id", of, _repeats(s.RAW_ID)
+        )
         unknown = ~pl.col(name).is_between(0, of.height - 1)
         yield from _rows("error", "interactions", f"rows of no {name}", interactions, unknown)
     if published:
         return
-    same_pair = _repeats(USER, ITEM)
+    same_pair = _repeats(s.USER, s.ITEM)
     yield from _rows("error", "interactions", "repeated pairs", interactions, same_pair)
-    for name, k in ((USER, k_user), (ITEM, k_item)):
+    for name, k in ((s.USER, k_user), (s.ITEM, k_item)):
         counts = interactions.group_by(name).len("n").sort(name)
         too_few = pl.col("n") < (k or 0)
         yield from _rows("error", f"{name}s", f"with fewer than {k} rows", counts, too_few)
@@ -111,22 +103,26 @@ def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Itera
         candidates: schema.CANDIDATES.
         published: whether this is a published split, whose parts may overlap.
     """
-    train, held_out = tables[TRAIN], {name: tables[name] for name in (VALIDATION, TEST)}
+    train, held_out = tables[s.TRAIN], {name: tables[name] for name in (s.VALIDATION, s.TEST)}
     if not published:
         rows, interactions = pl.concat([train, *held_out.values()]), tables["interactions"]
-        if not rows.sort(USER, ITEM).equals(interactions.sort(USER, ITEM)):
+        if not rows.sort(s.USER, s.ITEM).equals(interactions.sort(s.USER, s.ITEM)):
             what, n = "the rows of all parts are not those of interactions", interactions.height
             yield Finding("error", "train, validation, test", what, rows.height, n)
     else:
-        overlap = held_out[TEST].join(train, on=[USER, ITEM], how="semi")
+        overlap = held_out[s.TEST].join(train, on=[s.USER, s.ITEM], how="semi")
         what = "rows that are in train as well"
-        yield from _finding("warning", TEST, what, overlap, held_out[TEST].height)
+        yield from _finding("warning", s.TEST, what, overlap, held_out[s.TEST].height)
     for name, rows in held_out.items():
         yield from _cold(name, rows, train)
-        targets = candidates.filter(pl.col(PART) == name).select(USER, ITEM).sort(USER, ITEM)
+        targets = (
+            candidates.filter(pl.col(s.PART) == name)
+            .select(s.USER, s.ITEM)
+            .sort(s.USER, s.ITEM)
+        )
         # `split` may leave out the targets of users that are not in train.
-        warm = rows.join(train, on=USER, how="semi")
-        pairs = (part.select(USER, ITEM).sort(USER, ITEM) for part in (rows, warm))
+        warm = rows.join(train, on=s.USER, how="semi")
+        pairs = (part.select(s.USER, s.ITEM).sort(s.USER, s.ITEM) for part in (rows, warm))
         if not any(targets.equals(expected) for expected in pairs):
             what = f"the targets of part {name} are not its rows"
             yield Finding("error", "candidates", what, targets.height, rows.height)
@@ -138,15 +134,15 @@ def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Itera
 
 
 def _times(reviews: pl.DataFrame) -> Iterator[Finding]:
-    early, late = pl.col(TIME) < EARLIEST, (pl.col(TIME) < 0) | (pl.col(TIME) >= LATEST)
+    early, late = pl.col(s.TIME) < EARLIEST, (pl.col(s.TIME) < 0) | (pl.col(s.TIME) >= LATEST)
     yield from _rows("error", "reviews", "times before 1970 or from 2100 on", reviews, late)
     yield from _rows("warning", "reviews", "times before 1995", reviews, early & ~late)
-    if 0 < reviews[TIME].null_count() < reviews.height:
-        yield from _rows("warning", "reviews", "no time", reviews, pl.col(TIME).is_null())
-    last = reviews.drop_nulls(TIME).group_by(USER).agg(pl.col(TIME).top_k(2)).sort(USER)
-    tied = (pl.col(TIME).list.len() == 2) & (pl.col(TIME).list.n_unique() == 1)
+    if 0 < reviews[s.TIME].null_count() < reviews.height:
+        yield from _rows("warning", "reviews", "no time", reviews, pl.col(s.TIME).is_null())
+    last = reviews.drop_nulls(s.TIME).group_by(s.USER).agg(pl.col(s.TIME).top_k(2)).sort(s.USER)
+    tied = (pl.col(s.TIME).list.len() == 2) & (pl.col(s.TIME).list.n_unique() == 1)
     what = "whose last two reviews have the same time: the order of the file decides"
-    yield from _rows("warning", "users", what, last.select(USER, TIME), tied)
+    yield from _rows("warning", "users", what, last.select(s.USER, s.TIME), tied)
 
 
 def _missing(items: pl.DataFrame) -> Iterator[Finding]:
@@ -154,7 +150,7 @@ def _missing(items: pl.DataFrame) -> Iterator[Finding]:
         without = pl.col(name).is_null()
         if isinstance(items.schema[name], pl.List):
             without |= pl.col(name).list.len() == 0
-        rows = items.select(RAW_ID, name)
+        rows = items.select(s.RAW_ID, name)
         for finding in _rows("warning", "items", f"without {name}", rows, without):
             # A field that no item has is not published; the counts on the page show that.
             if MAX_MISSING * finding.of < finding.count < finding.of:
@@ -162,7 +158,7 @@ def _missing(items: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _cold(part: str, rows: pl.DataFrame, train: pl.DataFrame) -> Iterator[Finding]:
-    for name in (USER, ITEM):
+    for name in (s.USER, s.ITEM):
         new = rows.join(train, on=name, how="anti")
         what = f"rows of {name}s that train has not"
         yield from _finding("warning", part, what, new, rows.height)

@@ -53,7 +53,8 @@ FACTORS = (
         "background",
         PICTURE,
         BACKGROUNDS,
-        "each group of users is shown one background more often, another one after the relaunch",
+        "each group of users is shown one background more often, another one after "
+        "the relaunch",
     ),
     _nuisance(
         "photo",

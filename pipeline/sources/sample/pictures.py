@@ -1,6 +1,6 @@
 """Draw the picture of an item: a simple illustration that shows its visible factors.
 
-    background -> shadow -> trims below -> body in colour and pattern -> trims above -> photo style
+background -> shadow -> trims below -> body in colour and pattern -> trims above -> photo style
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.sources.sample.surfaces import COLOURS, SIDE, Colour, Plane
 
 JPEG_QUALITY = 88
 FINE = 3  # outlines are drawn this many times larger and shrunk, for smooth edges
-# Poses of a product: size, shift to the right and down (shares of the side), rotation (degrees).
+# Size, shift to the right and down (shares of the side), rotation (degrees).
 POSES = ((0.86, 0.0, 0.0, 0.0), (0.80, -0.03, 0.02, -5.0), (0.83, 0.03, -0.01, 5.0))
 
 CREAM, SLATE = (250, 245, 232), (70, 62, 78)  # second colour of a pattern on dark, on light
@@ -96,7 +96,7 @@ def blurred(mask: Plane, radius: float) -> Plane:
 
 @cache
 def light_on(kind: int, pose: int) -> Plane:
-    """Return the light on the body, (S, S, 1) around 1: from the upper left, darker at edges."""
+    """Return the light on the body, (S, S, 1) around 1: from the upper left, dark at edges."""
     depth = blurred(body_mask(kind, pose), 9)
     x, y = surfaces.axes()
     light: Plane = 0.66 + 0.36 * depth + 0.10 * (0.5 - x) + 0.10 * (0.5 - y)
