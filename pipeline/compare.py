@@ -31,6 +31,13 @@ from pipeline.comparison.paper_numbers import PRINTED, table_of
 from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages.files import (
+    COMPARISON_JSON,
+    COMPARISON_MD,
+    REPORT_FILE,
+    SIGNIFICANCE_JSON,
+    SLICES_JSON,
+)
 from pipeline.params.extractors import TABLE
 from pipeline.tables import io
 from pipeline.tables import schema as s
@@ -220,17 +227,17 @@ def main(argv: list[str] | None = None) -> None:
     page = report.render(table, material, people, pictures)
     text = markdown(table)
     log.info("%s:\n%s", args.dataset, text)
-    io.write_json(table, output / s.COMPARISON_JSON)
-    io.write_text(text, output / s.COMPARISON_MD)
-    io.write_text(page, output / s.REPORT_FILE)
+    io.write_json(table, output / COMPARISON_JSON)
+    io.write_text(text, output / COMPARISON_MD)
+    io.write_text(page, output / REPORT_FILE)
     own = (material.ranks, material.parts)
     sure = significance.table(*own, table["best"], material.items.height, settings.seed)
     trained_on = [found.get("trained_on") for found in metrics.values()]
     sliced = user_slices.table(
         *own, trained_on, _present(material, args.features), settings.seed
     )
-    io.write_json({"dataset": args.dataset} | sure, output / s.SIGNIFICANCE_JSON)
-    io.write_json({"dataset": args.dataset} | sliced, output / s.SLICES_JSON)
+    io.write_json({"dataset": args.dataset} | sure, output / SIGNIFICANCE_JSON)
+    io.write_json({"dataset": args.dataset} | sliced, output / SLICES_JSON)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from pipeline.tables import io
 from pipeline.tables import schema as s
 
 TOP = 20  # largest k
+# Folders with a file per dataset, for `dvc metrics` and `dvc plots`.
+SCORES_FOLDER, LEARNING_FOLDER, CUTOFFS_FOLDER = "scores", "learning", "cutoffs"
 PARTS = {"sampled": "rank_sampled", "full": "rank_full"}
 POINTS: s.Columns = {
     "dataset": pl.String,
@@ -120,11 +122,11 @@ def main(argv: list[str] | None = None) -> None:
     ranks = {m: io.read_parquet(path / s.RANKS_FILE, s.RANKS) for m, path in models.items()}
 
     io.write_json(
-        scores(metrics, histories), args.plots / s.SCORES_FOLDER / f"{args.dataset}.json"
+        scores(metrics, histories), args.plots / SCORES_FOLDER / f"{args.dataset}.json"
     )
     tables = {
-        s.LEARNING_FOLDER: learning(histories, args.dataset),
-        s.CUTOFFS_FOLDER: cutoffs(ranks, args.dataset),
+        LEARNING_FOLDER: learning(histories, args.dataset),
+        CUTOFFS_FOLDER: cutoffs(ranks, args.dataset),
     }
     for folder, table in tables.items():
         io.write_text(table.write_csv(), args.plots / folder / f"{args.dataset}.csv")

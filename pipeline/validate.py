@@ -38,6 +38,7 @@ from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 
 log = logging.getLogger("validate")
 WORK = Path(".work/validate")
+VALIDATION_JSON, VALIDATION_MD = "validation.json", "validation.md"
 PROCESSED = {
     "interactions": (s.INTERACTIONS_FILE, s.INTERACTIONS),
     "users": (s.USERS_FILE, s.USERS),
@@ -160,8 +161,8 @@ def _write(dataset: str, problems: Sequence[Finding], counts: Profile, results: 
         )
     log.info("%s: no errors, %d warnings", dataset, len(problems))
     content: dict[str, Any] = {"dataset": dataset, "findings": [asdict(f) for f in problems]}
-    write_json(content | {"profile": counts}, results / s.VALIDATION_JSON)
-    write_text(text, results / s.VALIDATION_MD)
+    write_json(content | {"profile": counts}, results / VALIDATION_JSON)
+    write_text(text, results / VALIDATION_MD)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, arguments_of, model_parser
 from pipeline.learning.dataset import Dataset
+from pipeline.pages.files import EXPLANATIONS_FILE
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json
 
@@ -260,7 +261,7 @@ def main(argv: list[str] | None = None) -> None:
         lists = read_parquet(arguments.results / s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS)
         found = table(settings, arguments, own, lists)
     log.info("%s %s: %d", arguments.dataset, arguments.model, len(found["explanations"]))
-    write_json(found, arguments.results / s.EXPLANATIONS_FILE)
+    write_json(found, arguments.results / EXPLANATIONS_FILE)
 
 
 if __name__ == "__main__":

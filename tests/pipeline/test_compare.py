@@ -10,6 +10,13 @@ import yaml
 
 from pipeline import compare
 from pipeline.job.errors import ParamsError, SchemaError
+from pipeline.pages.files import (
+    COMPARISON_JSON,
+    COMPARISON_MD,
+    REPORT_FILE,
+    SIGNIFICANCE_JSON,
+    SLICES_JSON,
+)
 from pipeline.tables import features, io
 from pipeline.tables import schema as s
 
@@ -156,11 +163,11 @@ def project(folder):
 
 ARGUMENTS = ["beauty_split", "processed", "images.parquet", "results"]
 WRITTEN = [
-    s.COMPARISON_JSON,
-    s.COMPARISON_MD,
-    s.REPORT_FILE,
-    s.SIGNIFICANCE_JSON,
-    s.SLICES_JSON,
+    COMPARISON_JSON,
+    COMPARISON_MD,
+    REPORT_FILE,
+    SIGNIFICANCE_JSON,
+    SLICES_JSON,
 ]
 
 
@@ -196,11 +203,11 @@ def test_the_command_says_how_sure_the_numbers_are_and_slices_the_users(tmp_path
 
     compare.main([*ARGUMENTS, "--features", "features"])
 
-    sure = io.read_json(tmp_path / "results" / s.SIGNIFICANCE_JSON)
+    sure = io.read_json(tmp_path / "results" / SIGNIFICANCE_JSON)
     assert (sure["dataset"], sure["n_users"], sure["best"]) == ("beauty_split", 6, "bprmf")
     assert {row["other"] for row in sure["pairs"]} == {"vbpr"}
     assert {row["ties"] for row in sure["pairs"]} == {6}
-    partitions = io.read_json(tmp_path / "results" / s.SLICES_JSON)["partitions"]
+    partitions = io.read_json(tmp_path / "results" / SLICES_JSON)["partitions"]
     assert [(x["name"], x["n_users"]) for x in partitions["has visual"]["slices"]] == [
         ("present", 6),  # every rank is of item 0
         ("absent", 0),
@@ -231,9 +238,9 @@ def test_a_table_of_its_own_goes_to_its_own_folder(tmp_path, monkeypatch):
 
     compare.main([*ARGUMENTS, "--table", "own"])
 
-    table = io.read_json(tmp_path / "results/own" / s.COMPARISON_JSON)
+    table = io.read_json(tmp_path / "results/own" / COMPARISON_JSON)
     assert table["order"] == ["bprmf"]
-    assert not (tmp_path / "results" / s.COMPARISON_JSON).exists()
+    assert not (tmp_path / "results" / COMPARISON_JSON).exists()
     with pytest.raises(ParamsError, match=r"no table 'table9'.*'own'"):
         compare.main([*ARGUMENTS, "--table", "table9"])
 
@@ -253,10 +260,10 @@ def test_the_extractors_of_a_model_are_compared_in_a_folder_of_their_own(tmp_pat
 
     compare.main([*ARGUMENTS, "--table", "extractors"])
 
-    table = io.read_json(results / "extractors" / s.COMPARISON_JSON)
+    table = io.read_json(results / "extractors" / COMPARISON_JSON)
     assert table["order"] == ["vbpr", "vbpr_own"]
     assert table["models"]["vbpr"]["extractor"] == "sif of visual_tokens, trained"
     assert table["models"]["vbpr_own"]["extractor"] == "precomputed of raw_id"
-    page = (results / "extractors" / s.REPORT_FILE).read_text(encoding="utf-8")
+    page = (results / "extractors" / REPORT_FILE).read_text(encoding="utf-8")
     assert '<span class="soft small">precomputed of raw_id</span>' in page
     assert '<th scope="row">visual_own</th>' in page

@@ -11,21 +11,18 @@ from pipeline import params
 from pipeline.job.errors import PipelineError
 from pipeline.params import study_budget
 from pipeline.params import study_cells
-from pipeline.tables.schema import (
-    CELLS_FOLDER,
+from pipeline.pages.files import (
     COMPARISON_JSON,
     COMPARISON_MD,
     EXPLANATIONS_FILE,
     REPORT_FILE,
     STUDY_JSON,
     STUDY_SVG,
-    SWEEP_JSON,
-    SWEEP_MD,
     TABLES_TEX,
     TIMES_FILE,
-    TRIALS_FILE,
-    VALIDATION_MD,
 )
+from pipeline.experiments.sweep.table import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
+from pipeline.validate import VALIDATION_MD
 
 # Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
 try:

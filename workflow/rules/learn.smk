@@ -269,6 +269,7 @@ rule study_dataset:
             "pipeline/extractors",
             "pipeline/features.py",
             "pipeline/learning",
+            "pipeline/pages/files.py",
             "pipeline/sources",
         ),
         settings="data/settings/study/{dataset}.json",

@@ -48,7 +48,10 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
-            "pipeline/experiments/study", "pipeline/compare.py", "pipeline/comparison"
+            "pipeline/experiments/study",
+            "pipeline/compare.py",
+            "pipeline/comparison",
+            "pipeline/pages",
         ),
         settings="data/settings/study_tables/{dataset}.json",
         statistics=rules.kcore.output.statistics,
@@ -86,6 +89,7 @@ rule study_examples:
             "pipeline/train.py",
             "pipeline/learning",
             "pipeline/comparison",
+            "pipeline/pages",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -166,7 +170,7 @@ rule study_page:
 # Reads what Snakemake wrote of its own jobs, which it does not let a rule name as an input.
 rule study_times:
     input:
-        code=code("pipeline/experiments/study"),
+        code=code("pipeline/experiments/study", "pipeline/pages/files.py"),
         settings="data/settings/study_tables/{dataset}.json",
         cells=cell_files("metrics.json"),
     output:

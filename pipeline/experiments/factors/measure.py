@@ -45,6 +45,7 @@ from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.learning.dataset import Dataset, load_features
+from pipeline.pages.files import STUDY_JSON, STUDY_MD, STUDY_SVG
 from pipeline.sources.sample import copies
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json, write_text
@@ -235,9 +236,9 @@ def main(argv: list[str] | None = None) -> None:
     table = facts | study_report.table(originals.features, items, copied, found, draws)
     text = study_report.markdown(table)
     log.info("%s:\n%s", args.dataset, text)
-    write_json(table, args.results / s.STUDY_JSON)
-    write_text(text, args.results / s.STUDY_MD)
-    write_text(plot.figure(table), args.results / s.STUDY_SVG)
+    write_json(table, args.results / STUDY_JSON)
+    write_text(text, args.results / STUDY_MD)
+    write_text(plot.figure(table), args.results / STUDY_SVG)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pipeline.job.command_line import parser, run
 from pipeline.learning.checkpoint import read_checkpoint, restored
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.learning.dataset import Dataset
+from pipeline.pages.files import EXAMPLES_FILE, EXPLANATIONS_FILE
 from pipeline.params import study_cells
 from pipeline.params.study_cells import Cell
 from pipeline.recommend import recommendations
@@ -82,8 +83,8 @@ def main(argv: list[str] | None = None) -> None:
         rows, said[model] = shown(raw, cell, job, users)
         found.append(rows.select(pl.lit(model).alias(s.MODEL), pl.all()))
     log.info("%s: %d lists", args.dataset, len(found) * len(users))
-    write_parquet(pl.concat(found), args.results / s.EXAMPLES_FILE)
-    write_json({"models": said}, args.results / s.EXPLANATIONS_FILE)
+    write_parquet(pl.concat(found), args.results / EXAMPLES_FILE)
+    write_json({"models": said}, args.results / EXPLANATIONS_FILE)
 
 
 if __name__ == "__main__":

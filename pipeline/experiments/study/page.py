@@ -40,6 +40,16 @@ from pipeline.experiments.study.sections.opening import cards, lead, warnings
 from pipeline.experiments.study.sections.section import Part, read_parts
 from pipeline.job.command_line import parser, run
 from pipeline.pages import template
+from pipeline.pages.files import (
+    EXAMPLES_FILE,
+    EXPLANATIONS_FILE,
+    REPORT_FILE,
+    SIGNIFICANCE_JSON,
+    SLICES_JSON,
+    STUDY_JSON,
+    STUDY_SVG,
+    TABLES_JSON,
+)
 from pipeline.params import study_cells
 from pipeline.tables import io
 from pipeline.tables import schema as s
@@ -47,6 +57,7 @@ from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("study_page")
 LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
+PAGE_MD, FIGURES_FOLDER = "report.md", "figures"  # beside a folder per cell
 
 
 def figures(found: Mapping[str, Any], results: Path) -> dict[str, Figure]:
@@ -112,7 +123,7 @@ def material(
 ) -> report.Material:
     """Return what the gallery of users is made of: see pipeline/comparison/report.py."""
     cells = study_cells.shown(settings, args.dataset)
-    lists = io.read_parquet(args.results / s.EXAMPLES_FILE, s.EXAMPLES)
+    lists = io.read_parquet(args.results / EXAMPLES_FILE, s.EXAMPLES)
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
     return report.Material(
         settings=settings,
@@ -169,22 +180,22 @@ def sections(args: Namespace, found: Mapping[str, Any], drawings: dict[str, str]
     parts = [
         *shown_parts(found),
         curves(found),
-        study_sure.part(io.read_json(args.results / s.SIGNIFICANCE_JSON), order),
-        study_slices.part(io.read_json(args.results / s.SLICES_JSON), order),
+        study_sure.part(io.read_json(args.results / SIGNIFICANCE_JSON), order),
+        study_slices.part(io.read_json(args.results / SLICES_JSON), order),
     ]
     if args.factors:
-        parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))
-        drawings[FACTORS] = (args.factors / s.STUDY_SVG).read_text(encoding="utf-8")
-    parts.append(study_explained.part(io.read_json(args.results / s.EXPLANATIONS_FILE)))
+        parts.append(factors_part(io.read_json(args.factors / STUDY_JSON)))
+        drawings[FACTORS] = (args.factors / STUDY_SVG).read_text(encoding="utf-8")
+    parts.append(study_explained.part(io.read_json(args.results / EXPLANATIONS_FILE)))
     return parts + [part for path in args.more for part in read_parts(path)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, draw, write."""
     args, settings = _arguments(argv), params.load()
-    found = io.read_json(args.results / s.TABLES_JSON)
+    found = io.read_json(args.results / TABLES_JSON)
     drawings = {
-        name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
+        name: study_figures.write(picture, args.results / FIGURES_FOLDER, name)
         for name, picture in figures(found, args.results).items()
     }
     parts, last = sections(args, found, drawings), study_differences.part(settings, found)
@@ -207,11 +218,11 @@ def main(argv: list[str] | None = None) -> None:
         "thumbnails": {item: code for item, code in made.items() if code},
         "seed": found["budget"]["seeds"][0],
     }
-    io.write_text(render(drawings, people, context), args.results / s.REPORT_FILE)
+    io.write_text(render(drawings, people, context), args.results / REPORT_FILE)
     text = markdown.document(
         title, [*lead(found), *warnings(settings, found)], [*parts, last], said
     )
-    io.write_text(text, args.results / s.PAGE_MD)
+    io.write_text(text, args.results / PAGE_MD)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from pipeline.comparison.paper_numbers import PRINTED, TABLE_1, point_of, table_
 from pipeline.experiments.study.sections import latex as study_latex
 from pipeline.experiments.study.sections import numbers as study_show
 from pipeline.job.command_line import parser, run
+from pipeline.pages.files import SIGNIFICANCE_JSON, SLICES_JSON, TABLES_JSON, TABLES_TEX
 from pipeline.params import study_budget, study_cells
 from pipeline.params.study_cells import Row
 from pipeline.tables import io
@@ -224,12 +225,12 @@ def main(argv: list[str] | None = None) -> None:
     folder = split_folder(settings, args.dataset)
     table = gathered(settings, args.dataset, metrics, ranks)
     table["data"] = data(found, features, folder)
-    io.write_json(table, args.results / s.TABLES_JSON)
+    io.write_json(table, args.results / TABLES_JSON)
     cells, folders = (metrics, ranks), (args.processed, args.features)
     sure, sliced = sure_and_sliced(settings, args.dataset, table, cells, folders)
-    io.write_json(sure, args.results / s.SIGNIFICANCE_JSON)
-    io.write_json(sliced, args.results / s.SLICES_JSON)
-    io.write_text(study_latex.document(study_show.parts(table)), args.results / s.TABLES_TEX)
+    io.write_json(sure, args.results / SIGNIFICANCE_JSON)
+    io.write_json(sliced, args.results / SLICES_JSON)
+    io.write_text(study_latex.document(study_show.parts(table)), args.results / TABLES_TEX)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ import polars as pl
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages.files import TIMES_FILE
 from pipeline.params import study_cells
-from pipeline.tables import schema as s
 from pipeline.tables.io import write_text
 
 NEEDED = ("s", "cpu_time", "max_rss")  # seconds, seconds, MB
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in study_cells.cells(params.load(), args.dataset)
     }
     found = {name: read(path) if path.exists() else None for name, path in files.items()}
-    write_text(text(found, machine()), args.results / s.TIMES_FILE)
+    write_text(text(found, machine()), args.results / TIMES_FILE)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,10 @@ from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
 from pipeline.params import sweep_cells
 from pipeline.tables.io import read_json, write_json, write_text
-from pipeline.tables.schema import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
 
 MEASURES = ("ndcg@10", "hr@10")
+CELLS_FOLDER, TRIALS_FILE = "sweep", "sweep_trials.json"  # a file per cell in the folder
+SWEEP_JSON, SWEEP_MD = "sweep.json", "sweep.md"
 LAST = {"complete": 0, "pruned": 1, "diverged": 2}  # order of the table
 
 Row = dict[str, Any]

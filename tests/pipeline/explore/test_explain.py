@@ -11,8 +11,9 @@ from small_dataset import FOLDERS, run
 from pipeline import evaluate, recommend, train
 from pipeline.explore import explain
 from pipeline.job.errors import ParamsError
+from pipeline.pages.files import EXPLANATIONS_FILE
 from pipeline.tables.io import read_json, read_parquet
-from pipeline.tables.schema import EXPLANATIONS_FILE, INTERACTIONS, RANKS, RECOMMENDATIONS
+from pipeline.tables.schema import INTERACTIONS, RANKS, RECOMMENDATIONS
 
 
 @pytest.fixture(scope="module")

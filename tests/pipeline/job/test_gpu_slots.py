@@ -118,7 +118,9 @@ def test_without_slots_nothing_is_locked(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("listed", ["", "2", "0,", "all", "-1", "0;1", "00"])
 def test_slots_that_are_no_devices_are_refused(listed):
-    with pytest.raises(ParamsError, match="GPU_SLOTS: expected numbers of the 2 visible devices"):
+    with pytest.raises(
+        ParamsError, match="GPU_SLOTS: expected numbers of the 2 visible"
+    ):
         gpu_slots.parse(listed, 2)
 
 

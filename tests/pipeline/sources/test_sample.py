@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from pipeline import params
-from pipeline.sources.sample.dump import generate, sizes
 from pipeline.sources.sample.catalogue import Catalogue, draw_catalogue, identifiers
 from pipeline.sources.sample.choices import (
     N_GROUPS,
@@ -27,6 +26,7 @@ from pipeline.sources.sample.choices import (
     draw_users,
     exposure_table,
 )
+from pipeline.sources.sample.dump import generate, sizes
 from pipeline.sources.sample.factors import BY_NAME, NUISANCES, PREFERENCES
 from pipeline.sources.sample.pictures import Look, draw
 from pipeline.sources.sample.silhouettes import SILHOUETTES

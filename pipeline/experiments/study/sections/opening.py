@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from pipeline.pages.files import TIMES_FILE
 from pipeline.params import Params
-from pipeline.tables.schema import TIMES_FILE
 
 
 def lead(found: Mapping[str, Any]) -> list[str]:

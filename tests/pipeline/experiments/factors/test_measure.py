@@ -25,6 +25,7 @@ from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import read_checkpoint, restored, save_checkpoint
 from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset, load_features
+from pipeline.pages.files import STUDY_JSON, STUDY_MD, STUDY_SVG
 from pipeline.sources.sample import copies
 from pipeline.sources.sample.factors import BY_NAME
 from pipeline.tables import schema as s
@@ -90,7 +91,7 @@ def workspace(made, tmp_path, monkeypatch):
 
 def run(results="results", dataset="sample"):
     measure.main([dataset, *ARGUMENTS, results, "--device", "cpu", "--threads", "1"])
-    return read_json(Path(results) / s.STUDY_JSON)
+    return read_json(Path(results) / STUDY_JSON)
 
 
 def edit(**sections):
@@ -120,7 +121,7 @@ def model_on(name):
 
 def test_the_command_writes_the_same_numbers_table_and_picture_again(workspace):
     table = run()
-    names = (s.STUDY_JSON, s.STUDY_MD, s.STUDY_SVG)
+    names = (STUDY_JSON, STUDY_MD, STUDY_SVG)
     first = [(workspace / "results" / name).read_bytes() for name in names]
     run()
 
@@ -167,7 +168,7 @@ def test_another_format_is_refused(workspace):
     ):
         run(dataset="beauty")
 
-    assert not (workspace / "results" / s.STUDY_JSON).exists()
+    assert not (workspace / "results" / STUDY_JSON).exists()
 
 
 def test_models_of_ids_alone_are_refused(workspace):

@@ -19,6 +19,15 @@ from pipeline.experiments.study.sections import certainty as study_sure
 from pipeline.experiments.study.sections import differences as study_differences
 from pipeline.experiments.study.sections import explanations as study_explained
 from pipeline.experiments.study.sections import user_parts as study_slices
+from pipeline.pages.files import (
+    EXAMPLES_FILE,
+    EXPLANATIONS_FILE,
+    SIGNIFICANCE_JSON,
+    SLICES_JSON,
+    STUDY_JSON,
+    STUDY_SVG,
+    TABLES_JSON,
+)
 from pipeline.params import study_cells
 from pipeline.tables import io
 from pipeline.tables import schema as s
@@ -68,7 +77,7 @@ def made(tmp_path_factory):
     project(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(raw()))
     results, settings = folder / "results/study", parsed()
-    io.write_json(numbers(), results / s.TABLES_JSON)
+    io.write_json(numbers(), results / TABLES_JSON)
     for name, cell in study_cells.cells(settings, "sample").items():
         io.write_parquet(of_cell(cell)[1], results / name / s.RANKS_FILE)
         rows = [("select", e, 1 / e, 0.1 * e, 0.05 * e, "validation") for e in (1, 2, 3)]
@@ -88,17 +97,17 @@ def made(tmp_path_factory):
     sliced = user_slices.table(
         ranks, held, [user_slices.BOTH], {"visual": np.arange(900) > 2}, 1
     )
-    io.write_json({"dataset": "sample"} | sure, results / s.SIGNIFICANCE_JSON)
-    io.write_json({"dataset": "sample"} | sliced, results / s.SLICES_JSON)
-    io.write_json(EXPLAINED, results / s.EXPLANATIONS_FILE)
+    io.write_json({"dataset": "sample"} | sure, results / SIGNIFICANCE_JSON)
+    io.write_json({"dataset": "sample"} | sliced, results / SLICES_JSON)
+    io.write_json(EXPLAINED, results / EXPLANATIONS_FILE)
     lists = [(m, u, 0, 3, "3", 1.0) for m in ("bprmf", "mcln") for u in range(6)]
     io.write_parquet(
-        pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / s.EXAMPLES_FILE
+        pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / EXAMPLES_FILE
     )
     images = [(3, "ok", picture(), 8, 8, "here")]
     io.write_parquet(pl.DataFrame(images, s.IMAGES, orient="row"), folder / "images.parquet")
-    io.write_json(FACTORS, folder / "results" / s.STUDY_JSON)
-    io.write_text(DRAWN, folder / "results" / s.STUDY_SVG)
+    io.write_json(FACTORS, folder / "results" / STUDY_JSON)
+    io.write_text(DRAWN, folder / "results" / STUDY_SVG)
     io.write_json(MORE, folder / "more.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -221,7 +230,7 @@ def test_what_differs_is_said_from_the_settings():
 
 
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
-    found = io.read_json(made / "results/study" / s.SIGNIFICANCE_JSON)
+    found = io.read_json(made / "results/study" / SIGNIFICANCE_JSON)
 
     part = study_sure.part(found, ORDER)
 
@@ -246,7 +255,7 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
 
 
 def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
-    found = io.read_json(made / "results/study" / s.SLICES_JSON)
+    found = io.read_json(made / "results/study" / SLICES_JSON)
 
     part = study_slices.part(found, ORDER)
 
