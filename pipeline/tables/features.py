@@ -9,7 +9,7 @@ how the features were computed. Extractors are not imported: training does not n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -96,8 +96,10 @@ def read_features(
         item = np.empty(n_items, np.int32)
         present = np.empty(n_items, np.bool_)
         feature = np.empty((n_items, dim), np.float32)
-        for first, batch in _batches(file):
-            rows = slice(first, first + batch.num_rows)
+        n_read = 0
+        for batch in file.iter_batches(ROWS_PER_GROUP, columns=[ITEM, PRESENT, FEATURE]):
+            rows = slice(n_read, n_read + batch.num_rows)
+            n_read += batch.num_rows
             item[rows] = batch.column(ITEM).to_numpy()
             present[rows] = batch.column(PRESENT).to_numpy(zero_copy_only=False)
             feature[rows] = batch.column(FEATURE).flatten().to_numpy().reshape(-1, dim)
@@ -152,14 +154,6 @@ def _batch(
         pa.FixedSizeListArray.from_arrays(pa.array(feature.reshape(-1)), dim),
     ]
     return pa.record_batch(columns, schema=schema)
-
-
-def _batches(file: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield each batch of rows with the index of its first row."""
-    first = 0
-    for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=[ITEM, PRESENT, FEATURE]):
-        yield first, batch
-        first += batch.num_rows
 
 
 def _check_schema(schema: pa.Schema, path: Path) -> tuple[int, dict[str, str]]:

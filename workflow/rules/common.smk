@@ -21,7 +21,12 @@ from pipeline.pages.files import (
     TABLES_TEX,
     TIMES_FILE,
 )
-from pipeline.experiments.sweep.table import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS_FILE
+from pipeline.experiments.sweep.table import (
+    CELLS_FOLDER,
+    SWEEP_JSON,
+    SWEEP_MD,
+    TRIALS_FILE,
+)
 from pipeline.validate import VALIDATION_MD
 
 # Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.

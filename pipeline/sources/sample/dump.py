@@ -30,6 +30,7 @@ from pipeline.sources.sample.catalogue import (
 from pipeline.sources.sample.choices import draw_tastes
 from pipeline.sources.sample.metadata import PICTURES, metadata_lines
 from pipeline.sources.sample.reviews import ReviewLines, draw_chunks
+from pipeline.tables.io import write_parquet
 
 REVIEWS_FILE, METADATA_FILE = "Sample.json.gz", "meta_Sample.json.gz"
 TRUTH = "ground_truth"
@@ -58,7 +59,7 @@ def generate(settings: params.SampleSource, seed: int, folder: Path) -> None:
     write_reviews(n_users, catalogue, seed, folder)
     write_metadata(catalogue, seed, folder / METADATA_FILE)
     write_pictures(catalogue, folder / PICTURES)
-    truth.write_items(catalogue, folder / TRUTH)
+    write_parquet(truth.item_rows(catalogue), folder / TRUTH / truth.ITEMS_FILE)
     truth.write_roles(folder / TRUTH)
 
 

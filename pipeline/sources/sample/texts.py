@@ -111,8 +111,8 @@ def title(words: dict[str, str], generator: np.random.Generator) -> str:
 
     An ampersand is written as an HTML entity, as in the published files.
     """
-    shown = {name: capitals(word) for name, word in words.items()}
-    text = pick(TITLES, generator).format(**shown)
+    capitalised = {name: capitals(word) for name, word in words.items()}
+    text = pick(TITLES, generator).format(**capitalised)
     if words["slogan"]:
         text = f"{text} - {words['slogan']}"
     return text.replace("&", "&amp;")

@@ -19,18 +19,13 @@ import pyarrow.parquet as pq
 from pipeline.sources.sample.catalogue import Catalogue, reviewer_ids
 from pipeline.sources.sample.choices import STRENGTH, Users
 from pipeline.sources.sample.factors import BY_NAME, FACTORS, PREFERENCES
-from pipeline.tables.io import write_json, write_parquet
+from pipeline.tables.io import write_json
 
 ITEMS_FILE, USERS_FILE, ROLES_FILE = "items.parquet", "users.parquet", "factors.json"
 USERS_SCHEMA = pa.schema(
     {"reviewerID": pa.string(), "group": pa.int8()}
     | {name: pa.list_(pa.string()) for name in PREFERENCES}
 )
-
-
-def write_items(catalogue: Catalogue, folder: Path) -> None:
-    """Write one row per item."""
-    write_parquet(item_rows(catalogue), folder / ITEMS_FILE)
 
 
 def item_rows(catalogue: Catalogue) -> pl.DataFrame:
