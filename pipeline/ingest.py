@@ -7,11 +7,11 @@
 reviews.parquet has one row per review in the order of the raw file: user, item, timestamp
 (seconds since 1970, UTC), rating, part (only in published splits: train, validation, test).
 items.parquet has one row per item: raw_id, title, description, image (a URL, or a path below
-data/raw/D), then what the format has beside that, such as brand, category or title_tokens.
+data/raw/D), then further fields of the format, such as brand, category or title_tokens.
 
-Ids are text always. An item of which nothing is known has a row of nulls. A line that is no
-record stops the stage, with file, line and text, once a file has more than
-ingest.max_bad_lines of them. Which files a format has is in docs/data.md.
+Ids are always text. An item without metadata has a row of nulls. A file with more than
+ingest.max_bad_lines invalid lines stops the stage; the message has file, line and text.
+docs/data.md lists the files of each format.
 """
 
 from __future__ import annotations
@@ -30,40 +30,32 @@ from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
 from pipeline.sources import readers
 from pipeline.sources.stream import Stream
+from pipeline.tables import schema as s
 from pipeline.tables.io import check_columns, parquet_writer
-from pipeline.tables.schema import (
-    ITEM,
-    ITEMS_FILE,
-    RAW_ID,
-    RAW_ITEMS,
-    REVIEWS,
-    REVIEWS_FILE,
-    USER,
-)
 
 logger = logging.getLogger(__name__)
 
-WORK = ".ingest"  # folder beside the two tables, for what waits to be written
-FEW = 1 << 20  # values that are not worth a merge
+WORK = ".ingest"  # folder beside the two tables, for temporary files
+MIN_MERGED = 1 << 20  # values; fewer are not merged
 
 
 def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) -> Counts:
-    """Read a dataset's raw files, and write the two tables, or neither.
+    """Read a dataset's raw files and write the two tables, or neither.
 
-    A few batches of lines are in memory at a time, beside what the ids and a hash of each
-    user's id take.
+    Memory holds a few batches of lines, the item ids and a hash of each user id.
 
     Args:
         source: the dataset's section of `sources`.
         raw: data/raw/<dataset>.
         interim: data/interim/<dataset>.
-        max_bad_lines: lines per file that may be no record.
+        max_bad_lines: accepted number of invalid lines per file.
 
     Returns:
-        What was written: reviews in raw order, and items of unique `raw_id` that cover them.
+        The counts of the rows that were written.
 
     Raises:
-        RawDataError: a file is absent, damaged or not in its format, or holds no review.
+        RawDataError: a file is missing, damaged or not in its format; there is no review, an
+            item occurs twice, or a reviewed item has no row.
     """
     stream = _stream(source, raw, max_bad_lines)
     counts = Counts()
@@ -72,15 +64,15 @@ def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) 
     if first is None:
         raise RawDataError(f"{raw}: expected reviews, got files without any")
     with (
-        parquet_writer(interim / REVIEWS_FILE) as write_reviews,
-        parquet_writer(interim / ITEMS_FILE) as write_items,
+        parquet_writer(interim / s.REVIEWS_FILE) as write_reviews,
+        parquet_writer(interim / s.ITEMS_FILE) as write_items,
         _work_folder(interim / WORK) as work,
     ):
         write_reviews(first)
         for table in reviews:
             write_reviews(table)
         for table in stream.items(counts.reviewed.values().sort(), work):
-            check_columns(table, RAW_ITEMS, f"{raw}: items")
+            check_columns(table.schema, s.RAW_ITEMS, f"{raw}: items")
             counts.add_items(table)
             write_items(table)
         _check_references(counts, raw)
@@ -96,14 +88,14 @@ def _stream(source: params.Source, raw: Path, max_bad_lines: int) -> Stream:
 
 def _checked(reviews: Iterator[pl.DataFrame], raw: Path) -> Iterator[pl.DataFrame]:
     for table in reviews:
-        check_columns(table, REVIEWS, f"{raw}: reviews")
+        check_columns(table.schema, s.REVIEWS, f"{raw}: reviews")
         if table.height:
             yield table
 
 
 @contextmanager
 def _work_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder; what a killed run left in it goes first."""
+    """Yield an empty folder and delete it afterwards, as well as one from a killed run."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     try:
@@ -114,50 +106,50 @@ def _work_folder(path: Path) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class Distinct:
-    """Values met so far; memory goes with how many different ones there are."""
+    """The distinct values of a stream; memory grows with their number."""
 
     parts: list[pl.Series] = field(default_factory=list)
-    n_loose: int = 0
+    n_unmerged: int = 0
 
     def add(self, values: pl.Series) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         self.parts.append(values.unique())
-        self.n_loose += len(self.parts[-1])
-        # Merging when the loose ones are as many keeps the work linear in all of them.
-        if self.n_loose > max(FEW, len(self.parts[0])):
+        self.n_unmerged += len(self.parts[-1])
+        # The work stays linear if a merge at least doubles the values merged so far.
+        if self.n_unmerged > max(MIN_MERGED, len(self.parts[0])):
             self.values()
 
     def values(self) -> pl.Series:
         """Return each value once, in any order."""
         self.parts = [pl.concat(self.parts).unique()]
-        self.n_loose = 0
+        self.n_unmerged = 0
         return self.parts[0]
 
 
 @dataclass(slots=True)
 class Counts:
-    """What has been read: how many rows, which ids, and how many fields have a value."""
+    """Counts of rows and of filled fields, and the ids."""
 
     n_reviews: int = 0
-    users: Distinct = field(default_factory=Distinct)  # hashes of 64 bits, not ids
+    users: Distinct = field(default_factory=Distinct)  # 64-bit hashes of the ids
     reviewed: Distinct = field(default_factory=Distinct)
     n_items: int = 0
     items: Distinct = field(default_factory=Distinct)
     filled: dict[str, int] = field(default_factory=dict)
 
     def reviewing(self, reviews: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """Yield reviews, and count them on the way."""
+        """Count and yield reviews."""
         for table in reviews:
             self.n_reviews += table.height
-            self.users.add(table[USER].hash())
-            self.reviewed.add(table[ITEM])
+            self.users.add(table[s.USER].hash())
+            self.reviewed.add(table[s.ITEM])
             yield table
 
     def add_items(self, items: pl.DataFrame) -> None:
         """Count rows of items."""
         self.n_items += items.height
-        self.items.add(items[RAW_ID])
-        for name, n in items.select(pl.exclude(RAW_ID).count()).row(0, named=True).items():
+        self.items.add(items[s.RAW_ID])
+        for name, n in items.select(pl.exclude(s.RAW_ID).count()).row(0, named=True).items():
             self.filled[name] = self.filled.get(name, 0) + n
 
 

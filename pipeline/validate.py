@@ -1,16 +1,16 @@
-r"""Stage `validate`: look at a dataset before anything is trained on it.
+r"""Stage `validate`: check a dataset before training.
 
     data/raw/D/manifest.json, data/interim/D, data/processed/D
         -> results/D/validation.json, results/D/validation.md
 
-Checked are keys (unique, none empty), references (whole), times and ratings (in range),
-repeats, what items lack, the core, the split and the candidates. An error means that what
-follows would compute nonsense, and stops the stage; the page is then in .work/validate/D.md.
-Warnings are for a person to judge: read the page.
+The checks: unique and non-empty keys, references, ranges of times and ratings, repeats, missing
+item fields, the core, the split and the candidates. An error means that later stages would
+compute wrong results; it stops the stage, and the page is then in .work/validate/D.md. Warnings
+on the page need a person's judgement.
 
-The counts of the last run are kept in .work/validate/D.json. Where they differ from this
-run's, because a dump was fetched again and is another one, say, the log says in what;
-`python -m pipeline.interactions.drift` compares any two files.
+The counts of the last run are kept in .work/validate/D.json. The log lists each count that
+differs from them, for example after a newer dump was downloaded. `python -m
+pipeline.interactions.drift` compares any two files.
 
     python -m pipeline.validate sample data/raw/sample data/interim/sample \
         data/processed/sample results/sample
@@ -39,6 +39,7 @@ from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 
 log = logging.getLogger("validate")
 WORK = Path(".work/validate")
+VALIDATION_JSON, VALIDATION_MD = "validation.json", "validation.md"
 PROCESSED = {
     "interactions": (s.INTERACTIONS_FILE, s.INTERACTIONS),
     "users": (s.USERS_FILE, s.USERS),
@@ -64,26 +65,26 @@ def findings(
         items: schema.RAW_ITEMS.
         processed: the tables of `PROCESSED`.
         format_: of the source.
-        statistics: content of statistics.json, for the core that was made.
+        statistics: content of statistics.json; it has the core's k.
     """
     published = format_ == "published_split"
     sides = statistics["k_user"], statistics["k_item"]
-    found = [
+    every = [
         *checks.raw(reviews, items, format_),
         *checks.core(processed, *sides, published=published),
         *checks.parts(processed, processed["candidates"], published=published),
     ]
-    return sorted(found, key=lambda finding: finding.level)
+    return sorted(every, key=lambda finding: finding.level)
 
 
-def page(dataset: str, found: Sequence[Finding], counts: Profile) -> str:
+def page(dataset: str, problems: Sequence[Finding], counts: Profile) -> str:
     """Return validation.md."""
-    n_errors = sum(finding.level == "error" for finding in found)
+    n_errors = sum(finding.level == "error" for finding in problems)
     lines = [f"# {dataset}: is it what it should be?", ""]
-    lines += [f"{n_errors} errors, {len(found) - n_errors} warnings.", ""]
-    if found:
+    lines += [f"{n_errors} errors, {len(problems) - n_errors} warnings.", ""]
+    if problems:
         rows = [
-            (f.level, f.table, f.what, f"{f.count:,} of {f.of:,}", f.example) for f in found
+            (f.level, f.table, f.what, f"{f.count:,} of {f.of:,}", f.example) for f in problems
         ]
         lines += _table(("", "table", "what", "how often", "first"), rows, "lllrl")
     reviews, items = counts["reviews"], counts["items"]
@@ -116,13 +117,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> li
     ]
 
 
-def _tell_drift(dataset: str, counts: Profile) -> None:
-    """Log in what the counts differ from those of the last run, and keep these."""
-    kept = WORK / f"{dataset}.json"
-    if kept.exists():
-        for line in differences(read_json(kept), counts):
+def _log_drift(dataset: str, counts: Profile) -> None:
+    """Log the counts that differ from those of the last run, and keep the new ones."""
+    last_run = WORK / f"{dataset}.json"
+    if last_run.exists():
+        for line in differences(read_json(last_run), counts):
             log.warning("%s: since the last run: %s", dataset, line)
-    write_json(counts, kept)
+    write_json(counts, last_run)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -139,15 +140,15 @@ def main(argv: list[str] | None = None) -> None:
     }
     format_ = settings.source(args.dataset).format
     statistics = read_json(args.processed / s.STATISTICS_FILE)
-    found = findings(reviews, items, processed, format_, statistics)
+    problems = findings(reviews, items, processed, format_, statistics)
     counts = profile(read_json(args.raw / s.MANIFEST_FILE), reviews, items, processed)
-    _tell_drift(args.dataset, counts)
-    _write(args.dataset, found, counts, args.results)
+    _log_drift(args.dataset, counts)
+    _write(args.dataset, problems, counts, args.results)
 
 
-def _write(dataset: str, found: Sequence[Finding], counts: Profile, results: Path) -> None:
-    text = page(dataset, found, counts)
-    errors = [finding for finding in found if finding.level == "error"]
+def _write(dataset: str, problems: Sequence[Finding], counts: Profile, results: Path) -> None:
+    text = page(dataset, problems, counts)
+    errors = [finding for finding in problems if finding.level == "error"]
     if errors:
         write_text(text, WORK / f"{dataset}.md")
         first = errors[0]
@@ -156,8 +157,8 @@ def _write(dataset: str, found: Sequence[Finding], counts: Profile, results: Pat
             f"{first.what}, {first.count:,} of {first.of:,} ({first.example}). All are in "
             f"{WORK / dataset}.md"
         )
-    log.info("%s: no errors, %d warnings", dataset, len(found))
-    content: dict[str, Any] = {"dataset": dataset, "findings": [asdict(f) for f in found]}
+    log.info("%s: no errors, %d warnings", dataset, len(problems))
+    content: dict[str, Any] = {"dataset": dataset, "findings": [asdict(f) for f in problems]}
     write_json(content | {"profile": counts}, results / file_names.VALIDATION_JSON)
     write_text(text, results / file_names.VALIDATION_MD)
 

@@ -1,7 +1,7 @@
-"""What is wrong with a dataset's tables, or unusual enough to look at.
+"""The checks of stage `validate`: errors and unusual values in a dataset's tables.
 
-Not a stage: what `validate` runs. An error means that a later stage would compute nonsense; a
-warning is for a person to judge.
+An error means that a later stage would compute wrong results. A warning needs a person's
+judgement.
 """
 
 from __future__ import annotations
@@ -12,142 +12,137 @@ from typing import Literal
 
 import polars as pl
 
-from pipeline.tables.schema import (
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    TEST,
-    TIME,
-    TRAIN,
-    USER,
-    VALIDATION,
-)
+from pipeline.tables import schema as s
 
-MAX_MISSING = 0.5  # of the items, without a field; above it is worth a look
+MAX_MISSING = 0.5  # share of the items without a field, above which there is a warning
 EARLIEST, LATEST = 788918400, 4102444800  # 1995-01-01, 2100-01-01; seconds
 STARS = (1.0, 5.0)
-KNOWN_STARS = ("sample", "amazon2014", "amazon2018", "amazon2023")  # formats
+STAR_FORMATS = ("sample", "amazon2014", "amazon2018", "amazon2023")  # ratings are 1 to 5 stars
 Tables = Mapping[str, pl.DataFrame]
+Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found: how bad, where, what, how often, and the first case."""
+    """One problem, with the number of rows that have it and an example."""
 
-    level: Literal["error", "warning"]
+    level: Level
     table: str
     what: str
     count: int
-    of: int
-    example: str = ""
+    of: int  # rows checked
+    example: str = ""  # the first row
 
 
 def raw(reviews: pl.DataFrame, items: pl.DataFrame, format_: str) -> Iterator[Finding]:
-    """Yield what is found in the tables of ingest.
+    """Check the tables of `ingest`.
 
     Args:
         reviews: schema.REVIEWS.
         items: schema.RAW_ITEMS.
-        format_: of the source; only some say which stars there are.
+        format_: of the source; some formats define the range of ratings.
     """
     where = "reviews"
-    for name in (USER, ITEM):
+    for name in (s.USER, s.ITEM):
         empty = pl.col(name).is_null() | (pl.col(name).str.strip_chars() == "")
         yield from _rows("error", where, f"rows without {name}", reviews, empty)
-    lost = reviews.join(items, left_on=ITEM, right_on=RAW_ID, how="anti")
-    yield from _some(
-        "error", where, "rows of an item that is not in items", lost, reviews.height
-    )
-    yield from _rows("error", "items", "rows that repeat a raw_id", items, _again(RAW_ID))
+    unknown = reviews.join(items, left_on=s.ITEM, right_on=s.RAW_ID, how="anti")
+    what = "rows of an item that is not in items"
+    yield from _finding("error", where, what, unknown, reviews.height)
+    yield from _rows("error", "items", "rows that repeat a raw_id", items, _repeats(s.RAW_ID))
     yield from _times(reviews)
-    level: Literal["error", "warning"] = "error" if format_ in KNOWN_STARS else "warning"
+    level: Level = "error" if format_ in STAR_FORMATS else "warning"
     low, high = STARS
-    wrong = ~pl.col(RATING).is_between(low, high) | pl.col(RATING).is_nan()
-    yield from _rows(level, where, f"ratings outside {low:g} to {high:g}", reviews, wrong)
+    out_of_range = ~pl.col(s.RATING).is_between(low, high) | pl.col(s.RATING).is_nan()
+    yield from _rows(
+        level, where, f"ratings outside {low:g} to {high:g}", reviews, out_of_range
+    )
     if format_ != "published_split":
-        whole = [USER, ITEM, TIME, RATING]
-        yield from _rows("warning", where, "repeated rows", reviews, _again(*whole))
-        yield from _rows("warning", where, "repeated pairs", reviews, _again(USER, ITEM))
+        same_row = _repeats(s.USER, s.ITEM, s.TIME, s.RATING)
+        yield from _rows("warning", where, "repeated rows", reviews, same_row)
+        yield from _rows("warning", where, "repeated pairs", reviews, _repeats(s.USER, s.ITEM))
     yield from _missing(items)
 
 
 def core(
     tables: Tables, k_user: int | None, k_item: int | None, *, published: bool
 ) -> Iterator[Finding]:
-    """Yield what is found in interactions, users and items.
+    """Check `interactions`, `users` and `items`.
 
     Args:
-        tables: `interactions`, `users` and `items`.
-        k_user: interactions that each user has; None where no core was made.
-        k_item: likewise of each item.
-        published: a split that was taken as it is, of which no core was made.
+        tables: the three tables.
+        k_user: minimum interactions per user; None if there is no core.
+        k_item: minimum interactions per item; None if there is no core.
+        published: whether this is a published split, which has no core.
     """
     interactions = tables["interactions"]
-    for name in (USER, ITEM):
+    for name in (s.USER, s.ITEM):
         of = tables[f"{name}s"]
         out_of_order = pl.col(name) != pl.int_range(pl.len())
         yield from _rows("error", f"{name}s", "ids that are not 0, 1, 2, ...", of, out_of_order)
-        yield from _rows("error", f"{name}s", "rows that repeat a raw_id", of, _again(RAW_ID))
-        lost = ~pl.col(name).is_between(0, of.height - 1)
-        yield from _rows("error", "interactions", f"rows of no {name}", interactions, lost)
+        yield from _rows(
+            "error", f"{name}s", "rows that repeat a raw_id", of, _repeats(s.RAW_ID)
+        )
+        unknown = ~pl.col(name).is_between(0, of.height - 1)
+        yield from _rows("error", "interactions", f"rows of no {name}", interactions, unknown)
     if published:
         return
-    yield from _rows(
-        "error", "interactions", "repeated pairs", interactions, _again(USER, ITEM)
-    )
-    for name, k in ((USER, k_user), (ITEM, k_item)):
+    same_pair = _repeats(s.USER, s.ITEM)
+    yield from _rows("error", "interactions", "repeated pairs", interactions, same_pair)
+    for name, k in ((s.USER, k_user), (s.ITEM, k_item)):
         counts = interactions.group_by(name).len("n").sort(name)
-        yield from _rows(
-            "error", f"{name}s", f"with fewer than {k} rows", counts, pl.col("n") < (k or 0)
-        )
+        too_few = pl.col("n") < (k or 0)
+        yield from _rows("error", f"{name}s", f"with fewer than {k} rows", counts, too_few)
 
 
 def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Iterator[Finding]:
-    """Yield what is found in the split and the candidates.
+    """Check the split and the candidates.
 
     Args:
-        tables: `interactions`, `train`, `validation` and `test`.
+        tables: `interactions`, `train`, `validation`, `test` and `items`.
         candidates: schema.CANDIDATES.
-        published: a split that was taken as it is, whose parts may overlap.
+        published: whether this is a published split, whose parts may overlap.
     """
-    train, held = tables[TRAIN], {name: tables[name] for name in (VALIDATION, TEST)}
+    train, held_out = tables[s.TRAIN], {name: tables[name] for name in (s.VALIDATION, s.TEST)}
     if not published:
-        every = pl.concat([train, *held.values()])
-        kept = tables["interactions"]
-        same = every.sort(USER, ITEM).equals(kept.sort(USER, ITEM))
-        if not same:
-            what = "the rows of all parts are not those of interactions"
-            yield Finding("error", "train, validation, test", what, every.height, kept.height)
-    elif (again := held[TEST].join(train, on=[USER, ITEM], how="semi")).height:
+        rows, interactions = pl.concat([train, *held_out.values()]), tables["interactions"]
+        if not rows.sort(s.USER, s.ITEM).equals(interactions.sort(s.USER, s.ITEM)):
+            what, n = "the rows of all parts are not those of interactions", interactions.height
+            yield Finding("error", "train, validation, test", what, rows.height, n)
+    else:
+        overlap = held_out[s.TEST].join(train, on=[s.USER, s.ITEM], how="semi")
         what = "rows that are in train as well"
-        yield from _some("warning", TEST, what, again, held[TEST].height)
-    for name, rows in held.items():
+        yield from _finding("warning", s.TEST, what, overlap, held_out[s.TEST].height)
+    for name, rows in held_out.items():
         yield from _cold(name, rows, train)
-        drawn = candidates.filter(pl.col(PART) == name).select(USER, ITEM).sort(USER, ITEM)
-        # Of users whom train lacks, split may leave out the targets.
-        known = rows.join(train, on=USER, how="semi")
-        wanted = (part.select(USER, ITEM).sort(USER, ITEM) for part in (rows, known))
-        if not any(drawn.equals(pairs) for pairs in wanted):
+        targets = (
+            candidates.filter(pl.col(s.PART) == name)
+            .select(s.USER, s.ITEM)
+            .sort(s.USER, s.ITEM)
+        )
+        # `split` may leave out the targets of users that are not in train.
+        warm = rows.join(train, on=s.USER, how="semi")
+        pairs = (part.select(s.USER, s.ITEM).sort(s.USER, s.ITEM) for part in (rows, warm))
+        if not any(targets.equals(expected) for expected in pairs):
             what = f"the targets of part {name} are not its rows"
-            yield Finding("error", "candidates", what, drawn.height, rows.height)
+            yield Finding("error", "candidates", what, targets.height, rows.height)
     n_items = tables["items"].height
     lists = pl.col("negatives").arr
-    lost = (lists.min() < 0) | (lists.max() >= n_items) | (lists.n_unique() < lists.len())
+    is_bad = (lists.min() < 0) | (lists.max() >= n_items) | (lists.n_unique() < lists.len())
     what = "lists with a repeated item, or one that is not there"
-    yield from _rows("error", "candidates", what, candidates, lost)
+    yield from _rows("error", "candidates", what, candidates, is_bad)
 
 
 def _times(reviews: pl.DataFrame) -> Iterator[Finding]:
-    early, late = pl.col(TIME) < EARLIEST, (pl.col(TIME) < 0) | (pl.col(TIME) >= LATEST)
+    early, late = pl.col(s.TIME) < EARLIEST, (pl.col(s.TIME) < 0) | (pl.col(s.TIME) >= LATEST)
     yield from _rows("error", "reviews", "times before 1970 or from 2100 on", reviews, late)
     yield from _rows("warning", "reviews", "times before 1995", reviews, early & ~late)
-    if 0 < reviews[TIME].null_count() < reviews.height:
-        yield from _rows("warning", "reviews", "no time", reviews, pl.col(TIME).is_null())
-    last = reviews.drop_nulls(TIME).group_by(USER).agg(pl.col(TIME).top_k(2)).sort(USER)
-    tied = (pl.col(TIME).list.len() == 2) & (pl.col(TIME).list.n_unique() == 1)
+    if 0 < reviews[s.TIME].null_count() < reviews.height:
+        yield from _rows("warning", "reviews", "no time", reviews, pl.col(s.TIME).is_null())
+    last = reviews.drop_nulls(s.TIME).group_by(s.USER).agg(pl.col(s.TIME).top_k(2)).sort(s.USER)
+    tied = (pl.col(s.TIME).list.len() == 2) & (pl.col(s.TIME).list.n_unique() == 1)
     what = "whose last two reviews have the same time: the order of the file decides"
-    yield from _rows("warning", "users", what, last.select(USER, TIME), tied)
+    yield from _rows("warning", "users", what, last.select(s.USER, s.TIME), tied)
 
 
 def _missing(items: pl.DataFrame) -> Iterator[Finding]:
@@ -155,42 +150,36 @@ def _missing(items: pl.DataFrame) -> Iterator[Finding]:
         without = pl.col(name).is_null()
         if isinstance(items.schema[name], pl.List):
             without |= pl.col(name).list.len() == 0
-        rows = items.select(RAW_ID, name)
-        for found in _rows("warning", "items", f"without {name}", rows, without):
-            # What no item has is not published, and the page says so in its counts.
-            if MAX_MISSING * found.of < found.count < found.of:
-                yield found
+        rows = items.select(s.RAW_ID, name)
+        for finding in _rows("warning", "items", f"without {name}", rows, without):
+            # A field that no item has is not published; the counts on the page show that.
+            if MAX_MISSING * finding.of < finding.count < finding.of:
+                yield finding
 
 
 def _cold(part: str, rows: pl.DataFrame, train: pl.DataFrame) -> Iterator[Finding]:
-    for name in (USER, ITEM):
+    for name in (s.USER, s.ITEM):
         new = rows.join(train, on=name, how="anti")
-        yield from _some(
-            "warning", part, f"rows of {name}s that train has not", new, rows.height
-        )
+        what = f"rows of {name}s that train has not"
+        yield from _finding("warning", part, what, new, rows.height)
 
 
-def _again(*names: str) -> pl.Expr:
-    """Return which rows have been there before."""
+def _repeats(*names: str) -> pl.Expr:
+    """Return whether an earlier row has the same values in these columns."""
     return ~pl.struct(names).is_first_distinct()
 
 
 def _rows(
-    level: Literal["error", "warning"],
-    table: str,
-    what: str,
-    rows: pl.DataFrame,
-    is_bad: pl.Expr,
+    level: Level, table: str, what: str, rows: pl.DataFrame, is_bad: pl.Expr
 ) -> Iterator[Finding]:
-    yield from _some(level, table, what, rows.filter(is_bad), rows.height)
+    yield from _finding(level, table, what, rows.filter(is_bad), rows.height)
 
 
-def _some(
-    level: Literal["error", "warning"], table: str, what: str, bad: pl.DataFrame, of: int
+def _finding(
+    level: Level, table: str, what: str, bad: pl.DataFrame, of: int
 ) -> Iterator[Finding]:
+    """Yield a finding if there are bad rows; its example has the first row's first 4 values."""
     if bad.height:
-        first = {
-            name: value for name, value in bad.row(0, named=True).items() if value is not None
-        }
-        shown = ", ".join(f"{n} {str(v)[:40]!r}" for n, v in list(first.items())[:4])
-        yield Finding(level, table, what, bad.height, of, shown)
+        row = bad.row(0, named=True)
+        values = [f"{n} {str(v)[:40]!r}" for n, v in row.items() if v is not None]
+        yield Finding(level, table, what, bad.height, of, ", ".join(values[:4]))

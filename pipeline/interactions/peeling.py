@@ -1,12 +1,12 @@
-"""Which rows of a table of pairs are in its k-core, in time linear in what is removed.
+"""Find the k-core of a table of pairs, in time linear in the rows that are removed.
 
-A round takes out every user and every item with too few rows at once. The first rounds, which
-take many, go over all that is left. From then on only the rows of those that go are touched: an
-index from each side to its rows is made once, and a side is looked at again only when one of
-its rows went (Batagelj and Zaversnik, "An O(m) Algorithm for Cores Decomposition of Networks",
-2003, https://arxiv.org/abs/cs/0310049, in whole rounds).
+A round removes every user and every item with too few rows. The first rounds remove many rows
+and scan all remaining ones. Later rounds touch only the rows that are removed: an index from
+each user and item to its rows is built once, and a node is checked again only after it lost a
+row (Batagelj and Zaversnik, "An O(m) Algorithm for Cores Decomposition of Networks", 2003,
+https://arxiv.org/abs/cs/0310049, in whole rounds).
 
-Shapes: N rows, U users, I items; numpy does the work, a round at a time.
+Shapes: N rows, U users, I items. A node is a user or an item.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-WORTH_A_PASS = 0.1  # share of the rows that a round must take to go over all of them
+SCAN_SHARE = 0.1  # share of the rows that a round must remove for the next to scan all rows
 Ids = npt.NDArray[np.integer]
 Mask = npt.NDArray[np.bool_]
 
 
 class Counts(NamedTuple):
-    """What is left."""
+    """What remains after a round."""
 
     users: int
     items: int
@@ -36,14 +36,14 @@ def peel(users: Ids, items: Ids, k_user: int, k_item: int) -> tuple[Mask, list[C
     """Find the rows of the k-core.
 
     Args:
-        users: (N,) int32 from 0, dense or nearly so: memory goes with the largest.
-        items: (N,) int32, the same. Pairs are distinct.
-        k_user: rows that each user must have.
-        k_item: rows that each item must have.
+        users: (N,) int32 from 0, dense or nearly so: memory grows with the largest.
+        items: (N,) int32, likewise. Pairs are distinct.
+        k_user: minimum rows per user.
+        k_item: minimum rows per item.
 
     Returns:
-        (N,) True for the rows of the core, and the counts before the first round and after
-        each round that removed something.
+        (N,) True for the rows of the core; the counts before the first round and after each
+        round that removed rows.
     """
     alive = np.zeros(len(users), dtype=bool)
     rows, rounds = np.arange(len(users), dtype=np.int32), list[Counts]()
@@ -52,7 +52,7 @@ def peel(users: Ids, items: Ids, k_user: int, k_item: int) -> tuple[Mask, list[C
         n_users, n_items = (int(np.count_nonzero(side)) for side in sides)
         rounds.append(Counts(n_users, n_items, len(rows)))
         kept = np.flatnonzero((sides[0] >= k_user)[users] & (sides[1] >= k_item)[items])
-        if len(kept) >= (1 - WORTH_A_PASS) * len(rows):
+        if len(kept) >= (1 - SCAN_SHARE) * len(rows):
             break
         rows, users, items = rows[kept], users[kept], items[kept]
     core, more = _by_index(users, items, k_user, k_item)
@@ -61,39 +61,39 @@ def peel(users: Ids, items: Ids, k_user: int, k_item: int) -> tuple[Mask, list[C
 
 
 def _by_index(users: Ids, items: Ids, k_user: int, k_item: int) -> tuple[Mask, list[Counts]]:
-    """Do what `peel` does by touching only what goes; leave out the counts at the start."""
+    """Do what `peel` does through an index; return the counts after each round only."""
     alive = np.ones(len(users), dtype=bool)
     sides = (_Side.of(users, k_user), _Side.of(items, k_item))
     rounds, n_left = list[Counts](), len(users)
     leaving: list[Ids] = [
-        np.flatnonzero((side.degree > 0) & (side.degree < side.least)) for side in sides
+        np.flatnonzero((side.degree > 0) & (side.degree < side.k)) for side in sides
     ]
     while any(len(nodes) for nodes in leaving):
-        gone = _remove(alive, sides, leaving)
-        leaving = [side.lose(gone) for side in sides]
-        n_left -= len(gone)
+        removed = _remove(alive, sides, leaving)
+        leaving = [side.lose(removed) for side in sides]
+        n_left -= len(removed)
         rounds.append(Counts(sides[0].present, sides[1].present, n_left))
     return alive, rounds
 
 
 @dataclass(slots=True)
 class _Side:
-    """Users or items: which rows each has, and how many of them are left."""
+    """Users or items: the rows of each, and how many of them remain."""
 
     of_row: Ids  # (N,) the user (or item) of each row
     first: Ids  # (U + 1,) where in `rows` those of each user start
-    rows: Ids  # (N,) numbers of rows, user by user
-    degree: Ids  # (U,) rows that are left
-    present: int  # users with a row left
-    least: int  # rows that a user must have
-    seen: Ids  # (U,) scratch of `_distinct`
+    rows: Ids  # (N,) row numbers, user by user
+    degree: Ids  # (U,) remaining rows
+    present: int  # users with remaining rows
+    k: int  # minimum rows per user
+    seen: Ids  # (U,) buffer of `_distinct`
 
     @classmethod
-    def of(cls, ids: Ids, least: int) -> _Side:
+    def of(cls, ids: Ids, k: int) -> _Side:
         n_nodes = int(ids.max(initial=-1)) + 1
-        # Turning rows into columns is a counting sort: linear, and stable.
-        one_a_row = (np.ones(len(ids), np.int8), ids, np.arange(len(ids) + 1, dtype=np.int32))
-        by_node = csr_array(one_a_row, shape=(len(ids), n_nodes)).tocsc()
+        # The conversion from CSR to CSC is a counting sort: linear and stable.
+        entries = (np.ones(len(ids), np.int8), ids, np.arange(len(ids) + 1, dtype=np.int32))
+        by_node = csr_array(entries, shape=(len(ids), n_nodes)).tocsc()
         degree = np.diff(by_node.indptr)
         return cls(
             of_row=ids,
@@ -101,12 +101,12 @@ class _Side:
             rows=by_node.indices,
             degree=degree,
             present=int(np.count_nonzero(degree)),
-            least=least,
+            k=k,
             seen=np.empty(n_nodes, dtype=np.int32),
         )
 
     def rows_of(self, nodes: Ids) -> Ids:
-        """Return the rows of `nodes`, those that went before included."""
+        """Return the rows of `nodes`, including those removed earlier."""
         first, last = self.first[nodes], self.first[nodes + 1]
         before = np.cumsum(last - first) - (last - first)
         places = np.repeat(first - before, last - first)
@@ -114,27 +114,27 @@ class _Side:
         return self.rows[places]
 
     def lose(self, rows: Ids) -> Ids:
-        """Take away `rows`; return the nodes that have some left, but too few."""
-        hit = self.of_row[rows]
-        np.subtract.at(self.degree, hit, 1)
-        hit = self._distinct(hit[self.degree[hit] < max(self.least, 1)])
-        some = self.degree[hit] > 0
-        self.present -= len(hit) - int(np.count_nonzero(some))
-        return hit[some]
+        """Remove `rows`; return the nodes that keep some rows, but too few."""
+        nodes = self.of_row[rows]
+        np.subtract.at(self.degree, nodes, 1)
+        nodes = self._distinct(nodes[self.degree[nodes] < max(self.k, 1)])
+        has_rows = self.degree[nodes] > 0
+        self.present -= len(nodes) - int(np.count_nonzero(has_rows))
+        return nodes[has_rows]
 
     def _distinct(self, nodes: Ids) -> Ids:
-        """Return each of `nodes` once; without a sort, which would not be linear."""
+        """Return each of `nodes` once, in linear time, that is without a sort."""
         place = np.arange(len(nodes), dtype=np.int32)
         self.seen[nodes] = place
         return nodes[self.seen[nodes] == place]
 
 
 def _remove(alive: Mask, sides: tuple[_Side, _Side], leaving: Sequence[Ids]) -> Ids:
-    """Mark the rows of the nodes that leave, and return those that were alive, each once."""
-    gone = []
+    """Mark the rows of the leaving nodes as removed; return those rows, each once."""
+    removed = []
     for side, nodes in zip(sides, leaving, strict=True):
         rows = side.rows_of(nodes)
         rows = rows[alive[rows]]
         alive[rows] = False
-        gone.append(rows)
-    return np.concatenate(gone)
+        removed.append(rows)
+    return np.concatenate(removed)

@@ -1,7 +1,4 @@
-"""What a dataset is like, in counts: what a person reads, and what two versions differ in.
-
-Not a stage: what `validate` writes beside its findings and `drift` compares.
-"""
+"""The counts of a dataset that `validate` writes and `drift` compares."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ def profile(
     items: pl.DataFrame,
     processed: Mapping[str, pl.DataFrame],
 ) -> Profile:
-    """Return a dataset's counts, as JSON can hold them.
+    """Return the counts of a dataset, for JSON.
 
     Args:
         manifest: of the raw files.
-        reviews: schema.REVIEWS, perhaps with more columns.
-        items: schema.RAW_ITEMS, perhaps with more columns.
-        processed: tables by name, such as interactions and train, for their rows.
+        reviews: schema.REVIEWS, optionally with more columns.
+        items: schema.RAW_ITEMS, optionally with more columns.
+        processed: tables by name, such as `interactions` and `train`; their rows are counted.
     """
     return {
         "files": files(manifest),
@@ -46,37 +43,38 @@ def profile(
 
 
 def files(manifest: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return `{file: {bytes, sha256}}`; the files of a folder, such as pictures, as one."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return `{file: {bytes, sha256}}`; a folder, such as images/, is one entry."""
+    entries: dict[str, dict[str, Any]] = {}
     folders: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in manifest:
-        folder, slash, _ = str(entry["file"]).partition("/")
+    for file in manifest:
+        name, slash, _ = str(file["file"]).partition("/")
         if slash:
-            folders.setdefault(f"{folder}/", []).append(entry)
+            folders.setdefault(f"{name}/", []).append(file)
         else:
-            found[folder] = {"bytes": entry["bytes"], "sha256": entry["sha256"]}
-    for folder, entries in folders.items():
-        lines = sorted(f"{entry['file']} {entry['sha256']}\n" for entry in entries)
-        found[folder] = {
-            "files": len(entries),
-            "bytes": sum(entry["bytes"] for entry in entries),
+            entries[name] = {"bytes": file["bytes"], "sha256": file["sha256"]}
+    for folder, content in folders.items():
+        lines = sorted(f"{file['file']} {file['sha256']}\n" for file in content)
+        entries[folder] = {
+            "files": len(content),
+            "bytes": sum(file["bytes"] for file in content),
             "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
         }
-    return found
+    return entries
 
 
 def _filled(table: pl.DataFrame) -> dict[str, int]:
-    """Return how many rows have a value, by column; an empty list is none."""
-    some = [
-        ((pl.col(n).list.len() > 0) if isinstance(kind, pl.List) else pl.col(n).is_not_null())
-        .sum()
-        .alias(n)
-        for n, kind in table.schema.items()
-    ]
-    return {name: int(count) for name, count in table.select(some).row(0, named=True).items()}
+    """Return the number of rows with a value, by column; an empty list is not a value."""
+    has_value = {
+        name: pl.col(name).list.len() > 0
+        if isinstance(dtype, pl.List)
+        else pl.col(name).is_not_null()
+        for name, dtype in table.schema.items()
+    }
+    counts = table.select(value.sum().alias(name) for name, value in has_value.items())
+    return {name: int(count) for name, count in counts.row(0, named=True).items()}
 
 
 def _counted(values: pl.Series) -> dict[str, int]:
-    """Return how often each value stands there, in the order of the values."""
+    """Return how often each value occurs, in the order of the values."""
     counts = values.value_counts().sort(values.name)
     return {f"{value:g}": count for value, count in counts.iter_rows()}

@@ -1,8 +1,8 @@
-"""Splits other than leave-one-out: a share of each user's history, or a cut in time.
+"""Methods to split interactions: leave-one-out, a share of each user's history, a cut in time.
 
-Not a stage: what `split` chooses from. A user may have several held-out items, or none. Each
-held-out item is ranked by itself. Only those of users whom training has are ranked: of others
-no model of IDs knows anything. Facts about both go into the parts' Parquet metadata.
+With the latter two a user may have several held-out items, or none. Each held-out item is
+ranked on its own. Only items of users in train are ranked: a model of IDs knows nothing about
+other users. The counts of both go into the parts' Parquet metadata.
 """
 
 from __future__ import annotations
@@ -18,15 +18,31 @@ from pipeline.tables.schema import ITEM, TEST, TIME, TRAIN, USER, VALIDATION
 
 Parts = dict[str, pl.DataFrame]
 Facts = dict[str, Any]
-# Shares such as 0.1 have no exact float: 0.1 x 5 is to be half an interaction.
+# Shares such as 0.1 have no exact float; 0.1 x 5 must count as half an interaction.
 ROUNDING = 1e-9
+FROM_THE_END = pl.int_range(pl.len()).reverse().over(USER)  # 0 at a user's last interaction
+
+
+def leave_one_out(interactions: pl.DataFrame) -> Parts:
+    """Hold out each user's last two interactions: the last for test, the other for validation.
+
+    A user with fewer than three interactions stays in train.
+
+    Args:
+        interactions: schema.INTERACTIONS, sorted by user, time and raw order.
+
+    Returns:
+        `train`, `validation` and `test`, in the order of `interactions`.
+    """
+    is_short = pl.len().over(USER) < 3
+    return _parts(interactions, is_short | (FROM_THE_END >= 2), FROM_THE_END == 1)
 
 
 def by_ratio(interactions: pl.DataFrame, shares: Sequence[float]) -> Parts:
-    """Give the last share of each user's interactions to test, the one before to validation.
+    """Hold out each user's last interactions for test, those before for validation.
 
-    Of n interactions, n x share rounded (half up) are held out. A user of whom nothing would
-    remain stays in train whole.
+    Of n interactions, n x share (rounded half up) are held out. A user of whom train would get
+    nothing stays in train.
 
     Args:
         interactions: schema.INTERACTIONS, sorted by user, time and raw order.
@@ -37,25 +53,18 @@ def by_ratio(interactions: pl.DataFrame, shares: Sequence[float]) -> Parts:
     """
     n = pl.len().over(USER)
     n_validation, n_test = ((n * s + 0.5 + ROUNDING).floor().cast(pl.Int64) for s in shares[1:])
-    is_whole = n_validation + n_test >= n
-    from_the_end = pl.int_range(pl.len()).reverse().over(USER)
-    place = (
-        pl.when(is_whole | (from_the_end >= n_validation + n_test))
-        .then(pl.lit(TRAIN))
-        .when(from_the_end >= n_test)
-        .then(pl.lit(VALIDATION))
-        .otherwise(pl.lit(TEST))
-    )
-    return _parts(interactions, place)
+    n_held_out = n_validation + n_test
+    in_train = (n_held_out >= n) | (n_held_out <= FROM_THE_END)
+    return _parts(interactions, in_train, n_test <= FROM_THE_END)
 
 
 def by_time(interactions: pl.DataFrame, validation_from: int, test_from: int) -> Parts:
-    """Cut everybody's interactions at the same two instants.
+    """Split all users' interactions at the same two times.
 
     Args:
         interactions: schema.INTERACTIONS, sorted by user, time and raw order.
-        validation_from: the first second that is no longer train.
-        test_from: the first second of test.
+        validation_from: first second of validation.
+        test_from: first second of test.
 
     Returns:
         `train`, `validation` and `test`, in the order of `interactions`.
@@ -64,20 +73,13 @@ def by_time(interactions: pl.DataFrame, validation_from: int, test_from: int) ->
         RawDataError: an interaction has no time.
     """
     _check_times(interactions)
-    place = (
-        pl.when(pl.col(TIME) < validation_from)
-        .then(pl.lit(TRAIN))
-        .when(pl.col(TIME) < test_from)
-        .then(pl.lit(VALIDATION))
-        .otherwise(pl.lit(TEST))
-    )
-    return _parts(interactions, place)
+    return _parts(interactions, pl.col(TIME) < validation_from, pl.col(TIME) < test_from)
 
 
 def instants(interactions: pl.DataFrame, quantiles: Sequence[float]) -> tuple[int, int]:
-    """Return the times before which these shares of all interactions lie, as nearly as can be.
+    """Return two quantiles of the times, in seconds.
 
-    Interactions of the same second stay together, on the later side.
+    Interactions of the same second stay together, in the later part.
 
     Raises:
         RawDataError: an interaction has no time.
@@ -89,41 +91,40 @@ def instants(interactions: pl.DataFrame, quantiles: Sequence[float]) -> tuple[in
 
 
 def ranked(parts: Parts) -> Parts:
-    """Return the parts without the held-out rows of users whom train does not have."""
-    known = parts[TRAIN].select(USER).unique()
-    held = (VALIDATION, TEST)
+    """Return the parts without the held-out rows of users that are not in train."""
+    train_users = parts[TRAIN].select(USER).unique()
     return parts | {
-        name: parts[name].join(known, on=USER, how="semi", maintain_order="left")
-        for name in held
+        name: parts[name].join(train_users, on=USER, how="semi", maintain_order="left")
+        for name in (VALIDATION, TEST)
     }
 
 
 def facts(method: Facts, parts: Parts) -> Facts:
-    """Return what is to be said of a split wherever its numbers stand.
+    """Return the settings and counts that go into the metadata of a split.
 
     Args:
         method: its name and settings.
         parts: `train`, `validation` and `test`.
 
     Raises:
-        RawDataError: a part has nothing to train on or to rank.
+        RawDataError: train is empty, or a held-out part has nothing to rank.
     """
-    shown = ranked(parts)
+    ranked_parts = ranked(parts)
     users = pl.concat(part.select(USER) for part in parts.values())[USER].n_unique()
     counts: Facts = {}
     for name in (VALIDATION, TEST):
-        with_targets = shown[name][USER].n_unique()
+        with_targets = ranked_parts[name][USER].n_unique()
         counts[name] = {
-            "targets": shown[name].height,
+            "targets": ranked_parts[name].height,
             "users": with_targets,
             "users_without_targets": users - with_targets,
-            "targets_of_unknown_users": parts[name].height - shown[name].height,
+            "targets_of_unknown_users": parts[name].height - ranked_parts[name].height,
         }
-    if empty := [name for name, part in shown.items() if part.is_empty()]:
+    if empty := [name for name, part in ranked_parts.items() if part.is_empty()]:
         heights = {name: part.height for name, part in parts.items()}
         raise RawDataError(
-            f"split: expected interactions in every part, of users whom train has; got none in "
-            f"{' and '.join(empty)} ({heights}). Choose other instants or shares in split"
+            f"split: expected interactions of users in train in every part, got none in "
+            f"{' and '.join(empty)} ({heights}). Choose other times or shares in split"
         )
     return method | counts
 
@@ -133,15 +134,23 @@ def midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def as_day(seconds: int) -> str:
-    """Return an instant in ISO 8601, UTC."""
+def iso_time(seconds: int) -> str:
+    """Return a time in ISO 8601, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _parts(interactions: pl.DataFrame, place: pl.Expr) -> Parts:
-    rows = interactions.with_columns(place.alias("place"))
+def _parts(interactions: pl.DataFrame, in_train: pl.Expr, in_validation: pl.Expr) -> Parts:
+    """Split by the first condition that holds; rows where neither holds are test."""
+    part = (
+        pl.when(in_train)
+        .then(pl.lit(TRAIN))
+        .when(in_validation)
+        .then(pl.lit(VALIDATION))
+        .otherwise(pl.lit(TEST))
+    )
+    rows = interactions.with_columns(part.alias("part"))
     return {
-        name: rows.filter(pl.col("place") == name).drop("place")
+        name: rows.filter(pl.col("part") == name).drop("part")
         for name in (TRAIN, VALIDATION, TEST)
     }
 
@@ -150,6 +159,6 @@ def _check_times(interactions: pl.DataFrame) -> None:
     if missing := interactions[TIME].null_count():
         first = interactions.filter(pl.col(TIME).is_null()).row(0, named=True)
         raise RawDataError(
-            f"split: expected a time with every interaction, got {missing} without, the first "
+            f"split: expected a time for every interaction, got {missing} without, the first "
             f"of user {first[USER]} and item {first[ITEM]}; choose another split.method"
         )

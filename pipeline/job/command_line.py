@@ -1,4 +1,4 @@
-"""What every stage's command line shares: the parser's form, the log, the exit status."""
+"""The command line of every stage: shared arguments, log, exit status."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from pipeline.job.errors import PipelineError
 
-# What the command lines of several stages have in common: {argument: help}.
+# Arguments that several stages share: {argument: help}.
 SHARED = {
     "dataset": "a name under `sources` in params.yaml",
     "model": "a model's section in params.yaml",
     "modality": "a name under `features.<dataset>` in params.yaml",
-    "cell": "the name of a training, such as lr-0.001__seed-2023",
+    "cell": "the name of a cell, such as lr-0.001__seed-2023",
     "raw": "data/raw/<dataset>",
     "interim": "data/interim/<dataset>",
     "processed": "data/processed/<dataset>",
     "images": "data/images/<dataset>.parquet",
     "features": "data/features/<dataset>",
     "results": "results/<dataset>, or a folder below it",
-    "out": "what to write",
+    "out": "file or folder to write",
     "--device": "auto (the default), cpu, cuda or mps",
     "--threads": "CPU threads; default: one per CPU",
 }
@@ -31,11 +31,11 @@ TYPES = dict.fromkeys(TEXTS, str) | {"--threads": int}  # the others are paths
 
 
 def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
-    """Return a parser whose `--help` is the module's own documentation.
+    """Return a parser whose `--help` is the module's docstring.
 
     Args:
         documentation: the module's docstring.
-        shared: names of `SHARED`, in the order of the command line.
+        shared: names in `SHARED`, in the order of the command line.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     arguments = argparse.ArgumentParser(
@@ -53,14 +53,14 @@ def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage: log to standard error, turn our own errors into a message and status 1.
+    """Run a stage, log to standard error, turn a PipelineError into a message and status 1.
 
-    Two engines watch the status: a stage that failed must not look as if it had succeeded.
+    DVC and Snakemake read the status: a stage that failed must not look successful.
     """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s"
     )
-    # Libraries that narrate every request or word are not part of our log.
+    # These libraries log every request or word.
     for name in ("httpx", "httpcore", "gensim"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:

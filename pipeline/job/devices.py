@@ -1,4 +1,4 @@
-"""Where a job computes: `--device auto`, `cpu`, `cuda` or `mps`."""
+"""Select the device of a job: `--device auto`, `cpu`, `cuda` or `mps`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def choose(name: str) -> torch.device:
     """Return the device called `name`; `auto` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        ParamsError: the device is not there, or GPU_SLOTS names others.
+        ParamsError: the device is not available, or GPU_SLOTS is wrong.
     """
-    import torch  # here: the extractors that need none must not wait for it
+    import torch  # here: extractors without a network must not wait for the import
 
-    there = {
+    is_available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    usable = [kind for kind, available in there.items() if available]
+    usable = [kind for kind, available in is_available.items() if available]
     chosen = usable[0] if name == "auto" else name
     if chosen not in usable:
         raise ParamsError(f"--device {name}: not on this machine; expected one of {usable}")
@@ -32,5 +32,5 @@ def choose(name: str) -> torch.device:
         return torch.device(chosen)
     device = torch.device(cuda_name(torch.cuda.device_count()))
     if device.index is not None:
-        torch.cuda.set_device(device)  # or what names none, such as pinned memory, is of GPU 0
+        torch.cuda.set_device(device)  # otherwise pinned memory would belong to GPU 0
     return device

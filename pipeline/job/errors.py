@@ -1,37 +1,37 @@
-"""What can go wrong, by name.
+"""The errors of the pipeline.
 
     PipelineError
-    ├── ParamsError       params.yaml says something that cannot be run
-    ├── RawDataError      a file from outside is absent, damaged or not what it claims to be
-    ├── SchemaError       one of our own tables lacks a column, has a wrong type or is empty
-    ├── TrainingDiverged  a loss stopped being a number
-    └── Disagreement      an engine cannot be told that the tree is up to date, since it is not
+    ├── ParamsError       params.yaml is invalid
+    ├── RawDataError      an external file is missing, damaged or in another format
+    ├── SchemaError       a table of the pipeline lacks a column, has a wrong type or is empty
+    ├── TrainingDiverged  a non-finite loss
+    └── Disagreement      the files differ from what an engine recorded
 
-A message names what was being read, what was expected, what was found and how to mend it.
+A message says what was read, what was expected, what was there and how to fix it.
 """
 
 from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """Any failure that is explained to the user without a traceback."""
+    """A failure that is reported as a message, without a traceback."""
 
 
 class ParamsError(PipelineError):
-    """params.yaml, or an argument on the command line, cannot be run."""
+    """params.yaml, or an argument on the command line, is invalid."""
 
 
 class RawDataError(PipelineError):
-    """A raw file is absent, damaged or not in its published format."""
+    """A raw file is missing, damaged or not in its published format."""
 
 
 class SchemaError(PipelineError):
-    """A table of the pipeline is not the one that its stage promises."""
+    """A table of the pipeline does not have the expected form."""
 
 
-class TrainingDiverged(PipelineError):  # noqa: N818 (the design's name)
+class TrainingDiverged(PipelineError):  # noqa: N818 (name of the design)
     """A training loss became NaN or infinite."""
 
 
-class Disagreement(PipelineError):  # noqa: N818 (what it is about, not what went wrong)
-    """What lies in the tree is not what an engine's records say was made of its inputs."""
+class Disagreement(PipelineError):  # noqa: N818 (name of the cause)
+    """The files in the tree are not those that an engine recorded for their inputs."""

@@ -1,10 +1,10 @@
-"""Which GPU a job takes when several jobs run on one machine at once.
+"""Share the GPUs of one machine between jobs that run at the same time.
 
-An engine counts GPUs and does not number them: two jobs that each ask for `cuda` would both
-get the first. With `GPU_SLOTS=0,1` in the environment a job takes the first device whose slot
-is free, waits while none is, and holds it until its process ends, however that ends. A number
-that stands twice is a device for two jobs. Without `GPU_SLOTS` nothing is locked; on a cluster
-that gives each job its own devices there is no need to.
+An engine counts GPUs but does not number them: two jobs that ask for `cuda` would both get the
+first. With `GPU_SLOTS=0,1` in the environment, a job takes the first free slot, waits if there
+is none, and holds it until its process ends or is killed. List a device twice to let two jobs
+share it. Without `GPU_SLOTS` nothing is locked; a cluster that gives each job its own devices
+does not need it.
 
     GPU_SLOTS=0,1 snakemake --cores 16 --resources gpu=2 --set-threads train=8 -- evaluate
 """
@@ -26,50 +26,49 @@ from pipeline.job.errors import ParamsError
 
 VARIABLE = "GPU_SLOTS"
 FOLDER = Path(".work/gpu_slots")
-WAIT = 1.0  # seconds between two looks at slots that are all taken
+WAIT = 1.0  # seconds until the next try when all slots are taken
 log = logging.getLogger(__name__)
-_held: list[FileLock] = []  # a lock that nothing refers to would be released
+_held: list[FileLock] = []  # a lock without references would be released
 
 
 @functools.cache
 def cuda_name(n_devices: int) -> str:
-    """Return `cuda`, or `cuda:N` for the slot that this process holds from now on.
+    """Return `cuda`, or `cuda:N` for the slot that this process takes and keeps.
 
     Args:
-        n_devices: how many devices the process sees, which CUDA_VISIBLE_DEVICES may limit.
+        n_devices: number of visible devices, which CUDA_VISIBLE_DEVICES may limit.
 
     Raises:
-        ParamsError: GPU_SLOTS is no list of numbers of such devices.
+        ParamsError: GPU_SLOTS is not a list of device numbers.
     """
-    listed = os.environ.get(VARIABLE)
-    return "cuda" if listed is None else f"cuda:{take(parse(listed, n_devices))}"
+    slots = os.environ.get(VARIABLE)
+    return "cuda" if slots is None else f"cuda:{take(parse(slots, n_devices))}"
 
 
-def parse(listed: str, n_devices: int) -> list[int]:
-    """Return the devices of the slots, in their order, or raise ParamsError."""
-    numbers = [part.strip() for part in listed.split(",")]
-    known = {str(number) for number in range(n_devices)}
-    if not known.issuperset(numbers):
+def parse(slots: str, n_devices: int) -> list[int]:
+    """Return the device of each slot, in order, or raise ParamsError."""
+    numbers = [number.strip() for number in slots.split(",")]
+    if not {str(device) for device in range(n_devices)}.issuperset(numbers):
         raise ParamsError(
-            f"environment variable {VARIABLE}: expected numbers of the {n_devices} devices "
-            f"that this process sees, from 0, with commas between, got {listed!r}"
+            f"environment variable {VARIABLE}: expected numbers of the {n_devices} visible "
+            f"devices, from 0, separated by commas, got {slots!r}"
         )
     return [int(number) for number in numbers]
 
 
 def take(devices: Sequence[int], folder: Path = FOLDER) -> int:
-    """Wait for the first free slot, hold it until this process ends, return its device.
+    """Wait for a free slot, hold it until this process ends, return its device.
 
-    The kernel gives a lock back when its holder dies, so that no stale one is ever in the way.
+    The kernel releases a lock when its holder dies, so there are no stale locks.
 
     Args:
         devices: the device of each slot.
-        folder: where the locks are; made if need be.
+        folder: of the lock files; it is created.
     """
     slots = _locks(devices, folder)
     device = _take_free(slots)
     if device is None:
-        log.info("every slot of the GPUs %s is taken: waiting", list(devices))
+        log.info("all slots of the GPUs %s are taken: waiting", list(devices))
     while device is None:
         time.sleep(WAIT)
         device = _take_free(slots)
@@ -78,7 +77,7 @@ def take(devices: Sequence[int], folder: Path = FOLDER) -> int:
 
 
 def _take_free(slots: Sequence[tuple[int, FileLock]]) -> int | None:
-    """Return the device of the first slot that nobody holds, and hold it; None if all are."""
+    """Take the first free slot and return its device; None if all are taken."""
     for device, lock in slots:
         with suppress(Timeout):
             lock.acquire(blocking=False)
@@ -88,7 +87,7 @@ def _take_free(slots: Sequence[tuple[int, FileLock]]) -> int | None:
 
 
 def _locks(devices: Sequence[int], folder: Path) -> list[tuple[int, FileLock]]:
-    """Return each slot's device and lock; machines that share the folder have their own."""
+    """Return the device and lock of each slot; lock files are separate per host."""
     folder.mkdir(parents=True, exist_ok=True)
     locks = []
     for at, device in enumerate(devices):

@@ -1,16 +1,15 @@
-"""The feature file of one modality: written in blocks of rows, read back as two arrays.
+"""The features of one modality: write row by row, read back as arrays.
 
     present, feature, metadata = read_features(Path("data/features/beauty/visual.parquet"))
 
 One row per item, ascending: `item` int32, `present` bool, `feature` fixed-size list<float32>.
-An item without content is a row of zeros with `present` false. What made the numbers stands in
-the schema's metadata (`METADATA`). Nothing heavy is imported, so that training need not load
-an extractor.
+An item without content has `present` false and zeros. The schema's metadata (`METADATA`) tells
+how the features were computed. Extractors are not imported: training does not need them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -21,17 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.job.errors import SchemaError
-from pipeline.tables.io import replacing
+from pipeline.tables.io import check_exists, replacing, text_metadata
 from pipeline.tables.schema import FEATURE, ITEM, PRESENT
 
+STAGE = "`python -m pipeline.features`"
 ROWS_PER_GROUP = 256  # 4 MB of 4096-d features
 METADATA = (
-    "extractor",  # its name in the registry; `none` where a dataset lacks the modality
-    "weights",  # the setting, said in full where it is untrained
+    "extractor",  # its name in the registry; `none` where the dataset lacks the modality
+    "weights",  # the setting, in full if untrained
     "weights_sha256",
     "field",  # the column of items.parquet
     "dim",
-    "preprocessing",  # JSON, in words
+    "preprocessing",  # JSON
     "versions",  # JSON: library -> version
 )
 Vector: TypeAlias = npt.NDArray[np.float32]  # (dim,)
@@ -40,24 +40,24 @@ Vector: TypeAlias = npt.NDArray[np.float32]  # (dim,)
 def write_features(
     vectors: Iterable[Vector | None], path: Path, *, dim: int, metadata: Mapping[str, str]
 ) -> int:
-    """Write one row per vector, in order, without holding them all.
+    """Write one row per item, keeping only one block of rows in memory.
 
     Args:
-        vectors: a (dim,) float32 vector per item, ascending; None where there is no content.
+        vectors: a (dim,) float32 vector per item, ascending; None for an item without content.
         path: the final name.
-        dim: width of every vector.
-        metadata: the entries named in `METADATA`.
+        dim: length of every vector.
+        metadata: the entries of `METADATA`.
 
     Returns:
-        The number of items that have content.
+        The number of items with content.
     """
     schema = _schema(dim).with_metadata(dict(sorted(metadata.items())))
-    source, first, n_present = iter(vectors), 0, 0
+    remaining, first, n_present = iter(vectors), 0, 0
     with (
         replacing(path) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=False) as writer,
     ):
-        while block := list(islice(source, ROWS_PER_GROUP)):
+        while block := list(islice(remaining, ROWS_PER_GROUP)):
             writer.write_batch(_batch(block, first, dim, schema))
             first += len(block)
             n_present += sum(vector is not None for vector in block)
@@ -65,7 +65,7 @@ def write_features(
 
 
 def write_no_features(path: Path, field: str = "") -> None:
-    """Write the table of a modality that the dataset does not have: no rows, width 1, dim 0."""
+    """Write the table of a modality that the dataset lacks: no rows, width 1, dim 0."""
     metadata = dict.fromkeys(METADATA, "") | {"extractor": "none", "dim": "0", "field": field}
     metadata |= {"preprocessing": "{}", "versions": "{}"}
     write_features([], path, dim=1, metadata=metadata)
@@ -81,24 +81,25 @@ def read_features(
 
     Returns:
         present: (n_items,) bool.
-        feature: (n_items, dim) float32, zero where not present. (0, 1) where the dataset lacks
-            the modality, whose metadata says extractor `none` and dim `0`.
-        metadata: the entries named in `METADATA`.
+        feature: (n_items, dim) float32, zero where not present. (0, 1) if the dataset lacks the
+            modality; the metadata then has extractor `none` and dim `0`.
+        metadata: the entries of `METADATA`.
 
     Raises:
-        SchemaError: the file is absent, has other columns or types, items that are not dense
-            and ascending, numbers that are not finite, or a non-zero row that is not present.
+        SchemaError: the file is missing, has other columns or types, items that are not 0, 1,
+            2, ..., numbers that are not finite, or a non-zero row that is not present.
     """
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    check_exists(path, STAGE)
     with pq.ParquetFile(path, memory_map=True) as file:
         dim, metadata = _check_schema(file.schema_arrow, path)
         n_items = file.metadata.num_rows
         item = np.empty(n_items, np.int32)
         present = np.empty(n_items, np.bool_)
         feature = np.empty((n_items, dim), np.float32)
-        for first, batch in _batches(file):
-            rows = slice(first, first + batch.num_rows)
+        n_read = 0
+        for batch in file.iter_batches(ROWS_PER_GROUP, columns=[ITEM, PRESENT, FEATURE]):
+            rows = slice(n_read, n_read + batch.num_rows)
+            n_read += batch.num_rows
             item[rows] = batch.column(ITEM).to_numpy()
             present[rows] = batch.column(PRESENT).to_numpy(zero_copy_only=False)
             feature[rows] = batch.column(FEATURE).flatten().to_numpy().reshape(-1, dim)
@@ -107,20 +108,12 @@ def read_features(
 
 
 def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
-    """Read which items have the modality, without their features.
-
-    Args:
-        path: data/features/<dataset>/<modality>.parquet.
-        n_items: I.
-
-    Returns:
-        (I,) bool.
+    """Read which items have the modality, (n_items,) bool, without the features.
 
     Raises:
-        SchemaError: the file is absent or has not one row per item.
+        SchemaError: the file is missing, or does not have one row per item.
     """
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    check_exists(path, STAGE)
     with pq.ParquetFile(path, memory_map=True) as file:
         _check_schema(file.schema_arrow, path)
         table = file.read(columns=[ITEM, PRESENT])
@@ -132,14 +125,13 @@ def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
     return np.asarray(table[PRESENT].to_numpy())
 
 
-def described(path: Path) -> dict[str, str]:
-    """Return the metadata of a modality's file without reading its rows; see `read_features`.
+def read_feature_metadata(path: Path) -> dict[str, str]:
+    """Read the entries of `METADATA` without the rows.
 
     Raises:
-        SchemaError: the file is absent, or has other columns or metadata.
+        SchemaError: the file is missing, or has other columns or metadata.
     """
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run `python -m pipeline.features` first")
+    check_exists(path, STAGE)
     return _check_schema(pq.read_schema(path), path)[1]
 
 
@@ -164,17 +156,9 @@ def _batch(
     return pa.record_batch(columns, schema=schema)
 
 
-def _batches(file: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the number of the first row with each batch of rows."""
-    first = 0
-    for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=[ITEM, PRESENT, FEATURE]):
-        yield first, batch
-        first += batch.num_rows
-
-
 def _check_schema(schema: pa.Schema, path: Path) -> tuple[int, dict[str, str]]:
     """Return the width of `feature` and the metadata, or raise SchemaError."""
-    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    metadata = text_metadata(schema)
     absent = [key for key in METADATA if key not in metadata]
     if absent:
         raise SchemaError(f"{path}: expected metadata {list(METADATA)}, got none for {absent}")

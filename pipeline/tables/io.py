@@ -1,7 +1,7 @@
-"""The only module that writes the pipeline's files.
+"""Read and write the pipeline's files.
 
-Every write goes to a temporary name beside the target and is renamed, so that a killed stage
-leaves nothing under a final name. DVC does not make the folder of an output, so writing does.
+A file is written under a temporary name and then renamed: a killed stage leaves no partial
+file. The folder is created first, which DVC does not do.
 """
 
 from __future__ import annotations
@@ -17,23 +17,18 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from polars.datatypes import DataTypeClass
 
 from pipeline.job.errors import SchemaError
+from pipeline.tables.schema import Columns
 
 ROW_GROUP = 1 << 16  # rows
-Columns = Mapping[str, pl.DataType | DataTypeClass]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that takes the place of `path` when the block ends well.
+    """Yield a temporary path in the folder of `path`; rename it when the block succeeds.
 
-    Args:
-        path: the final name; its folder is made.
-
-    Yields:
-        A name in the same folder. It is removed if the block raises.
+    The folder is created. If the block raises, the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -45,46 +40,47 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def read_parquet(path: Path, columns: Columns) -> pl.DataFrame:
-    """Read a table of the pipeline and check that it is the expected one.
+    """Read a table of the pipeline.
 
     Args:
         path: a Parquet file.
-        columns: the columns that must be there, with their types. Others are kept.
-
-    Returns:
-        The whole table.
+        columns: the required columns with their types. Further columns are kept.
 
     Raises:
-        SchemaError: the file is absent, or a column is absent or of another type.
+        SchemaError: the file is missing, or a column is missing or of another type.
     """
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
+    check_exists(path)
     table = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    check_columns(table, columns, str(path))
+    check_columns(table.schema, columns, str(path))
     return table
 
 
 def scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
-    """Return `read_parquet`'s table unread, for those that need parts of it; as strict."""
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
+    """Return the table as a lazy frame, with the checks of `read_parquet`."""
+    check_exists(path)
     table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    _check_schema(table.collect_schema(), columns, str(path))
+    check_columns(table.collect_schema(), columns, str(path))
     return table
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Return the entries that `write_parquet` put into a table's metadata."""
-    found = pq.read_schema(path).metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items()}
+    return text_metadata(pq.read_schema(path))
 
 
-def check_columns(table: pl.DataFrame, columns: Columns, where: str) -> None:
-    """Raise SchemaError unless `table` has each of `columns` with its type."""
-    _check_schema(table.schema, columns, where)
+def text_metadata(schema: pa.Schema) -> dict[str, str]:
+    """Return the metadata of an Arrow schema as text."""
+    return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
 
 
-def _check_schema(schema: pl.Schema, columns: Columns, where: str) -> None:
+def check_exists(path: Path, stage: str = "the stage that writes it") -> None:
+    """Raise SchemaError if there is no file `path`; `stage` is what the message says to run."""
+    if not path.exists():
+        raise SchemaError(f"{path}: no such table; run {stage} first")
+
+
+def check_columns(schema: pl.Schema, columns: Columns, where: str) -> None:
+    """Raise SchemaError unless `schema` has each of `columns` with its type."""
     for name, dtype in columns.items():
         if name not in schema:
             raise SchemaError(f"{where}: expected a column {name!r}, got {list(schema)}")
@@ -97,14 +93,14 @@ def _check_schema(schema: pl.Schema, columns: Columns, where: str) -> None:
 def write_parquet(
     table: pl.DataFrame, path: Path, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write `table`, or leave no file at all.
+    """Write a table, or leave no file.
 
-    The bytes depend on the table and the metadata alone, which is what lets two engines agree.
+    The bytes depend on the table and the metadata alone, so that both engines agree.
 
     Args:
-        table: rows in the order in which they are to be stored.
+        table: rows in the order in which they are stored.
         path: the final name.
-        metadata: entries for the Parquet schema's key-value metadata.
+        metadata: entries of the Parquet schema's metadata.
     """
     with parquet_writer(path, metadata) as write:
         write(table)
@@ -114,16 +110,14 @@ def write_parquet(
 def parquet_writer(
     path: Path, metadata: Mapping[str, str] | None = None
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
-    """Yield a function that writes the next rows of a table, or leave no file at all.
+    """Yield a function that appends rows to a table; leave no file if the block raises.
 
-    Into how many pieces the rows come does not show in the file.
+    The function takes tables with the same columns and must be called at least once. The sizes
+    of those tables do not change the bytes of the file.
 
     Args:
-        path: the final name, which the file gets when the block ends well.
-        metadata: entries for the Parquet schema's key-value metadata.
-
-    Yields:
-        A function that takes tables of the same columns; it must be called at least once.
+        path: the final name.
+        metadata: entries of the Parquet schema's metadata.
     """
     with replacing(path) as partial, _RowGroups(partial, metadata) as groups:
         yield groups.add
@@ -131,7 +125,7 @@ def parquet_writer(
 
 @dataclass(slots=True)
 class _RowGroups:
-    """Collects rows until a group is full."""
+    """Collect rows until a row group is full, then write it."""
 
     path: Path
     metadata: Mapping[str, str] | None
@@ -160,7 +154,7 @@ class _RowGroups:
             self.file.close()
 
     def _write(self, rows: pl.DataFrame) -> None:
-        # Pages end where chunks do, so that there must be one chunk.
+        # One chunk: a Parquet page ends where a chunk ends.
         arrow = rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         if self.file is None:
             schema = arrow.schema
@@ -171,16 +165,16 @@ class _RowGroups:
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
-    """Write an Arrow table as zstd-compressed Parquet, or leave no file at all."""
+    """Write an Arrow table as zstd-compressed Parquet, or leave no file."""
     with replacing(path) as partial:
         pq.write_table(table, partial, compression="zstd", row_group_size=ROW_GROUP)
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of the pipeline.
+    """Return the content of a JSON file.
 
     Raises:
-        SchemaError: the file is absent or is not JSON.
+        SchemaError: the file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -191,12 +185,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write `value` as indented JSON with sorted keys, or leave no file at all."""
+    """Write `value` as indented JSON with sorted keys, or leave no file."""
     write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", path)
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write UTF-8 text, or leave no file at all."""
+    """Write UTF-8 text, or leave no file."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

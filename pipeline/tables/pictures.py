@@ -1,7 +1,7 @@
-"""The packed pictures: decoding, reading each different one once, reading some.
+"""The table of pictures: read it, read each distinct picture once, decode a picture to RGB.
 
-The stage that packs the pictures and the extractors that read them decode by the same function,
-so that a picture that was accepted cannot fail hours later in a network.
+The stage that packs the pictures and the extractors decode them with the same function, so that
+an accepted picture cannot fail later in an extractor.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.job.errors import RawDataError, SchemaError
 from pipeline.tables.features import Vector
-from pipeline.tables.io import check_columns
+from pipeline.tables.io import check_exists, scan_parquet
 from pipeline.tables.schema import IMAGES, ITEM
+
+ROWS = 256  # pictures in memory at once
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000  # a product picture has a few million; more is a decompression bomb
-ROWS = 256  # pictures in memory at once
-LARGE = 4_000_000  # pixels; see `_for_large`
+LARGE = 4_000_000  # pixels; see `_large_picture_thread`
 ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
-# EXIF 2.32, tag 0x0112: what brings the stored picture upright.
+# EXIF 2.32, tag 0x0112: orientation -> the operation that turns the stored picture upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,22 +43,105 @@ IN_WORDS = (
     "first frame; upright by EXIF; transparency over white; 16 bits cut to 8; floating point "
     "stretched to its own range; RGB"
 )
-# A small file may hold MAX_PIXELS, which take a gigabyte while they are turned to RGB. Such
-# come one by one, in one thread: the C library keeps what a thread has freed for that thread.
-_for_large = ThreadPoolExecutor(1)
+# A small file may hold MAX_PIXELS, whose conversion to RGB takes a gigabyte. Large pictures are
+# decoded one at a time and in one thread: the C library keeps freed memory per thread.
+_large_picture_thread = ThreadPoolExecutor(1)
+
+
+def read_pictures(path: Path, items: Iterable[int]) -> dict[int, bytes]:
+    """Return the picture files of `items` that have one; the others are never loaded.
+
+    Raises:
+        SchemaError: the table is missing or is not schema.IMAGES.
+    """
+    is_wanted = (pl.col("status") == "ok") & pl.col(ITEM).is_in(sorted(items))
+    rows = scan_parquet(path, IMAGES).filter(is_wanted)
+    return dict(rows.select(ITEM, "bytes").collect().iter_rows())
+
+
+def picture_digests(images: Path, n_items: int) -> list[bytes | None]:
+    """Return the sha256 of each item's picture; None for an item without a picture.
+
+    Raises:
+        SchemaError: the table is missing, or its items are not 0 to n_items - 1.
+        RawDataError: no item has a picture.
+    """
+    digests = [_digest(picture) for picture in _pictures(images)]
+    if len(digests) != n_items:
+        raise SchemaError(
+            f"{images}: expected one row for each of {n_items} items, got {len(digests)}; run "
+            "the stage `images` again"
+        )
+    if not any(digests):
+        raise RawDataError(
+            f"{images}: expected pictures, got none for {n_items} items. See its column "
+            "`source` for the reasons; fix them, or remove this modality from `features`"
+        )
+    return digests
+
+
+def distinct_pictures(images: Path) -> Iterator[bytes]:
+    """Yield each distinct picture once, in the order of its first item."""
+    seen: set[bytes] = set()
+    for picture in _pictures(images):
+        digest = _digest(picture)
+        if picture is not None and digest is not None and digest not in seen:
+            seen.add(digest)
+            yield picture
+
+
+def spread(
+    vectors: Iterable[Vector | None], digests: list[bytes | None]
+) -> Iterator[Vector | None]:
+    """Yield one vector per item from the vectors of the distinct pictures.
+
+    Only vectors that a later item needs are kept, so memory does not grow with the items.
+
+    Args:
+        vectors: one per distinct picture, in the order of `distinct_pictures`.
+        digests: of the items' pictures, from `picture_digests`.
+    """
+    remaining, new_vectors = Counter(digests), iter(vectors)
+    kept: dict[bytes, Vector | None] = {}
+    for digest in digests:
+        remaining[digest] -= 1
+        if digest is None:
+            yield None
+            continue
+        vector = kept.pop(digest) if digest in kept else next(new_vectors)
+        if remaining[digest]:
+            kept[digest] = vector
+        yield vector
+
+
+def _pictures(images: Path) -> Iterator[bytes | None]:
+    """Yield each item's picture, or None, ascending by item."""
+    check_exists(images, "the stage `images`")
+    with pq.ParquetFile(images) as file:
+        absent = sorted(set(IMAGES) - set(file.schema_arrow.names))
+        if absent:
+            raise SchemaError(
+                f"{images}: expected columns {list(IMAGES)}, got none for {absent}"
+            )
+        n_rows = 0
+        for batch in file.iter_batches(batch_size=ROWS, columns=[ITEM, "status", "bytes"]):
+            items = batch.column(ITEM).to_pylist()
+            if items != list(range(n_rows, n_rows + len(items))):
+                raise SchemaError(f"{images}: expected items ascending from 0, got {items[:5]}")
+            n_rows += len(items)
+            for status, picture in zip(batch["status"], batch["bytes"], strict=True):
+                yield picture.as_py() if status.as_py() == "ok" else None
+
+
+def _digest(picture: bytes | None) -> bytes | None:
+    return None if picture is None else hashlib.sha256(picture).digest()
 
 
 def open_rgb(data: bytes) -> Image.Image:
-    """Decode a picture file whole.
-
-    Args:
-        data: a file in one of `FORMATS`.
-
-    Returns:
-        The first frame, upright, mode RGB.
+    """Decode the first frame of a picture file in one of `FORMATS`: upright, mode RGB.
 
     Raises:
-        RawDataError: it is empty, in no such format, damaged, cut short or too large.
+        RawDataError: the file is empty, in another format, damaged, truncated or too large.
     """
     if not data:
         raise RawDataError("zero bytes")
@@ -66,7 +150,7 @@ def open_rgb(data: bytes) -> Image.Image:
             if image.width * image.height > MAX_PIXELS:
                 raise RawDataError(f"more than {MAX_PIXELS} pixels")
             if image.width * image.height > LARGE:
-                return _for_large.submit(_decode, image).result()
+                return _large_picture_thread.submit(_decode, image).result()
             return _decode(image)
     except RawDataError:
         raise
@@ -74,8 +158,8 @@ def open_rgb(data: bytes) -> Image.Image:
         raise RawDataError(f"not a picture in {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise RawDataError(f"more than {MAX_PIXELS} pixels") from None
-    # Pillow's decoders raise nearly anything on damaged files: OSError, SyntaxError,
-    # ValueError, EOFError, struct.error, IndexError, TypeError. The caller counts them.
+    # On damaged files, Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError,
+    # struct.error, IndexError or TypeError. The caller counts them.
     except Exception as error:
         raise RawDataError(f"damaged ({type(error).__name__})") from error
 
@@ -100,7 +184,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _high_bytes(image: Image.Image) -> np.ndarray:
-    """Cut 16 bits to 8; what the file declares transparent is white."""
+    """Return the upper 8 of 16 bits; the value declared transparent becomes white."""
     values = np.asarray(image)
     high = values.clip(0, 65535) >> 8
     transparent = image.info.get("transparency")
@@ -116,96 +200,7 @@ def _grey(values: np.ndarray) -> Image.Image:
 def _upright(image: Image.Image, rgb: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # a damaged EXIF block says nothing; the picture itself is whole
+    except Exception:  # the EXIF block is damaged, the picture is not
         return rgb
     turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return rgb if turn is None else rgb.transpose(turn)
-
-
-def picture_digests(images: Path, n_items: int) -> list[bytes | None]:
-    """Return the sha256 of each item's picture; None where it has none.
-
-    Raises:
-        SchemaError: the table is absent, or its items are not 0 to n_items - 1.
-        RawDataError: no item has a picture.
-    """
-    digests = [_digest(picture) for picture in _pictures(images)]
-    if len(digests) != n_items:
-        raise SchemaError(
-            f"{images}: expected one row for each of {n_items} items, got {len(digests)}; run "
-            "the stage `images` again"
-        )
-    if not any(digests):
-        raise RawDataError(
-            f"{images}: expected pictures, got none for {n_items} items; its column `source` "
-            "says why. Mend that, or leave this modality out of `features`"
-        )
-    return digests
-
-
-def distinct_pictures(images: Path) -> Iterator[bytes]:
-    """Yield each different picture once, in the order of its first item."""
-    seen: set[bytes] = set()
-    for picture in _pictures(images):
-        digest = _digest(picture)
-        if picture is not None and digest is not None and digest not in seen:
-            seen.add(digest)
-            yield picture
-
-
-def spread(
-    vectors: Iterable[Vector | None], digests: list[bytes | None]
-) -> Iterator[Vector | None]:
-    """Yield the vector of each item's picture, from those of the distinct pictures.
-
-    Only vectors that are needed again are kept, so that memory does not grow with the items.
-    """
-    left, source = Counter(digests), iter(vectors)
-    kept: dict[bytes, Vector | None] = {}
-    for digest in digests:
-        left[digest] -= 1
-        if digest is None:
-            yield None
-            continue
-        vector = kept.pop(digest) if digest in kept else next(source)
-        if left[digest]:
-            kept[digest] = vector
-        yield vector
-
-
-def _pictures(images: Path) -> Iterator[bytes | None]:
-    """Yield each item's picture, ascending by item."""
-    if not images.exists():
-        raise SchemaError(f"{images}: no such table; run the stage `images` first")
-    with pq.ParquetFile(images) as file:
-        absent = sorted(set(IMAGES) - set(file.schema_arrow.names))
-        if absent:
-            raise SchemaError(
-                f"{images}: expected columns {list(IMAGES)}, got none for {absent}"
-            )
-        n_rows = 0
-        for batch in file.iter_batches(batch_size=ROWS, columns=[ITEM, "status", "bytes"]):
-            items = batch.column(ITEM).to_pylist()
-            if items != list(range(n_rows, n_rows + len(items))):
-                raise SchemaError(f"{images}: expected items ascending from 0, got {items[:5]}")
-            n_rows += len(items)
-            for status, picture in zip(batch["status"], batch["bytes"], strict=True):
-                yield picture.as_py() if status.as_py() == "ok" else None
-
-
-def _digest(picture: bytes | None) -> bytes | None:
-    return None if picture is None else hashlib.sha256(picture).digest()
-
-
-def read_pictures(path: Path, items: Iterable[int]) -> dict[int, bytes]:
-    """Return the picture files of `items` that have one; the others are never loaded.
-
-    Raises:
-        SchemaError: the table is absent or is not schema.IMAGES.
-    """
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run the stage that writes it first")
-    rows = pl.scan_parquet(path, glob=False)
-    check_columns(rows.head(0).collect(), IMAGES, str(path))
-    good = (pl.col("status") == "ok") & pl.col(ITEM).is_in(sorted(items))
-    return dict(rows.filter(good).select(ITEM, "bytes").collect().iter_rows())

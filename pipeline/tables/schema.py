@@ -1,6 +1,6 @@
-"""The tables: what a row is, the columns, their types and units; and the names of data files.
+"""The tables: what a row is, the columns with their types and units, the names of data files.
 
-A column is named here once and used by its constant everywhere else.
+Every stage depends on this module. The names of pages are in pipeline/pages/file_names.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TITLE, DESCRIPTION, IMAGE = "title", "description", "image"
 PRESENT, FEATURE = "present", "feature"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
-N_NEGATIVES = 99  # the protocol of the paper's released code: 1 target against 99 others
+N_NEGATIVES = 99  # as in the paper's released code: 1 target against 99 other items
 
 # data/raw/<dataset>/: the files as published.
 MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
@@ -27,8 +27,8 @@ MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
 # data/interim/<dataset>/
 REVIEWS_FILE, ITEMS_FILE = "reviews.parquet", "items.parquet"
 # One row per review, in the order of the raw file (order breaks ties between equal times).
-# `part` is filled only by published splits: train, validation or test. A source that says
-# whether the reviewer bought the item has a column `verified` (bool) after these.
+# `part` is filled only by published splits: train, validation or test. A source with verified
+# purchases has a column `verified` (bool) after these.
 REVIEWS: Columns = {
     USER: pl.String,
     ITEM: pl.String,
@@ -36,7 +36,7 @@ REVIEWS: Columns = {
     RATING: pl.Float32,  # stars, 1 to 5; null where the source has none
     PART: pl.String,
 }
-# One row per item, `raw_id` unique. A source may add columns of its own after these, such as
+# One row per item, `raw_id` unique. A source may add columns after these, such as
 # `title_tokens` (list<string>).
 RAW_ITEMS: Columns = {
     RAW_ID: pl.String,
@@ -53,8 +53,8 @@ TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "train.parquet", "validation.parquet", 
 INTERACTIONS: Columns = {USER: pl.Int32, ITEM: pl.Int32, TIME: pl.Int64}
 USERS: Columns = {USER: pl.Int32, RAW_ID: pl.String}
 ITEMS: Columns = {ITEM: pl.Int32, **RAW_ITEMS}
-# One row per held-out item: per user and part with leave-one-out. `item` is the target,
-# `negatives` were never met by the user.
+# One row per held-out item: per user and part with leave-one-out. `item` is the target; the
+# user has none of `negatives`.
 CANDIDATES: Columns = {
     USER: pl.Int32,
     PART: pl.String,
@@ -62,22 +62,22 @@ CANDIDATES: Columns = {
     "negatives": pl.Array(pl.Int32, N_NEGATIVES),
 }
 
-# Key of the metadata of the parts and the candidates: JSON that says how they were split. A
-# file without it is of leave-one-out, or of a published split.
+# Metadata key of the parts and the candidates: JSON with the settings and counts of the split.
+# Leave-one-out and published splits have none.
 SPLIT = "split"
 
 # data/images/<dataset>.parquet: one row per item, ascending.
 IMAGES: Columns = {
     ITEM: pl.Int32,
     "status": pl.String,  # ok, missing or broken
-    "bytes": pl.Binary,  # the file as fetched; null unless ok
+    "bytes": pl.Binary,  # the original file; null unless ok
     "width": pl.Int32,  # pixels
     "height": pl.Int32,  # pixels
-    "source": pl.String,  # where the bytes came from, or why there are none
+    "source": pl.String,  # origin of the bytes, or the reason why there are none
 }
 
 # data/features/<dataset>/<modality>.parquet: one row per item, ascending.
-# `feature` is array<float32>[dim]; an absent item is a row of zeros.
+# `feature` is array<float32>[dim]; zeros where not present.
 FEATURES: Columns = {ITEM: pl.Int32, PRESENT: pl.Boolean}
 
 # results/<dataset>/<model>/
@@ -111,6 +111,6 @@ RECOMMENDATIONS: Columns = {
     "score": pl.Float32,
 }
 
-# results/<dataset>/study/examples.parquet: lists of the users that are shown.
+# results/<dataset>/study/examples.parquet: lists of the users on the page.
 MODEL = "model"
 EXAMPLES: Columns = {MODEL: pl.String, **RECOMMENDATIONS}

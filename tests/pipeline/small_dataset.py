@@ -6,6 +6,7 @@ import yaml
 from paths import ROOT
 
 from pipeline import split
+from pipeline.interactions import splits
 from pipeline.tables.features import METADATA, write_features
 from pipeline.tables.io import write_parquet
 from pipeline.tables.schema import CANDIDATES_FILE, INTERACTIONS, ITEMS, USERS
@@ -25,7 +26,7 @@ def write(folder):
         (u, (u % 2) * 60 + (7 * u + 11 * k) % 60, k) for u in range(N_USERS) for k in range(8)
     ]
     interactions = pl.DataFrame(rows, schema=INTERACTIONS, orient="row")
-    parts = split.leave_one_out(interactions)
+    parts = splits.leave_one_out(interactions)
     processed = folder / FOLDERS[0]
     for part, table in parts.items():
         write_parquet(table, processed / f"{part}.parquet")

@@ -89,7 +89,7 @@ def test_the_limit_of_bad_lines_is_the_one_in_params(project):
     assert pl.read_parquet("interim/reviews.parquet").height == 1
 
 
-def test_an_unknown_dataset_is_answered_with_the_known_ones(project):
+def test_an_unknown_dataset_is_an_error_with_the_known_ones(project):
     with pytest.raises(ParamsError, match=r"no dataset 'gifts'; .*'beauty', .*'gift_cards'"):
         ingest.main(["gifts", "raw", "interim"])
 
@@ -119,12 +119,12 @@ def test_a_reader_that_breaks_its_promise_is_caught(
 
 
 @pytest.mark.parametrize("stage", ["download", "ingest"])
-def test_help_is_the_stage_s_own_documentation(stage):
-    shown = run(stage, "--help")
+def test_help_is_the_stage_s_docstring(stage):
+    help_text = run(stage, "--help")
 
-    assert shown.returncode == 0
-    assert f"Stage `{stage}`" in shown.stdout
-    assert f"python -m pipeline.{stage} gift_cards data/raw/gift_cards" in shown.stdout
+    assert help_text.returncode == 0
+    assert f"Stage `{stage}`" in help_text.stdout
+    assert f"python -m pipeline.{stage} gift_cards data/raw/gift_cards" in help_text.stdout
 
 
 def test_a_failure_ends_with_a_message_and_status_1(project):

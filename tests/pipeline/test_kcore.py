@@ -91,7 +91,7 @@ def test_items_that_lack_a_required_field_go_before_the_filter():
     table = reviews([(u, i, 1) for u in "ab" for i in "xyz"])
     items = pl.concat([catalogue("x", "y"), catalogue("z", title=" ")])
 
-    core, steps, _ = filtered(table, items, k=2, wanted=Filters(require=["title"]))
+    core, steps, _ = filtered(table, items, k=2, rules=Filters(require=["title"]))
 
     assert sorted(core["item"].unique()) == ["x", "y"]
     assert [(one["filter"], one["reviews"]) for one in steps] == [
@@ -165,22 +165,22 @@ def project(tmp_path, monkeypatch):
 
 
 def test_statistics_have_the_counts_of_each_filter(project):
-    found = project(min_rating=4.0, k_item=1, before="1970-01-02")
+    statistics = project(min_rating=4.0, k_item=1, before="1970-01-02")
 
-    assert found["core"] == "(2, 1)-core"
-    assert found["filters"] == [
+    assert statistics["core"] == "(2, 1)-core"
+    assert statistics["filters"] == [
         {"filter": "all reviews", "value": None, "users": 3, "items": 3, "reviews": 9},
         {"filter": "min_rating", "value": 4.0, "users": 2, "items": 3, "reviews": 6},
         {"filter": "before", "value": "1970-01-02", "users": 2, "items": 3, "reviews": 6},
         {"filter": "distinct pairs", "value": None, "users": 2, "items": 3, "reviews": 6},
     ]
-    assert (found["users"], found["items"]) == (2, 3)
+    assert (statistics["users"], statistics["items"]) == (2, 3)
 
 
-def test_a_dataset_has_its_own_filters_over_those_for_all(project):
-    own = {"gift_cards": {"min_rating": None, "k": 1}, "beauty": {"min_rating": 5.0}}
+def test_the_filters_of_a_dataset_override_those_for_all(project):
+    datasets = {"gift_cards": {"min_rating": None, "k": 1}, "beauty": {"min_rating": 5.0}}
 
-    assert project(min_rating=4.0, datasets=own)["core"] == "1-core"
+    assert project(min_rating=4.0, datasets=datasets)["core"] == "1-core"
     assert project()["users"] == 3
     assert project("beauty", k_item=1)["filters"][1]["value"] == 5.0
 
@@ -190,7 +190,7 @@ def test_a_published_split_is_not_filtered(project):
         project("beauty_split", min_rating=4.0)
 
 
-def test_the_settings_of_kcore_touch_the_datasets_that_they_are_for():
+def test_the_settings_of_kcore_change_only_their_datasets():
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["kcore"]["datasets"] = {"beauty": {"k": 3}}
     settings = params.parse(raw)
@@ -238,7 +238,7 @@ def test_the_same_tables_make_the_same_bytes(shop):
         assert path.read_bytes() == Path("two", path.name).read_bytes()
 
 
-def test_an_unknown_field_is_answered_with_those_of_the_file(shop):
+def test_an_unknown_field_is_an_error_with_the_fields_of_the_file(shop):
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("require: []", "require: [smell]"))
 

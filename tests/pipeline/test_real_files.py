@@ -137,9 +137,9 @@ def test_the_stage_counts_gift_cards_as_the_functions_do(gift_cards, tmp_path, m
 
     kcore.main(["gift_cards", ".", "processed"])
 
-    found = read_json(Path("processed/statistics.json"))
-    assert [found[name] for name in ("users", "items", "interactions")] == [453, 147, 2941]
-    assert [r["interactions"] for r in found["rounds"]] == [2965, 2949, 2941]
+    counts = read_json(Path("processed/statistics.json"))
+    assert [counts[name] for name in ("users", "items", "interactions")] == [453, 147, 2941]
+    assert [r["interactions"] for r in counts["rounds"]] == [2965, 2949, 2941]
 
 
 def test_tianchi_has_the_rows_of_a_plain_loop(tmp_path):
@@ -148,7 +148,7 @@ def test_tianchi_has_the_rows_of_a_plain_loop(tmp_path):
         user, item, day = line.split()
         midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
         rows.append((user, item, int(midnight.timestamp()), None, None))
-    known = {line.split()[0]: line.split()[1:] for line in text_lines("dim_items.txt")}
+    items_by_id = {line.split()[0]: line.split()[1:] for line in text_lines("dim_items.txt")}
     bought = sorted({row[1] for row in rows})
 
     ingest.ingest(params.TianchiSource(format="tianchi"), TIANCHI, tmp_path, 0)
@@ -157,7 +157,9 @@ def test_tianchi_has_the_rows_of_a_plain_loop(tmp_path):
     assert reviews.rows() == rows
     assert reviews.height == 20_000
     assert items["raw_id"].to_list() == bought
-    assert items["category"].to_list() == [known[i][:1] if i in known else None for i in bought]
+    assert items["category"].to_list() == [
+        items_by_id[i][:1] if i in items_by_id else None for i in bought
+    ]
 
 
 def test_tianchi_has_no_core(tmp_path):

@@ -1,8 +1,9 @@
 import polars as pl
 import pytest
 
+from pipeline.interactions.splits import leave_one_out
 from pipeline.job.errors import RawDataError
-from pipeline.split import candidates, leave_one_out
+from pipeline.split import candidates
 from pipeline.tables.schema import CANDIDATES, INTERACTIONS
 
 
@@ -29,10 +30,10 @@ def test_candidates_are_99_distinct_items_that_the_user_never_met():
     assert dict(drawn.schema) == CANDIDATES
     assert drawn["part"].to_list() == ["validation"] * 40 + ["test"] * 40
     for user, _, target, negatives in drawn.rows():
-        own = set(met.filter(pl.col("user") == user)["item"])
+        met_items = set(met.filter(pl.col("user") == user)["item"])
         assert len(set(negatives)) == 99
-        assert not own & set(negatives)
-        assert target in own
+        assert not met_items & set(negatives)
+        assert target in met_items
 
 
 def test_candidates_are_drawn_once_from_the_seed():

@@ -52,7 +52,7 @@ def change(path, **columns):
     write_parquet(pl.read_parquet(path).with_columns(**columns), Path(path))
 
 
-def test_a_dataset_that_is_in_order_has_counts_and_no_findings(project):
+def test_a_valid_dataset_has_counts_and_no_findings(project):
     numbers, page = run()
 
     assert numbers["findings"] == []
@@ -94,8 +94,8 @@ def test_what_changed_since_the_last_run_is_logged(project, caplog):
 
     run()
 
-    said = [line.partition("since the last run: ")[2] for line in caplog.messages]
-    assert [line for line in said if line] == [
+    lines = [line.partition("since the last run: ")[2] for line in caplog.messages]
+    assert [line for line in lines if line] == [
         "files a.gz bytes: 5 -> 7 (+2, +40.00 %)",
         "files a.gz sha256: abababababababab -> cdcdcdcdcdcdcdcd",
         "items filled image: 73 -> 0 (-73, -100.00 %)",
@@ -130,7 +130,7 @@ def tables():
     }
 
 
-def found(changed, format_="amazon2018", k=1):
+def problems(changed, format_="amazon2018", k=1):
     parts = tables() | changed
     # 99 negatives need more than three items: the check of their range is of the last test.
     reviews, items = parts.pop("reviews"), parts.pop("raw_items")
@@ -216,36 +216,36 @@ FAULTS = {
 
 @pytest.mark.parametrize(("fault", "finding"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_found(fault, finding):
-    assert found({}) == {}
-    assert finding in found(replaced(*fault))
+    assert problems({}) == {}
+    assert finding in problems(replaced(*fault))
 
 
 def test_a_fault_is_counted():
     rows = replaced("reviews", 0, "rating", 6.0)
 
-    assert found(rows)["error", "reviews", "ratings outside 1 to 5"] == (1, 4)
+    assert problems(rows)["error", "reviews", "ratings outside 1 to 5"] == (1, 4)
 
 
-def test_stars_of_own_tables_may_be_on_another_scale():
+def test_ratings_of_generic_tables_may_have_another_scale():
     rows = replaced("reviews", 0, "rating", 10.0)
 
-    assert ("warning", "reviews", "ratings outside 1 to 5") in found(rows, "tables")
+    assert ("warning", "reviews", "ratings outside 1 to 5") in problems(rows, "tables")
 
 
-def test_a_core_that_is_none_is_found():
-    assert found({}, k=2) == {("error", "items", "with fewer than 2 rows"): (2, 3)}
+def test_a_wrong_core_is_found():
+    assert problems({}, k=2) == {("error", "items", "with fewer than 2 rows"): (2, 3)}
 
 
-def test_what_most_items_lack_is_worth_a_warning_and_what_all_lack_is_not():
+def test_a_field_that_most_but_not_all_items_lack_is_a_warning():
     items = tables()["raw_items"]
     some = items.with_columns(title=pl.Series(["t", None, None]))
     none = items.with_columns(title=pl.lit(None, dtype=pl.String))
 
-    assert found({"raw_items": some}) == {("warning", "items", "without title"): (2, 3)}
-    assert found({"raw_items": none}) == {}
+    assert problems({"raw_items": some}) == {("warning", "items", "without title"): (2, 3)}
+    assert problems({"raw_items": none}) == {}
 
 
-def test_negatives_are_distinct_items_that_are_there():
+def test_negatives_are_distinct_existing_items():
     every = [f for f in findings_of(tables()) if "lists with" in f.what]
 
     assert [(f.level, f.count, f.of) for f in every] == [("error", 2, 2)]
@@ -257,7 +257,7 @@ def findings_of(parts):
     return findings(reviews, items, parts, "amazon2018", rules)
 
 
-def test_a_strangers_text_stays_in_its_cell():
+def test_text_from_outside_stays_in_its_cell():
     finding = validate.Finding("warning", "x", "y", 1, 2, "a | b\n# <script>`")
     counts = {
         "files": {},

@@ -33,7 +33,7 @@ from pipeline.params import study
 from pipeline.params.study import Row
 from pipeline.tables import io
 from pipeline.tables import schema as s
-from pipeline.tables.features import described, read_present
+from pipeline.tables.features import read_feature_metadata, read_present
 
 Metrics: TypeAlias = Mapping[str, dict[str, Any]]  # by cell
 Ranks: TypeAlias = Mapping[str, pl.DataFrame]  # schema.RANKS by cell
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> None:
     metrics = {name: io.read_json(args.results / name / s.METRICS_FILE) for name in names}
     ranks = {n: io.read_parquet(args.results / n / s.RANKS_FILE, s.RANKS) for n in names}
     features = {
-        modality: described(args.features / f"{modality}.parquet")
+        modality: read_feature_metadata(args.features / f"{modality}.parquet")
         for modality in settings.dataset_features(args.dataset)
     }
     counts = io.read_json(args.processed / s.STATISTICS_FILE)

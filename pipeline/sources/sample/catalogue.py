@@ -1,4 +1,4 @@
-"""The items: a code per factor, a popularity, an identifier and what their picture is like."""
+"""The items: a code per factor, a popularity, an identifier and a picture status."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ Codes = NDArray[np.int8]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-POPULARITY_EXPONENT = 0.8  # of 1 / (rank + shift)^exponent, a Zipf law with a blunt head
+POPULARITY_EXPONENT = 0.8  # of 1 / (rank + shift)^exponent, a Zipf law with a flat head
 POPULARITY_SHIFT = 4.0
-USUAL_PHOTO = 0.6  # share of items that have their popularity band's photo style
+USUAL_PHOTO = 0.6  # share of items with the photo style of their popularity band
 
-# Ranks of popularity (0 is the most popular) of the items that are special on purpose. Near the
-# head, so that they survive a 5-core.
+# Popularity ranks (0 is the most popular) of the special items, which must be in the 5-core.
 GREY_RANK, BROKEN_RANK = 7, 11
 MISSING_PICTURE_RANKS = (17, 31, 59)
 EMPTY_DESCRIPTION_RANKS = (5, 23, 43, 71)
 REPEATED_ROW_RANKS = (3, 37)
-DIGITS_RANKS, FINAL_X_RANK = (2, 19), 29  # identifiers that a careless reader spoils
+DIGITS_RANKS, FINAL_X_RANK = (2, 19), 29  # identifiers that a careless reader turns to numbers
 OK, GREY, MISSING, BROKEN = "ok", "grey", "missing", "broken"
 
 ALPHABET = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", dtype=np.uint8)
 ASIN_LENGTH, REVIEWER_LENGTH = 8, 11  # characters after the prefixes B0 and A
-# Coprime to 36, hence a bijection on residues of 36^8: neighbours get unlike identifiers.
+# Coprime to 36, hence a bijection modulo 36^8: consecutive numbers get unlike identifiers.
 STRIDE = 1_000_000_000_039
 ID_SPACE = 36**8
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All items of a dump, M rows each."""
+    """All items of a dump, M rows."""
 
     asin: NDArray[np.str_]
-    popularity: Floats  # weight of being shown, highest 1
+    popularity: Floats  # exposure weight, highest 1
     rank: Integers  # 0 is the most popular
     codes: dict[str, Codes]  # factor -> index into its values
     picture: NDArray[np.str_]  # ok, grey, missing or broken
@@ -54,8 +53,8 @@ def draw_catalogue(n_items: int, generator: np.random.Generator, broken: bool) -
 
     Args:
         n_items: number of items, M.
-        generator: source of randomness.
-        broken: whether one picture is cut short.
+        generator: of the draws.
+        broken: whether one picture is truncated.
 
     Returns:
         M items in no particular order.
@@ -64,10 +63,9 @@ def draw_catalogue(n_items: int, generator: np.random.Generator, broken: bool) -
     codes = {f.name: balanced(n_items, len(f.values), generator) for f in FACTORS}
     codes["photo"] = photo_by_popularity(rank, generator)
     steps = (1 + rank.astype(np.float64) + POPULARITY_SHIFT) / (1 + POPULARITY_SHIFT)
-    popularity: Floats = steps**-POPULARITY_EXPONENT
     return Catalogue(
         asin=asins(rank, generator),
-        popularity=popularity,
+        popularity=steps**-POPULARITY_EXPONENT,
         rank=rank,
         codes=codes,
         picture=pictures(rank, broken),
@@ -75,17 +73,17 @@ def draw_catalogue(n_items: int, generator: np.random.Generator, broken: bool) -
 
 
 def balanced(n: int, n_values: int, generator: np.random.Generator) -> Codes:
-    """Return n codes in random order, every value as often as the others to within one."""
+    """Return n codes in random order; the counts of two values differ by at most one."""
     return generator.permutation(np.arange(n) % n_values).astype(np.int8)
 
 
 def photo_by_popularity(rank: Integers, generator: np.random.Generator) -> Codes:
-    """Return photo styles: the usual one of the item's fifth of popularity, or any."""
+    """Return photo styles: the usual one of the item's popularity band, or a random one."""
     n_styles = len(BY_NAME["photo"].values)
     usual = rank * n_styles // len(rank)
-    other = generator.integers(n_styles, size=len(rank))
+    random = generator.integers(n_styles, size=len(rank))
     is_usual = generator.random(len(rank)) < USUAL_PHOTO
-    return np.where(is_usual, usual, other).astype(np.int8)
+    return np.where(is_usual, usual, random).astype(np.int8)
 
 
 def pictures(rank: Integers, broken: bool) -> NDArray[np.str_]:
@@ -114,11 +112,10 @@ def reviewer_ids(users: Integers, offset: int) -> NDArray[np.str_]:
 
 
 def identifiers(numbers: Integers, offset: int, length: int) -> NDArray[np.str_]:
-    """Return `length` characters of base 36 per number; distinct numbers stay distinct."""
-    scrambled = scramble(numbers, offset)
-    places = 36 ** np.arange(8, dtype=np.int64)[::-1]
-    digits = scrambled[:, None] // places % 36
-    # The places beyond eight repeat mixed digits: they carry no information of their own.
+    """Return a distinct text of `length` base-36 characters per number."""
+    powers = 36 ** np.arange(8, dtype=np.int64)[::-1]
+    digits = scramble(numbers, offset)[:, None] // powers % 36
+    # The characters after the eighth are computed from the first eight.
     more = (digits[:, : length - 8] * 7 + digits[:, 7:] + 11) % 36
     text = ALPHABET[np.concatenate([digits, more], axis=1)]
     return np.ascontiguousarray(text).view(f"S{length}").ravel().astype(f"<U{length}")
@@ -128,6 +125,6 @@ def scramble(numbers: Integers, offset: int) -> Integers:
     """Return a bijection of [0, 36^8) that hides the order of the numbers."""
     stride = STRIDE % ID_SPACE
     high, low = numbers >> 16, numbers & 0xFFFF
-    # stride * 2^16 is reduced first: the plain product would pass 2^63.
+    # stride * 2^16 is reduced first: the full product would exceed 2^63.
     product = high * (stride * 65536 % ID_SPACE) % ID_SPACE + low * stride % ID_SPACE
     return (product + offset) % ID_SPACE

@@ -1,7 +1,7 @@
-"""Who is shown what, when, and what they take.
+"""Simulate which items users are shown, when, and which of them they choose.
 
-    weight of being shown  = popularity * campaign boosts of the nuisance factors
-    weight of being taken  = exp(STRENGTH * number of matched preference factors)
+    weight of an exposure = popularity * campaign boosts of the nuisance factors
+    weight of a choice    = exp(STRENGTH * number of matched preference factors)
 
 Shapes: U users of one chunk, E exposures of a user, M items, K environments (group, period).
 """
@@ -9,7 +9,7 @@ Shapes: U users of one chunk, E exposures of a user, M items, K environments (gr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,13 @@ RELAUNCH_PERIOD = 7  # from here on each group is shown another background
 LATEST_START = 450  # day; newcomers have at least 280 days
 N_EXPOSURES = 120  # draws per user; an item drawn twice is shown once
 N_TASTES = 30
-OWN_MIND_SHARE = 0.15  # liked values in which a user departs from the taste
-N_CARED = 2  # preference factors a user looks at
-N_PREFERRED = 2  # values a user likes of each of these
+INDIVIDUAL_SHARE = 0.15  # of the liked values, those that differ from the user's taste
+N_CARED = 2  # preference factors that a user considers
+N_PREFERRED = 2  # liked values of each of these
 STRENGTH = 3.5  # log-odds of a matched factor
 BACKGROUND_BOOST, BRAND_BOOST, SLOGAN_BOOST = 4.0, 3.0, 2.5
 FEWEST, MOST = 6, 14  # interactions of a regular user
-PASSING_SHARE, FEWEST_PASSING, MOST_PASSING = 0.03, 2, 4  # users who never reach a 5-core
+OCCASIONAL_SHARE, FEWEST_OCCASIONAL, MOST_OCCASIONAL = 0.03, 2, 4  # users outside the 5-core
 REPEATED_SHARE = 0.01  # interactions reviewed a second time
 LONGEST_REPEAT_GAP = 60  # days
 # P(stars) by number of matched factors, for 1, 2, 3, 4 and 5 stars.
@@ -46,7 +46,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Tastes:
-    """What people can be like; users of one taste agree on most, so they tell of each other."""
+    """The tastes of users; users with the same taste mostly agree, as in real data."""
 
     cares: Flags  # (N_TASTES, 4) which preference factors count
     preferred: Codes  # (N_TASTES, 4, N_PREFERRED) liked values
@@ -54,7 +54,7 @@ class Tastes:
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Users of one chunk, U rows each."""
+    """Users of one chunk, U rows."""
 
     number: Integers  # 0 .. n_users - 1 over all chunks
     group: Integers
@@ -63,26 +63,21 @@ class Users:
     n_interactions: Integers
     start: Integers  # first day
 
-    @property
-    def n_users(self) -> int:
-        """Number of users in the chunk, U."""
-        return len(self.number)
-
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """What each user of a chunk was shown, (U, E) each."""
+    """What the users of a chunk are shown, (U, E)."""
 
     item: Integers
     day: Integers
-    fresh: Flags  # false where the user was already shown the item
-    matches: Integers  # cared factors whose value the user likes
+    fresh: Flags  # false if the user was shown the item earlier in the row
+    matches: Integers  # considered factors whose value the user likes
     chosen: Flags
 
 
 @dataclass(frozen=True, slots=True)
 class Reviews:
-    """One chunk of reviews, R rows each."""
+    """One chunk of reviews, R rows."""
 
     user: Integers  # number over all chunks
     item: Integers
@@ -91,7 +86,7 @@ class Reviews:
 
 
 def draw_tastes(generator: np.random.Generator) -> Tastes:
-    """Draw N_TASTES tastes, every pair of factors about as often as the others."""
+    """Draw N_TASTES tastes; every pair of factors is about equally frequent."""
     sizes = [len(BY_NAME[name].values) for name in PREFERENCES]
     pairs = list(combinations(range(len(sizes)), N_CARED))
     cares = np.zeros((N_TASTES, len(sizes)), dtype=bool)
@@ -103,54 +98,47 @@ def draw_tastes(generator: np.random.Generator) -> Tastes:
     return Tastes(cares=cares, preferred=np.stack(preferred, axis=1).astype(np.int8))
 
 
-def with_own_mind(preferred: Codes, generator: np.random.Generator) -> Codes:
-    """Return liked values, (U, 4, N_PREFERRED), some of them replaced by any other value."""
-    sizes = np.array([len(BY_NAME[name].values) for name in PREFERENCES])
-    own = generator.random(preferred.shape) < OWN_MIND_SHARE
-    step = 1 + (generator.random(preferred.shape) * (sizes[:, None] - 1)).astype(np.int64)
-    return np.where(own, (preferred + step) % sizes[:, None], preferred).astype(np.int8)
+def individual(preferred: Codes, generator: np.random.Generator) -> Codes:
+    """Return liked values, (U, 4, N_PREFERRED), with a random share replaced."""
+    sizes = np.array([len(BY_NAME[name].values) for name in PREFERENCES])[:, None]
+    is_replaced = generator.random(preferred.shape) < INDIVIDUAL_SHARE
+    step = 1 + (generator.random(preferred.shape) * (sizes - 1)).astype(np.int64)
+    return np.where(is_replaced, (preferred + step) % sizes, preferred).astype(np.int8)
 
 
 def draw_users(
     first: int, n_users: int, tastes: Tastes, generator: np.random.Generator
 ) -> Users:
-    """Draw the users numbered from `first`: their taste, how much they buy, since when."""
+    """Draw the users numbered from `first`: taste, number of interactions, first day."""
     taste = generator.integers(N_TASTES, size=n_users)
-    passing = generator.random(n_users) < PASSING_SHARE
-    few = generator.integers(FEWEST_PASSING, MOST_PASSING + 1, size=n_users)
+    is_occasional = generator.random(n_users) < OCCASIONAL_SHARE
+    few = generator.integers(FEWEST_OCCASIONAL, MOST_OCCASIONAL + 1, size=n_users)
     regular = FEWEST + ((MOST + 1 - FEWEST) * generator.random(n_users) ** 2).astype(np.int64)
     return Users(
         number=np.arange(first, first + n_users),
         group=generator.integers(N_GROUPS, size=n_users),
         cares=tastes.cares[taste],
-        preferred=with_own_mind(tastes.preferred[taste], generator),
-        n_interactions=np.where(passing, few, regular),
+        preferred=individual(tastes.preferred[taste], generator),
+        n_interactions=np.where(is_occasional, few, regular),
         start=generator.integers(LATEST_START, size=n_users),
     )
 
 
 def exposure_table(catalogue: Catalogue) -> Floats:
-    """Return the cumulative chances of being shown, all environments in one ascending row.
-
-    Args:
-        catalogue: M items.
+    """Return the cumulative exposure probabilities of all environments in one ascending row.
 
     Returns:
-        (K * M,) float64; environment k's cumulative distribution lies in (k, k + 1].
+        (K * M,) float64; the cumulative distribution of environment k is in (k, k + 1].
     """
-    rows = [
-        np.cumsum(exposure_weight(catalogue, group, period))
-        for group in range(N_GROUPS)
-        for period in range(N_PERIODS)
-    ]
-    table = np.stack([row / row[-1] + k for k, row in enumerate(rows)])
-    return table.ravel()
+    environments = product(range(N_GROUPS), range(N_PERIODS))
+    rows = [np.cumsum(exposure_weight(catalogue, *environment)) for environment in environments]
+    return np.concatenate([row / row[-1] + k for k, row in enumerate(rows)])
 
 
 def exposure_weight(catalogue: Catalogue, group: int, period: int) -> Floats:
-    """Return (M,) weights of being shown to a group in a period; no preference enters."""
-    relaunched = period >= RELAUNCH_PERIOD
-    background = (group + 2 * relaunched) % len(BY_NAME["background"].values)
+    """Return (M,) exposure weights for a group in a period; they ignore preferences."""
+    is_relaunched = period >= RELAUNCH_PERIOD
+    background = (group + 2 * is_relaunched) % len(BY_NAME["background"].values)
     n_brands, n_slogans = (len(BY_NAME[name].values) for name in ("brand", "slogan"))
     brands = (2 * period % n_brands, (2 * period + 1) % n_brands)
     codes = catalogue.codes
@@ -164,23 +152,20 @@ def exposure_weight(catalogue: Catalogue, group: int, period: int) -> Floats:
 def draw_exposures(
     users: Users, catalogue: Catalogue, table: Floats, generator: np.random.Generator
 ) -> Exposures:
-    """Draw what each user is shown and takes.
+    """Draw what each user is shown, in random order, and chooses.
 
     Args:
         users: U users.
         catalogue: M items.
         table: from `exposure_table`.
-        generator: source of randomness.
-
-    Returns:
-        (U, E) exposures in random order.
+        generator: of the draws.
     """
-    shape = (users.n_users, N_EXPOSURES)
+    shape = (len(users.number), N_EXPOSURES)
     start = users.start[:, None]
     day = start + (generator.random(shape) * (N_DAYS - start)).astype(np.int64)
     environment = users.group[:, None] * N_PERIODS + day * N_PERIODS // N_DAYS
     drawn = np.searchsorted(table, environment + generator.random(shape), side="right")
-    # Rounding may reach past the environment's last item.
+    # Rounding may exceed the environment's last item.
     item = np.clip(drawn - environment * catalogue.n_items, 0, catalogue.n_items - 1)
     fresh = first_of_row(item)
     matches = count_matches(users, catalogue, item)
@@ -190,7 +175,7 @@ def draw_exposures(
 
 
 def first_of_row(item: Integers) -> Flags:
-    """Return (U, E) true at the first place of each value in its row."""
+    """Return (U, E) true where a value occurs first in its row."""
     order = np.argsort(item, axis=1, kind="stable")
     ascending = np.take_along_axis(item, order, axis=1)
     is_first = np.ones_like(item, dtype=bool)
@@ -201,7 +186,7 @@ def first_of_row(item: Integers) -> Flags:
 
 
 def count_matches(users: Users, catalogue: Catalogue, item: Integers) -> Integers:
-    """Return (U, E) number of cared factors whose value is among the liked ones."""
+    """Return (U, E) number of considered factors whose value the user likes."""
     matches = np.zeros(item.shape, dtype=np.int64)
     for place, name in enumerate(PREFERENCES):
         value = catalogue.codes[name][item]
@@ -216,14 +201,13 @@ def top_of_row(score: Floats, count: Integers) -> Flags:
     With Gumbel noise in the scores this is a softmax draw without replacement.
     """
     descending = -np.sort(-score, axis=1)
-    lowest_taken = np.take_along_axis(descending, count[:, None] - 1, axis=1)
-    return score >= lowest_taken
+    return score >= np.take_along_axis(descending, count[:, None] - 1, axis=1)
 
 
 def draw_reviews(users: Users, exposures: Exposures, generator: np.random.Generator) -> Reviews:
-    """Return the chosen items as reviews, a few of them twice, by item and newest first.
+    """Return reviews of the chosen items, a few of them twice, by item and newest first.
 
-    The order is that of the published files, and it breaks ties between equal days.
+    This is the order of the published files; it breaks ties between equal days.
     """
     row, column = np.nonzero(exposures.chosen)
     matches = exposures.matches[row, column]
@@ -231,8 +215,8 @@ def draw_reviews(users: Users, exposures: Exposures, generator: np.random.Genera
     day = exposures.day[row, column]
     again = np.flatnonzero(generator.random(len(row)) < REPEATED_SHARE)
     later = day[again] + generator.integers(1, LONGEST_REPEAT_GAP, size=len(again))
-    where = np.concatenate([np.arange(len(row)), again])
-    user, item = users.number[row[where]], exposures.item[row, column][where]
+    source = np.concatenate([np.arange(len(row)), again])
+    user, item = users.number[row[source]], exposures.item[row, column][source]
     day = np.concatenate([day, np.minimum(later, N_DAYS - 1)])
     stars = np.concatenate([stars, draw_stars(matches[again], generator)])
     order = np.lexsort((user, -day, item))
@@ -240,8 +224,7 @@ def draw_reviews(users: Users, exposures: Exposures, generator: np.random.Genera
 
 
 def draw_stars(matches: Integers, generator: np.random.Generator) -> Integers:
-    """Return 1 to 5 stars, more of them the more factors match."""
+    """Return 1 to 5 stars; more matches make more stars likely."""
     cumulative = np.cumsum(STARS, axis=1)[matches]
     drawn = generator.random((len(matches), 1))
-    stars: Integers = np.minimum((drawn > cumulative).sum(axis=1) + 1, 5)
-    return stars
+    return np.minimum((drawn > cumulative).sum(axis=1) + 1, 5)

@@ -1,10 +1,9 @@
-"""Counterfactual copies: what an item would show if one of its factors were another.
+"""Counterfactual copies: the content of items with another value of one factor.
 
     catalogue -> catalogue with one factor of some items changed -> texts and pictures
 
-All that is drawn for an item (its wording, its cut, its pose) comes from the seed and not from
-its factors. Drawn again from the same seed, a changed item keeps all of it: the copy and the
-original differ in what shows that one factor, and in nothing else.
+The random choices for an item (wording, cut, pose) depend on the seed and not on its factors. A
+copy drawn from the same seed differs from the original only where that factor shows.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from pipeline.tables.schema import IMAGE, RAW_ID
 
 
 def redraw(source: params.SampleSource, seed: int, raw: Path) -> Catalogue:
-    """Draw the catalogue of a dump once more.
+    """Draw the catalogue of a dump again and compare it with the dump's ground truth.
 
     Args:
-        source: the settings that the dump was made with.
-        seed: likewise.
-        raw: data/raw/<dataset>, whose ground truth says whether it is the same catalogue.
+        source: the settings of the dump.
+        seed: of the dump.
+        raw: data/raw/<dataset>.
 
     Raises:
-        SchemaError: there is no ground truth, or it is of other items.
+        SchemaError: the ground truth is missing, or has other items.
     """
     catalogue = dump.catalogue_of(source, seed)
     path = raw / dump.TRUTH / truth.ITEMS_FILE
@@ -51,12 +50,12 @@ def redraw(source: params.SampleSource, seed: int, raw: Path) -> Catalogue:
 def changed(
     catalogue: Catalogue, factor: str, places: Integers, generator: np.random.Generator
 ) -> Catalogue:
-    """Return the catalogue with one factor of some items at any of its other values.
+    """Return the catalogue with another random value of one factor for some items.
 
     Args:
         catalogue: M items.
-        factor: a name of `factors.BY_NAME`.
-        places: (n,) which items.
+        factor: a name in `factors.BY_NAME`.
+        places: (n,) indices of the items.
         generator: draws the new values.
     """
     n_values = len(BY_NAME[factor].values)
@@ -67,16 +66,16 @@ def changed(
 
 
 def contents(catalogue: Catalogue, seed: int, places: Integers, field: str) -> list[object]:
-    """Return what items show in one field of the table of items, as later stages get it.
+    """Return the content of one field of the table of items, as later stages read it.
 
     Args:
         catalogue: M items.
         seed: of the dump.
-        places: (n,) which items; for `image`, such as have a picture of their own.
+        places: (n,) indices of the items; for `image`, of items with a picture.
         field: `image`, or a column of text.
 
     Returns:
-        n JPEG files, or n texts (token lists) with None where there is none.
+        n JPEG files, or n texts (token lists); None for a missing text.
     """
     if field == IMAGE:
         looks = [dump.look_of(catalogue, place) for place in places.tolist()]
@@ -86,7 +85,7 @@ def contents(catalogue: Catalogue, seed: int, places: Integers, field: str) -> l
 
 
 def items_of(catalogue: Catalogue, seed: int) -> pl.DataFrame:
-    """Return all items as `ingest` reads them from a dump of the catalogue."""
+    """Return all items of the catalogue as `ingest` reads them from a dump."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / dump.METADATA_FILE
         dump.write_metadata(catalogue, seed, path)

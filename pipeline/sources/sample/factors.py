@@ -1,15 +1,27 @@
-"""What an item is made of: factors people choose by, and factors that decide who sees it.
+"""The factors of an item: those that users choose by, and those that decide who sees it.
 
-A preference factor moves choices and nothing else. A nuisance factor moves exposure and
-nothing else: it goes along with what people took and is no reason for it (paper, Figure 1).
+A preference factor influences choices only. A nuisance factor influences exposure only: it is
+correlated with choices without being a reason for them (paper, Figure 1).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.sources.sample.surfaces import COLOURS
+
 PREFERENCE, NUISANCE = "preference", "nuisance"
 PICTURE, TEXT = "picture", "text"
+KINDS = ("dress", "shirt", "trousers", "skirt", "shoe", "bag", "hat", "lamp")
+PATTERNS = ("plain", "stripes", "dots", "checks", "zigzag", "blossoms")
+FABRICS = ("cotton", "linen", "silk", "wool", "denim", "velvet")
+BACKGROUNDS = ("studio", "wood", "grass", "room", "dusk")
+PHOTO_STYLES = ("neutral", "warm", "cold", "vignette", "frame")
+BRANDS = (
+    *("Lorvane", "Quillmere", "Tasko", "Fenn & Oro"),
+    *("Brindale", "Oskuvi", "Marrowick", "Zelltor"),
+)
+SLOGANS = ("", "New Season", "Gift Idea", "Limited Run", "Everyday Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,86 +30,49 @@ class Factor:
 
     name: str
     role: str  # preference or nuisance
-    shown_in: tuple[str, ...]  # the modalities from which it can be told
+    shown_in: tuple[str, ...]  # modalities that show it
     values: tuple[str, ...]
-    tied_to: str  # what it goes along with
+    tied_to: str  # what it is correlated with
+
+
+def _preference(name: str, shown_in: tuple[str, ...], values: tuple[str, ...]) -> Factor:
+    tied_to = f"the choice of people who care about the {name}"
+    return Factor(name, PREFERENCE, shown_in, values, tied_to)
+
+
+def _nuisance(name: str, modality: str, values: tuple[str, ...], cause: str) -> Factor:
+    return Factor(name, NUISANCE, (modality,), values, f"exposure: {cause}")
 
 
 FACTORS = (
-    Factor(
-        "kind",
-        PREFERENCE,
-        (PICTURE, TEXT),
-        ("dress", "shirt", "trousers", "skirt", "shoe", "bag", "hat", "lamp"),
-        "the choice of people who care about the kind",
-    ),
-    Factor(
-        "colour",
-        PREFERENCE,
-        (PICTURE, TEXT),
-        (
-            "crimson",
-            "mustard",
-            "forest green",
-            "sky blue",
-            "navy",
-            "rose pink",
-            "plum",
-            "charcoal",
-        ),
-        "the choice of people who care about the colour",
-    ),
-    Factor(
-        "pattern",
-        PREFERENCE,
-        (PICTURE,),
-        ("plain", "stripes", "dots", "checks", "zigzag", "blossoms"),
-        "the choice of people who care about the pattern",
-    ),
-    Factor(
-        "fabric",
-        PREFERENCE,
-        (TEXT,),
-        ("cotton", "linen", "silk", "wool", "denim", "velvet"),
-        "the choice of people who care about the fabric",
-    ),
-    Factor(
+    _preference("kind", (PICTURE, TEXT), KINDS),
+    _preference("colour", (PICTURE, TEXT), tuple(COLOURS)),
+    _preference("pattern", (PICTURE,), PATTERNS),
+    _preference("fabric", (TEXT,), FABRICS),
+    _nuisance(
         "background",
-        NUISANCE,
-        (PICTURE,),
-        ("studio", "wood", "grass", "room", "dusk"),
-        "exposure: each group of users is shown one background more often, another one after "
+        PICTURE,
+        BACKGROUNDS,
+        "each group of users is shown one background more often, another one after "
         "the relaunch",
     ),
-    Factor(
+    _nuisance(
         "photo",
-        NUISANCE,
-        (PICTURE,),
-        ("neutral", "warm", "cold", "vignette", "frame"),
-        "exposure: each band of item popularity has its usual photo style",
+        PICTURE,
+        PHOTO_STYLES,
+        "each band of item popularity has its usual photo style",
     ),
-    Factor(
+    _nuisance(
         "brand",
-        NUISANCE,
-        (TEXT,),
-        (
-            "Lorvane",
-            "Quillmere",
-            "Tasko",
-            "Fenn & Oro",
-            "Brindale",
-            "Oskuvi",
-            "Marrowick",
-            "Zelltor",
-        ),
-        "exposure: each period has two brands in campaign, shown to everybody more often",
+        TEXT,
+        BRANDS,
+        "each period has two brands in campaign, shown to everybody more often",
     ),
-    Factor(
+    _nuisance(
         "slogan",
-        NUISANCE,
-        (TEXT,),
-        ("", "New Season", "Gift Idea", "Limited Run", "Everyday Value"),
-        "exposure: each period has one slogan in campaign, shown to everybody more often",
+        TEXT,
+        SLOGANS,
+        "each period has one slogan in campaign, shown to everybody more often",
     ),
 )
 BY_NAME = {factor.name: factor for factor in FACTORS}

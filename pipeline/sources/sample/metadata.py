@@ -1,6 +1,6 @@
-"""The metadata file: one JSON object per item, with the habits of the published files.
+"""Write the metadata file: one JSON object per item, with the quirks of the published files.
 
-Some descriptions and picture lists are empty, some rows come twice, titles hold HTML entities.
+Some descriptions and picture lists are empty, some rows repeat, titles have HTML entities.
 """
 
 from __future__ import annotations
@@ -23,20 +23,12 @@ PICTURES = "images"  # folder below the dump
 MOST_RELATED = 4  # entries of also_buy and also_view
 CHEAPEST, DEAREST = 9, 120  # dollars
 PRICED_SHARE, RANK_IS_LIST_SHARE = 0.8, 0.2
-# Keys of the published rows that hold nothing here.
+# Keys of the published rows that are empty here.
 EMPTY = {"tech1": "", "fit": "", "tech2": "", "similar_item": "", "date": "", "details": {}}
 
 
 def metadata_lines(catalogue: Catalogue, generator: np.random.Generator) -> Iterator[bytes]:
-    """Yield one line per item, by asin, and repeated rows at the end.
-
-    Args:
-        catalogue: M items.
-        generator: draws the wording and what does not matter.
-
-    Yields:
-        UTF-8 JSON with a line break.
-    """
+    """Yield one JSON line per item, by asin, and the repeated rows at the end."""
     repeated = []
     for item in np.argsort(catalogue.asin).tolist():
         line = (json.dumps(record(catalogue, item, generator)) + "\n").encode()
@@ -50,12 +42,12 @@ def record(catalogue: Catalogue, item: int, generator: np.random.Generator) -> d
     """Return the metadata of one item."""
     words = texts.words_of(catalogue, item, generator)
     pictures = picture_paths(catalogue, item)
-    described = catalogue.rank[item] not in EMPTY_DESCRIPTION_RANKS
+    has_description = catalogue.rank[item] not in EMPTY_DESCRIPTION_RANKS
     description = texts.description(words, generator)
     n_features = int(generator.integers(4))
     return EMPTY | {
-        "category": ["Sample", "Clothing & Home", texts.SHELVES[words["kind"]]],
-        "description": description if described else [],
+        "category": ["Sample", "Clothing & Home", texts.NOUNS_AND_CATEGORY[words["kind"]][1]],
+        "description": description if has_description else [],
         "title": texts.title(words, generator),
         "brand": words["brand"].replace("&", "&amp;"),
         "feature": generator.permutation(texts.FEATURES)[:n_features].tolist(),
@@ -71,27 +63,26 @@ def record(catalogue: Catalogue, item: int, generator: np.random.Generator) -> d
 
 
 def picture_paths(catalogue: Catalogue, item: int) -> list[str]:
-    """Return the item's picture, relative to the dump, or nothing."""
-    if catalogue.picture[item] == MISSING:
-        return []
-    return [f"{PICTURES}/{catalogue.asin[item]}.jpg"]
+    """Return the path of the item's picture below the dump, if it has one."""
+    is_missing = catalogue.picture[item] == MISSING
+    return [] if is_missing else [f"{PICTURES}/{catalogue.asin[item]}.jpg"]
 
 
 def related(catalogue: Catalogue, generator: np.random.Generator) -> list[str]:
-    """Return the identifiers of up to MOST_RELATED items; they tell nothing about the item."""
+    """Return the identifiers of up to MOST_RELATED random items."""
     n_related = int(generator.integers(MOST_RELATED + 1))
     items = np.unique(generator.integers(catalogue.n_items, size=n_related))
     return [str(asin) for asin in catalogue.asin[items]]
 
 
 def sales_rank(rank: int, generator: np.random.Generator) -> str | list[str]:
-    """Return the rank as the published files do: bare text, or a list of such texts."""
+    """Return the rank as the published files have it: a text, or a list of texts."""
     text = f"{rank + 1:,} in Sample ("
     return [f">#{text}"] if generator.random() < RANK_IS_LIST_SHARE else text
 
 
 def price(generator: np.random.Generator) -> str:
-    """Return a price in dollars as text, or nothing."""
+    """Return a price in dollars as text, or an empty text."""
     dollars = int(generator.integers(CHEAPEST, DEAREST))
     cents = int(generator.choice((0, 49, 95, 99)))
     return f"${dollars}.{cents:02d}" if generator.random() < PRICED_SHARE else ""

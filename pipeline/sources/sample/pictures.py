@@ -1,4 +1,4 @@
-"""The picture of an item: a simple product illustration that shows its visible factors.
+"""Draw the picture of an item: a simple illustration that shows its visible factors.
 
 background -> shadow -> trims below -> body in colour and pattern -> trims above -> photo style
 """
@@ -15,30 +15,18 @@ from PIL import Image, ImageDraw, ImageFilter
 from pipeline.sources.sample import surfaces
 from pipeline.sources.sample.factors import BY_NAME
 from pipeline.sources.sample.silhouettes import SILHOUETTES, Points
-from pipeline.sources.sample.surfaces import SIDE, Colour, Plane
+from pipeline.sources.sample.surfaces import COLOURS, SIDE, Colour, Plane
 
 JPEG_QUALITY = 88
 FINE = 3  # outlines are drawn this many times larger and shrunk, for smooth edges
-# Each look is drawn in these poses, and then used again: size, shift to the right and down
-# (shares of the side), turn (degrees).
+# Size, shift to the right and down (shares of the side), rotation (degrees).
 POSES = ((0.86, 0.0, 0.0, 0.0), (0.80, -0.03, 0.02, -5.0), (0.83, 0.03, -0.01, 5.0))
 
-COLOURS = {
-    "crimson": (190, 36, 52),
-    "mustard": (219, 164, 40),
-    "forest green": (38, 104, 64),
-    "sky blue": (112, 178, 226),
-    "navy": (34, 50, 108),
-    "rose pink": (234, 140, 164),
-    "plum": (118, 54, 124),
-    "charcoal": (98, 93, 90),
-}
-CREAM, SLATE = (250, 245, 232), (70, 62, 78)  # a pattern's second colour on dark and on light
+CREAM, SLATE = (250, 245, 232), (70, 62, 78)  # second colour of a pattern on dark, on light
 LIGHT = 140  # mean of RGB from which a colour counts as light
 SHADOW_OFFSET, SHADOW_BLUR, SHADOW_DEPTH = (5, 8), 7, 0.42  # pixels, pixels, share of light
 FRAME_WIDTH, FRAME_FOOT = 14, 34  # pixels
-
-SEAM_DEPTH = 0.38  # share of light that a seam takes
+SEAM_DEPTH = 0.38  # share of light that a seam absorbs
 VISIBLE = ("kind", "colour", "pattern", "background", "photo")
 
 Trims = tuple[tuple[tuple[int, int, int], Plane], ...]
@@ -46,7 +34,7 @@ Trims = tuple[tuple[tuple[int, int, int], Plane], ...]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that a picture depends on; items of one look share their picture."""
+    """Codes of the visible factors, and a pose; items with the same look share a picture."""
 
     kind: int
     colour: int
@@ -65,7 +53,7 @@ def draw(look: Look) -> Image.Image:
     lit = cloth(names["colour"], names["pattern"]) * light_on(*product)
     scene = over(scene, lit, body_mask(*product))
     scene = paint_trims(scene, trim_masks(*product, below=False))
-    return to_image(_PHOTOS[names["photo"]](scene))
+    return to_image(_PHOTO_STYLES[names["photo"]](scene))
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -76,7 +64,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def to_image(scene: Colour) -> Image.Image:
-    """Return an RGB image of an array in [0, 255]; values outside are clipped."""
+    """Return an RGB image of an array; values are clipped to [0, 255]."""
     return Image.fromarray(np.clip(scene + 0.5, 0, 255).astype(np.uint8))
 
 
@@ -87,14 +75,14 @@ def over(below: Colour, above: Colour, share: Plane) -> Colour:
 
 @cache
 def cloth(colour: str, pattern: str) -> Colour:
-    """Return the fabric in its colour with its pattern, as if it filled the picture."""
+    """Return a picture filled with the fabric in its colour and pattern."""
     base = np.array(COLOURS[colour], np.float32)
     second = np.array(CREAM if base.mean() < LIGHT else SLATE, np.float32)
     return base + (second - base) * (0.92 * surfaces.pattern(pattern))[..., None]
 
 
 def paint_trims(scene: Colour, trims: Trims) -> Colour:
-    """Return the scene with some trims painted over it."""
+    """Return the scene with trims painted over it."""
     for colour, mask in trims:
         scene = over(scene, np.array(colour, np.float32), mask)
     return scene
@@ -106,23 +94,21 @@ def blurred(mask: Plane, radius: float) -> Plane:
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
 
 
-# --- light and masks, one per kind and pose ----------------------------------------------
-
-
 @cache
 def light_on(kind: int, pose: int) -> Plane:
-    """Return the light on the body, (S, S, 1) around 1: from the upper left, less at rims."""
+    """Return the light on the body, (S, S, 1) around 1: from the upper left, dark at edges."""
     depth = blurred(body_mask(kind, pose), 9)
     x, y = surfaces.axes()
     light: Plane = 0.66 + 0.36 * depth + 0.10 * (0.5 - x) + 0.10 * (0.5 - y)
-    light = light * (1 - SEAM_DEPTH * seam_mask(kind, pose))
-    return light[..., None]
+    return (light * (1 - SEAM_DEPTH * seam_mask(kind, pose)))[..., None]
 
 
 @cache
 def shade_behind(kind: int, pose: int) -> Plane:
-    """Return the light on the background, (S, S, 1): less to the lower right of the product."""
-    shadow = np.roll(full_mask(kind, pose), SHADOW_OFFSET, (1, 0))
+    """Return the light on the background, (S, S, 1): a shadow to the lower right."""
+    shape = SILHOUETTES[kind]
+    product = (*shape.body, *(trim.outline for trim in (*shape.below, *shape.above)))
+    shadow = np.roll(filled(product, pose), SHADOW_OFFSET, (1, 0))
     return (1 - SHADOW_DEPTH * blurred(shadow, SHADOW_BLUR))[..., None]
 
 
@@ -133,54 +119,42 @@ def body_mask(kind: int, pose: int) -> Plane:
 
 
 @cache
-def full_mask(kind: int, pose: int) -> Plane:
-    """Return where any part of the product is."""
-    shape = SILHOUETTES[kind]
-    return filled((*shape.body, *(t.outline for t in (*shape.below, *shape.above))), pose)
-
-
-@cache
 def trim_masks(kind: int, pose: int, *, below: bool) -> Trims:
-    """Return (colour, mask) of each trim."""
+    """Return the colour and the mask of each trim."""
     trims = SILHOUETTES[kind].below if below else SILHOUETTES[kind].above
     return tuple((trim.colour, filled((trim.outline,), pose)) for trim in trims)
 
 
-@cache
 def seam_mask(kind: int, pose: int) -> Plane:
     """Return where the seams and the outline of the body are."""
     shape = SILHOUETTES[kind]
-    canvas = Image.new("L", (SIDE * FINE, SIDE * FINE))
-    pen = ImageDraw.Draw(canvas)
+    image = Image.new("L", (SIDE * FINE, SIDE * FINE))
     for line in shape.seams + tuple((*outline, outline[0]) for outline in shape.body):
-        pen.line(posed(line, pose), fill=255, width=FINE + 2, joint="curve")
-    return shrunk(canvas)
+        points = posed(line, pose)
+        ImageDraw.Draw(image).line(points, fill=255, width=FINE + 2, joint="curve")
+    return shrunk(image)
 
 
 def filled(outlines: tuple[Points, ...], pose: int) -> Plane:
-    """Return the mask of some filled outlines."""
-    canvas = Image.new("L", (SIDE * FINE, SIDE * FINE))
-    pen = ImageDraw.Draw(canvas)
+    """Return the mask of filled outlines."""
+    image = Image.new("L", (SIDE * FINE, SIDE * FINE))
     for outline in outlines:
-        pen.polygon(posed(outline, pose), fill=255)
-    return shrunk(canvas)
+        ImageDraw.Draw(image).polygon(posed(outline, pose), fill=255)
+    return shrunk(image)
 
 
-def shrunk(canvas: Image.Image) -> Plane:
-    """Return a canvas at the picture's size, in [0, 1]."""
-    return np.asarray(canvas.reduce(FINE), np.float32) / 255
+def shrunk(image: Image.Image) -> Plane:
+    """Return a fine image at the size of the picture, in [0, 1]."""
+    return np.asarray(image.reduce(FINE), np.float32) / 255
 
 
 def posed(outline: Points, pose: int) -> list[tuple[float, float]]:
-    """Return the points of an outline on the fine canvas."""
+    """Return the points of an outline in a pose, in pixels of the fine image."""
     size, right, down, degrees = POSES[pose]
-    turn = size * np.exp(1j * np.deg2rad(degrees))
-    points = (np.array(outline) @ np.array([1, 1j]) - 0.5 - 0.5j) * turn
+    rotation = size * np.exp(1j * np.deg2rad(degrees))
+    points = (np.array(outline) @ np.array([1, 1j]) - 0.5 - 0.5j) * rotation
     points = (points + 0.5 + 0.5j + right + 1j * down) * SIDE * FINE
     return list(zip(points.real.tolist(), points.imag.tolist(), strict=True))
-
-
-# --- photo styles ------------------------------------------------------------------------
 
 
 def _neutral(scene: Colour) -> Colour:
@@ -212,7 +186,7 @@ def _frame(scene: Colour) -> Colour:
     return framed * (1 - 0.35 * rim)[..., None]
 
 
-_PHOTOS = {
+_PHOTO_STYLES = {
     "neutral": _neutral,
     "warm": _warm,
     "cold": _cold,

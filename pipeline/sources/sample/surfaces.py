@@ -1,4 +1,4 @@
-"""Patterns of a fabric and backgrounds of a photograph, as arrays.
+"""Colours and patterns of fabrics, and backgrounds of photographs, as arrays.
 
 S is the side of the picture in pixels; x and y run over the picture from 0 to 1.
 """
@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 256  # pixels; a little more than VGG16's 224, so that its crop has something to cut
+SIDE = 256  # pixels; slightly more than the 224 of VGG16, so that its crop removes something
 EDGE = 90.0  # steepness of a pattern's edges: about two pixels wide
+COLOURS = {
+    "crimson": (190, 36, 52),
+    "mustard": (219, 164, 40),
+    "forest green": (38, 104, 64),
+    "sky blue": (112, 178, 226),
+    "navy": (34, 50, 108),
+    "rose pink": (234, 140, 164),
+    "plum": (118, 54, 124),
+    "charcoal": (98, 93, 90),
+}
 
 Plane = NDArray[np.floating[Any]]  # (S, S) in [0, 1]
 Colour = NDArray[np.floating[Any]]  # (S, S, 3) in [0, 255]
@@ -28,15 +38,13 @@ def axes() -> tuple[Plane, Plane]:
 
 def ink(signed: Plane) -> Plane:
     """Return 1 where `signed` (in units of the picture) is positive, with a soft edge."""
-    share: Plane = np.clip(0.5 + signed * EDGE, 0, 1)
-    return share
+    return np.clip(0.5 + signed * EDGE, 0, 1)
 
 
 @cache
 def pattern(name: str) -> Plane:
-    """Return where a pattern puts its second colour, (S, S) in [0, 1]."""
-    x, y = axes()
-    return _PATTERNS[name](x, y).astype(np.float32)
+    """Return where a pattern has its second colour, (S, S) in [0, 1]."""
+    return _PATTERNS[name](*axes()).astype(np.float32)
 
 
 def _plain(x: Plane, y: Plane) -> Plane:
@@ -90,9 +98,8 @@ _PATTERNS = {
 
 @cache
 def background(name: str) -> Colour:
-    """Return what is behind the product, (S, S, 3) in [0, 255]."""
-    x, y = axes()
-    return _BACKGROUNDS[name](x, y).astype(np.float32)
+    """Return the background of a photograph, (S, S, 3) in [0, 255]."""
+    return _BACKGROUNDS[name](*axes()).astype(np.float32)
 
 
 def _blend(first: tuple[int, ...], second: tuple[int, ...], share: Plane) -> Colour:
@@ -101,9 +108,9 @@ def _blend(first: tuple[int, ...], second: tuple[int, ...], share: Plane) -> Col
     return low + (high - low) * share[..., None]
 
 
-def _grain(name: int, columns: int, rows: int) -> Plane:
-    """Return fixed noise in [0, 1] of the given coarseness, (S, S)."""
-    coarse = np.random.default_rng(name).random((rows, columns), dtype=np.float32)
+def _grain(seed: int, columns: int, rows: int) -> Plane:
+    """Return noise of rows x columns cells, (S, S) in [0, 1]."""
+    coarse = np.random.default_rng(seed).random((rows, columns), dtype=np.float32)
     return np.repeat(np.repeat(coarse, SIDE // rows, axis=0), SIDE // columns, axis=1)
 
 

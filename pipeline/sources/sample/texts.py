@@ -1,6 +1,6 @@
-"""The words: titles and descriptions from an item's factors, reviews from stars and item.
+"""Write titles and descriptions from an item's factors, reviews from stars and item.
 
-Which wording is used is drawn; only the factors shown in text carry meaning. The pattern, the
+The wording is drawn at random; only the factors shown in text carry meaning. The pattern, the
 background and the photo style are never named.
 """
 
@@ -13,65 +13,48 @@ from pipeline.sources.sample.catalogue import Catalogue, Integers
 from pipeline.sources.sample.factors import BY_NAME, TEXT
 
 Words = tuple[str, ...]
+ByMood = tuple[Words, Words, Words]
 Strings = NDArray[np.object_]
 
-# Per kind: words for it, and cuts that mean nothing.
-NOUNS: dict[str, Words] = {
-    "dress": ("Dress", "Frock"),
-    "shirt": ("Shirt", "Short Sleeve Shirt"),
-    "trousers": ("Trousers", "Pants"),
-    "skirt": ("Skirt", "Flared Skirt"),
-    "shoe": ("Sneakers", "Shoes"),
-    "bag": ("Tote Bag", "Handbag"),
-    "hat": ("Hat", "Brimmed Hat"),
-    "lamp": ("Table Lamp", "Lamp"),
+# Kind: its nouns, and its category in the shop.
+NOUNS_AND_CATEGORY = {
+    "dress": (("Dress", "Frock"), "Dresses"),
+    "shirt": (("Shirt", "Short Sleeve Shirt"), "Shirts"),
+    "trousers": (("Trousers", "Pants"), "Trousers"),
+    "skirt": (("Skirt", "Flared Skirt"), "Skirts"),
+    "shoe": (("Sneakers", "Shoes"), "Shoes"),
+    "bag": (("Tote Bag", "Handbag"), "Bags"),
+    "hat": (("Hat", "Brimmed Hat"), "Hats"),
+    "lamp": (("Table Lamp", "Lamp"), "Lamps"),
 }
 PLURAL_NOUNS = ("Trousers", "Pants", "Sneakers", "Shoes")
-SHELVES = {
-    "dress": "Dresses",
-    "shirt": "Shirts",
-    "trousers": "Trousers",
-    "skirt": "Skirts",
-    "shoe": "Shoes",
-    "bag": "Bags",
-    "hat": "Hats",
-    "lamp": "Lamps",
-}
-CUTS: Words = (
-    "Classic",
-    "Everyday",
-    "Relaxed",
-    "Slim",
-    "Vintage",
-    "Modern",
-    "Petite",
-    "Weekend",
-)
-TITLES: Words = (
+# Random, without a meaning.
+CUTS = ("Classic", "Everyday", "Relaxed", "Slim", "Vintage", "Modern", "Petite", "Weekend")
+TITLES = (
     "{brand} {fabric} {cut} {noun}, {colour}",
     "{brand} {cut} {noun} in {colour} {fabric}",
     "{brand} {cut} {colour} {fabric} {noun}",
     "{brand} {noun} - {fabric}, {cut}, {colour}",
 )
-OPENINGS: Words = (
+OPENINGS = (
     "{plural_this} {cut} {noun} {is_are} made of {fabric} and dyed {colour}.",
     "The {cut} {noun} for home and away, in {colour}.",
     "{fabric_first} keeps its shape here: {cut} lines that wear well.",
     "{brand} made {plural_this_low} {cut} {noun} for people who keep things for years.",
 )
-MIDDLES: Words = (
+MIDDLES = (
     "Our {fabric} is woven in small batches and washed before it is cut.",
     "The {colour} shade was mixed for {brand} and holds in daylight.",
     "Finished by hand, with double seams where it matters.",
     "We chose {fabric} because nothing else falls quite like it.",
 )
-CLOSINGS: Words = (
+CLOSINGS = (
     "Wipe or wash cold; dry in the shade.",
     "Ships folded in a paper box.",
     "Spare parts come in the box.",
     "Measure twice: sizes run true.",
 )
-FEATURES: Words = (
+FEATURES = (
     "Double seams",
     "Made in small batches",
     "Comes in a paper box",
@@ -79,25 +62,25 @@ FEATURES: Words = (
     "Checked by two pairs of eyes",
     "Weight as shown on the label",
 )
-SYLLABLES: Words = ("ta", "ve", "lo", "mi", "ru", "ka", "zen", "po", "shi", "dar", "fe", "wun")
+SYLLABLES = ("ta", "ve", "lo", "mi", "ru", "ka", "zen", "po", "shi", "dar", "fe", "wun")
 
 # Reviews, by mood: 1-2, 3 and 4-5 stars.
-SUMMARIES: tuple[Words, Words, Words] = (
+SUMMARIES: ByMood = (
     ("Not for me", "Sent it back", "Disappointed", "Looked better online", "Would not repeat"),
     ("It is all right", "Mixed feelings", "Decent", "Three stars", "Fine for the price"),
     ("Love it", "Just what I wanted", "Very happy", "Good find", "Would buy again", "Lovely"),
 )
-BEGINNINGS: tuple[Words, Words, Words] = (
+BEGINNINGS: ByMood = (
     ("I had hoped for more.", "Came late and it is not my thing.", "It sits in a drawer now."),
     ("Neither good nor bad.", "Does what it says.", "I keep it, without much joy."),
     ("So pleased with this.", "Third one I own!", "Wore out the old one, got this.", "Great."),
 )
-REMARKS: tuple[Words, Words, Words] = (
+REMARKS: ByMood = (
     ("The {subject} let me down.", "I do not reach for the {subject} much."),
     ("The {subject} will do.", "I expected a bit more of the {subject}."),
     ("I adore the {subject}.", "I had been looking for the {subject} for months."),
 )
-ENDINGS: Words = (
+ENDINGS = (
     "",
     " Delivery was quick.",
     " My sister asked where I got it.",
@@ -106,19 +89,19 @@ ENDINGS: Words = (
     " Size as expected.",
 )
 N_REMARKS = 2
-SIZES: Words = ("Small", "Medium", "Large", "One Size")
+SIZES = ("Small", "Medium", "Large", "One Size")
 MOOD_OF_STARS = np.array([0, 0, 0, 1, 2, 2])  # indexed by stars, 1 to 5
 
 
 def words_of(catalogue: Catalogue, item: int, generator: np.random.Generator) -> dict[str, str]:
-    """Return what templates may name of one item: the factors shown in text, and fillers."""
+    """Return the words of the templates: an item's factors shown in text, noun and cut."""
     words = {
         name: factor.values[catalogue.codes[name][item]]
         for name, factor in BY_NAME.items()
         if TEXT in factor.shown_in
     }
     return words | {
-        "noun": pick(NOUNS[words["kind"]], generator),
+        "noun": pick(NOUNS_AND_CATEGORY[words["kind"]][0], generator),
         "cut": pick(CUTS, generator),
     }
 
@@ -126,45 +109,44 @@ def words_of(catalogue: Catalogue, item: int, generator: np.random.Generator) ->
 def title(words: dict[str, str], generator: np.random.Generator) -> str:
     """Return a title with brand, kind, colour, fabric and, often, a slogan.
 
-    As in the published files, an ampersand is written as an HTML entity.
+    An ampersand is written as an HTML entity, as in the published files.
     """
-    shown = {name: capitals(word) for name, word in words.items()}
-    text = pick(TITLES, generator).format(**shown)
+    capitalised = {name: capitals(word) for name, word in words.items()}
+    text = pick(TITLES, generator).format(**capitalised)
     if words["slogan"]:
         text = f"{text} - {words['slogan']}"
     return text.replace("&", "&amp;")
 
 
 def capitals(text: str) -> str:
-    """Return the text with every word's first letter in upper case."""
+    """Return the text with the first letter of every word in upper case."""
     return " ".join(word[:1].upper() + word[1:] for word in text.split(" "))
 
 
 def description(words: dict[str, str], generator: np.random.Generator) -> list[str]:
     """Return one to three sentences as a list of paragraphs, as the published files do."""
-    several = words["noun"] in PLURAL_NOUNS
+    is_plural = words["noun"] in PLURAL_NOUNS
     lower = words | {
         "noun": words["noun"].lower(),
         "cut": words["cut"].lower(),
         "fabric_first": words["fabric"].capitalize(),
-        "plural_this": "These" if several else "This",
-        "plural_this_low": "these" if several else "this",
-        "is_are": "are" if several else "is",
+        "plural_this": "These" if is_plural else "This",
+        "plural_this_low": "these" if is_plural else "this",
+        "is_are": "are" if is_plural else "is",
     }
     parts = [OPENINGS, MIDDLES, CLOSINGS][: int(generator.integers(1, 4))]
     return [" ".join(pick(part, generator).format(**lower) for part in parts)]
 
 
 def subjects(catalogue: Catalogue) -> Strings:
-    """Return (M,) how a reviewer calls each item, such as `navy wool hat`."""
-    nouns = tuple(NOUNS[kind][0].lower() for kind in BY_NAME["kind"].values)
+    """Return (M,) the name of each item in reviews, such as `navy wool hat`."""
+    nouns = tuple(NOUNS_AND_CATEGORY[kind][0][0].lower() for kind in BY_NAME["kind"].values)
     words = {"colour": BY_NAME["colour"].values, "fabric": BY_NAME["fabric"].values}
     colour, fabric, noun = (
         np.array(values, dtype=object)[catalogue.codes[name]]
         for name, values in (words | {"kind": nouns}).items()
     )
-    named: Strings = colour + " " + fabric + " " + noun
-    return named
+    return colour + " " + fabric + " " + noun
 
 
 def remarks(catalogue: Catalogue) -> Strings:
@@ -174,29 +156,24 @@ def remarks(catalogue: Catalogue) -> Strings:
     return np.array(table, dtype=object).reshape(len(named), len(REMARKS), N_REMARKS)
 
 
-def by_mood(
-    table: tuple[Words, Words, Words], mood: Integers, generator: np.random.Generator
-) -> Strings:
-    """Return a drawn text of its mood's row for each of (R,) moods."""
+def by_mood(table: ByMood, mood: Integers, generator: np.random.Generator) -> Strings:
+    """Return a random text of the mood's row for each of (R,) moods."""
     sizes = np.array([len(row) for row in table])
     padded = np.full((len(table), sizes.max()), "", dtype=object)
     for number, row in enumerate(table):
         padded[number, : len(row)] = row
     column = (generator.random(len(mood)) * sizes[mood]).astype(np.int64)
-    drawn: Strings = padded[mood, column]
-    return drawn
+    return padded[mood, column]
 
 
 def reviewer_name(number: Integers) -> Strings:
-    """Return an invented name per user number, made of three syllables."""
-    syllables = np.array(SYLLABLES, dtype=object)
-    n = len(SYLLABLES)
+    """Return an invented name of three syllables per user number."""
+    syllables, n = np.array(SYLLABLES, dtype=object), len(SYLLABLES)
     mixed = number * 577 + 131
     first = np.array([s.capitalize() for s in SYLLABLES], dtype=object)[mixed % n]
-    name: Strings = first + syllables[mixed // n % n] + syllables[mixed // n**2 % n]
-    return name
+    return first + syllables[mixed // n % n] + syllables[mixed // n**2 % n]
 
 
 def pick(texts: Words, generator: np.random.Generator) -> str:
-    """Return one of the texts."""
+    """Return a random one of the texts."""
     return texts[int(generator.integers(len(texts)))]

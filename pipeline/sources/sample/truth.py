@@ -1,8 +1,7 @@
-"""The ground truth beside the dump: what every item is and what every user cares about.
+"""The ground truth of the dump: the factors of every item and the preferences of every user.
 
-No model sees it. Only the rule `factors` reads it, which asks what a trained model leans on
-and feeds no other stage. Else it is for tests, and for who wants to know what a model should
-have found.
+No model reads it. It is for tests and for experiments/factors, which measures the factors that
+a trained model uses.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.sources.sample.catalogue import Catalogue, reviewer_ids
 from pipeline.sources.sample.choices import STRENGTH, Users
 from pipeline.sources.sample.factors import BY_NAME, FACTORS, PREFERENCES
-from pipeline.tables.io import write_json, write_parquet
+from pipeline.tables.io import write_json
 
 ITEMS_FILE, USERS_FILE, ROLES_FILE = "items.parquet", "users.parquet", "factors.json"
 USERS_SCHEMA = pa.schema(
@@ -29,13 +28,8 @@ USERS_SCHEMA = pa.schema(
 )
 
 
-def write_items(catalogue: Catalogue, folder: Path) -> None:
-    """Write one row per item."""
-    write_parquet(item_rows(catalogue), folder / ITEMS_FILE)
-
-
 def item_rows(catalogue: Catalogue) -> pl.DataFrame:
-    """Return each item's weight of being shown, picture status and factors, by asin."""
+    """Return exposure weight, picture status and factors of each item, by asin."""
     columns: dict[str, object] = {
         "asin": catalogue.asin,
         "popularity": catalogue.popularity,
@@ -47,14 +41,11 @@ def item_rows(catalogue: Catalogue) -> pl.DataFrame:
 
 
 def user_rows(users: Users, id_offset: int) -> pa.Table:
-    """Return one row per user: id, group and, per factor, the liked values or null.
+    """Return the USERS_SCHEMA table: id, group and, per factor, the liked values or null.
 
     Args:
         users: U users.
-        id_offset: what `reviewer_ids` was given in the reviews.
-
-    Returns:
-        A table of USERS_SCHEMA.
+        id_offset: of `reviewer_ids`, as in the reviews.
     """
     columns = [
         pa.array(reviewer_ids(users.number, id_offset)),
@@ -62,7 +53,7 @@ def user_rows(users: Users, id_offset: int) -> pa.Table:
     ]
     for place, name in enumerate(PREFERENCES):
         liked = np.array(BY_NAME[name].values)[users.preferred[:, place]]
-        ends = np.arange(users.n_users + 1, dtype=np.int32) * liked.shape[1]
+        ends = np.arange(len(users.number) + 1, dtype=np.int32) * liked.shape[1]
         is_null = pa.array(~users.cares[:, place])
         columns.append(pa.ListArray.from_arrays(ends, pa.array(liked.ravel()), mask=is_null))
     return pa.table(columns, schema=USERS_SCHEMA)
@@ -70,14 +61,14 @@ def user_rows(users: Users, id_offset: int) -> pa.Table:
 
 @contextmanager
 def users_file(folder: Path) -> Iterator[Callable[[Users, int], None]]:
-    """Open the users' table; yields a function that adds a chunk of users to it."""
+    """Open the users' table; yield a function that appends a chunk of users."""
     folder.mkdir(exist_ok=True)
     with pq.ParquetWriter(folder / USERS_FILE, USERS_SCHEMA, compression="zstd") as file:
         yield lambda users, id_offset: file.write_table(user_rows(users, id_offset))
 
 
 def write_roles(folder: Path) -> None:
-    """Write what each factor does and where it shows."""
+    """Write the role of each factor and the modalities that show it."""
     about = (
         "Users take the more of what they are shown, the more of the factors that they care "
         "about match: exp(strength * matches). Preference factors decide what is taken, "

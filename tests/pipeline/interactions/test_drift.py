@@ -36,7 +36,7 @@ def test_each_count_that_differs_is_a_line_and_files_come_first():
     ]
 
 
-def test_a_count_of_nothing_has_no_share():
+def test_a_change_from_zero_has_no_share():
     assert differences({"rows": {"test": 0}}, {"rows": {"test": 5}}) == [
         "rows test: 0 -> 5 (+5)"
     ]
@@ -57,8 +57,8 @@ def test_the_command_ends_with_status_1_where_two_files_differ(tmp_path, capsys)
     assert ended.value.code == 0
 
 
-def test_a_file_of_something_else_is_refused(tmp_path):
+def test_a_file_without_a_profile_is_refused(tmp_path):
     write_json({"findings": []}, tmp_path / "x.json")
 
-    with pytest.raises(SchemaError, match=r"x.json: expected a file that validate wrote"):
+    with pytest.raises(SchemaError, match=r"x.json: expected a file written by validate"):
         drift.main([str(tmp_path / "x.json"), str(tmp_path / "x.json")])

@@ -50,11 +50,11 @@ CASES = {
 
 
 @pytest.mark.parametrize(("filters", "pairs"), CASES.values(), ids=CASES)
-def test_what_is_not_known_to_pass_does_not(filters, pairs):
+def test_a_review_with_a_missing_value_does_not_pass(filters, pairs):
     assert kept(**filters) == [tuple(pair) for pair in pairs]
 
 
-def test_stars_that_floats_cannot_hold_are_compared_as_they_are():
+def test_stars_without_an_exact_float_are_compared_in_the_column_s_precision():
     """3.3 as float32 is a little less than 3.3."""
     table = TABLE.with_columns(pl.lit(3.3).cast(pl.Float32).alias("rating"))
 
@@ -70,7 +70,7 @@ def test_days_begin_at_midnight_in_utc_also_before_1970():
     assert passed["timestamp"].to_list() == [0, 0]
 
 
-def test_each_step_says_what_is_left():
+def test_each_step_has_the_counts_after_it():
     _, steps = filtered(TABLE, ITEMS, Filters(min_rating=3.5, verified=True, require=["title"]))
 
     assert [tuple(one.values()) for one in steps] == [
@@ -98,13 +98,13 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize(("table", "filters", "message"), UNKNOWN.values(), ids=UNKNOWN)
-def test_what_the_dataset_does_not_say_cannot_be_asked_for(table, filters, message):
+def test_a_filter_on_a_missing_column_is_refused(table, filters, message):
     with pytest.raises(ParamsError, match=message):
         filtered(table, ITEMS, Filters(**filters))
 
 
-def test_nothing_left_is_an_error_with_the_counts():
-    message = r"no review is left \(all reviews: 2 users.*; min_rating 6.0: 0 users, 0 items, 0"
+def test_no_review_that_passes_is_an_error_with_the_counts():
+    message = r"no review passes \(all reviews: 2 users.*; min_rating 6.0: 0 users, 0 items, 0"
 
     with pytest.raises(RawDataError, match=message):
         filtered(TABLE, ITEMS, Filters(min_rating=6.0))
@@ -125,7 +125,7 @@ def test_counts_of_a_real_category_are_those_of_a_slow_script(filters, counts):
     source = params.AmazonSource(format="amazon2018", category="Gift_Cards")
     tables = amazon2018.read(source, GIFT_CARDS, 0)
 
-    core, _, _ = kcore.filtered(*tables, 5, wanted=Filters(**filters))
+    core, _, _ = kcore.filtered(*tables, 5, rules=Filters(**filters))
 
     assert (core["user"].n_unique(), core["item"].n_unique(), core.height) == counts
     assert set(core.select("user", "item").rows()) == slowly(**filters)

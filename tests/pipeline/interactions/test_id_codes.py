@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from pipeline.interactions.id_codes import codes_of, places, read_items, read_reviews
+from pipeline.interactions.id_codes import codes_of, positions, read_items, read_reviews
 from pipeline.job.errors import SchemaError
 from pipeline.tables.io import write_parquet
 from pipeline.tables.schema import RAW_ITEMS, REVIEWS
@@ -35,7 +35,7 @@ def test_another_table_is_refused(folder):
         read_reviews(folder / "lost.parquet")
 
 
-def test_items_are_read_that_are_in_a_column(folder):
+def test_only_the_items_with_the_given_ids_are_read(folder):
     like = read_reviews(folder / "reviews.parquet")["item"]
 
     items = read_items(folder / "items.parquet", like)
@@ -48,11 +48,11 @@ def test_items_are_read_that_are_in_a_column(folder):
 
 
 @pytest.mark.parametrize("type_", [pl.String, pl.Categorical, pl.Int64])
-def test_places_are_where_an_id_stands(type_):
+def test_positions_are_the_indices_of_the_ids(type_):
     ids = pl.Series(["3", "1", "3", "2"]).cast(type_)
     among = pl.Series(["2", "9", "3"]).cast(type_)
 
-    assert places(ids, among).tolist() == [2, -1, 2, 0]
+    assert positions(ids, among).tolist() == [2, -1, 2, 0]
 
 
 def test_equal_ids_have_equal_codes():

@@ -38,11 +38,11 @@ def slowly(pairs, k_user, k_item):
     st.sampled_from([0.1, 2.0]),  # of which the latter makes no pass over all
 )
 def test_the_core_and_the_counts_of_each_round_are_those_of_the_definition(
-    pairs, k_user, k_item, worth_a_pass
+    pairs, k_user, k_item, scan_share
 ):
     users, items = ids(*(u for u, _ in pairs)), ids(*(i for _, i in pairs))
 
-    with mock.patch.object(peeling, "WORTH_A_PASS", worth_a_pass):
+    with mock.patch.object(peeling, "SCAN_SHARE", scan_share):
         core, rounds = peel(users, items, k_user, k_item)
 
     assert (
@@ -51,7 +51,7 @@ def test_the_core_and_the_counts_of_each_round_are_those_of_the_definition(
     ) == slowly(pairs, k_user, k_item)
 
 
-def test_a_chain_goes_one_link_a_round():
+def test_a_chain_loses_one_link_per_round():
     """The worst case for a loop over the whole table: as many rounds as rows."""
     n = 2_000
     users, items = np.repeat(np.arange(n), 2), np.repeat(np.arange(n + 1), 2)[1:-1]
@@ -63,14 +63,14 @@ def test_a_chain_goes_one_link_a_round():
     assert len(rounds) == n + 1
 
 
-def test_gaps_in_the_numbers_are_no_users():
+def test_gaps_in_the_codes_are_not_counted_as_users():
     core, rounds = peel(ids(7, 7, 9), ids(0, 5, 5), 1, 1)
 
     assert core.all()
     assert rounds == [Counts(users=2, items=2, interactions=3)]
 
 
-def test_a_pair_whose_user_and_item_both_go_is_counted_once():
+def test_a_pair_whose_user_and_item_are_both_removed_is_counted_once():
     _, rounds = peel(ids(0, 1, 1, 2, 2), ids(0, 1, 2, 1, 2), 2, 2)
 
     assert rounds == [Counts(3, 3, 5), Counts(2, 2, 4)]

@@ -44,7 +44,7 @@ def test_shares_are_rounded_half_up(n, sizes):
     assert tuple(part.height for part in parts.values()) == sizes
 
 
-def test_the_last_are_held_out_in_the_order_in_which_they_stand():
+def test_the_last_rows_are_held_out_in_their_order():
     """Times are equal: the order of the file decides."""
     parts = by_ratio(table([(0, i, 7) for i in (3, 1, 2, 0)]), [0.5, 0.25, 0.25])
 
@@ -55,7 +55,7 @@ def test_the_last_are_held_out_in_the_order_in_which_they_stand():
     }
 
 
-def test_a_user_of_whom_nothing_would_remain_stays_whole():
+def test_a_user_without_a_remaining_row_stays_in_train():
     parts = by_ratio(table([(0, 0, 1), (1, 0, 1), (1, 1, 2)]), [0.2, 0.4, 0.4])
 
     assert rows(parts)["train"] == [(0, 0, 1), (1, 0, 1), (1, 1, 2)]
@@ -82,7 +82,7 @@ def test_every_interaction_is_in_one_part_and_train_has_every_user(sizes, shares
 TIMES = table([(0, 0, 1), (0, 1, 5), (0, 2, 9), (1, 0, 5), (1, 3, 6), (2, 1, 9), (2, 2, 10)])
 
 
-def test_an_instant_belongs_to_the_later_part():
+def test_a_cut_belongs_to_the_later_part():
     assert rows(by_time(TIMES, 5, 9)) == {
         "train": [(0, 0, 1)],
         "validation": [(0, 1, 5), (1, 0, 5), (1, 3, 6)],
@@ -90,19 +90,19 @@ def test_an_instant_belongs_to_the_later_part():
     }
 
 
-def test_quantiles_are_instants_of_the_data():
+def test_quantiles_are_times_of_the_data():
     assert instants(TIMES, [0.3, 0.7]) == (5, 9)
     assert instants(TIMES, [0.01, 0.999]) == (1, 10)
 
 
-def test_users_whom_train_lacks_are_not_ranked():
+def test_users_that_are_not_in_train_are_not_ranked():
     shown = ranked(by_time(TIMES, 5, 9))
 
     assert shown["test"].rows() == [(0, 2, 9)]
     assert shown["validation"].rows() == [(0, 1, 5)]
 
 
-def test_interactions_without_a_time_cannot_be_cut():
+def test_interactions_without_a_time_cannot_be_split_by_time():
     some = table([(0, 0, 1), (3, 4, None)])
 
     with pytest.raises(RawDataError, match="got 1 without, the first of user 3 and item 4"):
@@ -172,42 +172,43 @@ def test_a_model_is_trained_and_ranked_on_several_items_a_user(project, how):
         stage.main(["sample", "bprmf", "processed", "features", "results", "--threads", "1"])
     validate.main(["sample", "raw", "interim", "processed", "page"])
 
-    found = read_json(Path("results/metrics.json"))
+    metrics = read_json(Path("results/metrics.json"))
     ranks = pl.read_parquet("results/ranks.parquet")
-    said = json.loads(read_metadata(Path("processed/test.parquet"))["split"])
-    assert found["split"] == said
-    assert found["n_targets"] == said["test"]["targets"] == ranks.height > found["n_users"]
-    assert found["n_users"] == said["test"]["users"] == ranks["user"].n_unique()
-    assert found["sampled"]["hr@10"] == pytest.approx((ranks["rank_sampled"] < 10).mean())
-    assert said["test"]["users"] + said["test"]["users_without_targets"] == N_USERS
-    words = protocol.in_words(found)
-    assert f"means over {ranks.height} test items of {found['n_users']} users" in words
-    assert user_metrics.means(ranks).height == found["n_users"]
+    facts = json.loads(read_metadata(Path("processed/test.parquet"))["split"])
+    assert metrics["split"] == facts
+    assert metrics["n_targets"] == facts["test"]["targets"] == ranks.height
+    assert ranks.height > metrics["n_users"]
+    assert metrics["n_users"] == facts["test"]["users"] == ranks["user"].n_unique()
+    assert metrics["sampled"]["hr@10"] == pytest.approx((ranks["rank_sampled"] < 10).mean())
+    assert facts["test"]["users"] + facts["test"]["users_without_targets"] == N_USERS
+    words = protocol.in_words(metrics)
+    assert f"means over {ranks.height} test items of {metrics['n_users']} users" in words
+    assert user_metrics.means(ranks).height == metrics["n_users"]
 
 
 @pytest.mark.parametrize("how", METHODS.values(), ids=METHODS)
-def test_negatives_are_of_each_target_and_never_met(project, how):
+def test_each_target_has_negatives_that_the_user_never_met(project, how):
     project(how)
 
     drawn = pl.read_parquet("processed/candidates.parquet")
     met = pl.read_parquet("processed/interactions.parquet")
     for user, _, target, negatives in drawn.rows():
-        own = set(met.filter(pl.col("user") == user)["item"])
-        assert target in own
-        assert not own & set(negatives)
-    known = set(pl.read_parquet("processed/train.parquet")["user"])
-    assert set(drawn["user"]) <= known
+        met_items = set(met.filter(pl.col("user") == user)["item"])
+        assert target in met_items
+        assert not met_items & set(negatives)
+    train_users = set(pl.read_parquet("processed/train.parquet")["user"])
+    assert set(drawn["user"]) <= train_users
 
 
 def test_a_cut_in_time_leaves_nothing_of_the_future_in_train(project):
     project(METHODS["quantiles"])
 
     parts = [pl.read_parquet(f"processed/{n}.parquet") for n in ("train", "validation", "test")]
-    said = json.loads(read_metadata(Path("processed/train.parquet"))["split"])
+    facts = json.loads(read_metadata(Path("processed/train.parquet"))["split"])
     assert parts[0]["timestamp"].max() < parts[1]["timestamp"].min()
     assert parts[1]["timestamp"].max() < parts[2]["timestamp"].min()
-    assert said["test_from"].startswith("1970-01-")
-    assert said["test"]["targets_of_unknown_users"] > 0
+    assert facts["test_from"].startswith("1970-01-")
+    assert facts["test"]["targets_of_unknown_users"] > 0
 
 
 def test_the_same_settings_make_the_same_bytes(project):
@@ -221,7 +222,7 @@ def test_the_same_settings_make_the_same_bytes(project):
     assert made() == first
 
 
-def test_leave_one_out_has_no_metadata_of_its_own(project):
+def test_leave_one_out_has_no_metadata(project):
     project({"method": "leave_one_out"})
 
     assert "split" not in read_metadata(Path("processed/test.parquet"))
@@ -230,7 +231,7 @@ def test_leave_one_out_has_no_metadata_of_its_own(project):
     )
 
 
-def test_ratios_and_instants_are_said_in_words():
+def test_ratios_and_times_are_described_in_words():
     about = {
         "targets": 5,
         "users": 3,

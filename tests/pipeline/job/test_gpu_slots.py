@@ -69,13 +69,13 @@ def test_the_first_free_slot_of_the_list_is_taken(start):
     assert start("1,0").device() == "cuda:0"
 
 
-def test_a_device_that_stands_twice_is_for_two_jobs(start):
+def test_a_device_that_is_listed_twice_is_for_two_jobs(start):
     first, second = start("0,0"), start("0,0")
 
     assert [first.device(), second.device()] == ["cuda:0", "cuda:0"]
 
 
-def test_a_job_too_many_waits_until_another_is_gone(start):
+def test_a_job_without_a_free_slot_waits_until_another_ends(start):
     """Killed, not ended: nothing is cleaned up, and the slot is free all the same."""
     first = start("0")
     assert first.device() == "cuda:0"
@@ -88,7 +88,7 @@ def test_a_job_too_many_waits_until_another_is_gone(start):
     assert second.device() == "cuda:0"
 
 
-def test_both_choosers_of_a_device_agree_within_one_process(tmp_path, monkeypatch):
+def test_a_process_gets_the_same_device_twice(tmp_path, monkeypatch):
     """`study` runs extractors and models in one process, which must not wait for itself."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GPU_SLOTS", "1")
@@ -117,13 +117,13 @@ def test_without_slots_nothing_is_locked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("listed", ["", "2", "0,", "all", "-1", "0;1", "00"])
-def test_slots_that_are_no_devices_are_refused(listed):
-    with pytest.raises(ParamsError, match="GPU_SLOTS: expected numbers of the 2 devices"):
+def test_slots_that_are_not_devices_are_refused(listed):
+    with pytest.raises(ParamsError, match="GPU_SLOTS: expected numbers of the 2 visible"):
         gpu_slots.parse(listed, 2)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda"])
-def test_a_device_that_is_not_there_is_refused(monkeypatch, name):
+def test_a_missing_device_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     with pytest.raises(ParamsError, match=rf"--device {name}: not on this machine; .*'cpu'"):

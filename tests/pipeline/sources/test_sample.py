@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from pipeline import params
-from pipeline.sources.sample import generate
 from pipeline.sources.sample.catalogue import Catalogue, draw_catalogue, identifiers
 from pipeline.sources.sample.choices import (
     N_GROUPS,
@@ -27,7 +26,7 @@ from pipeline.sources.sample.choices import (
     draw_users,
     exposure_table,
 )
-from pipeline.sources.sample.dump import sizes
+from pipeline.sources.sample.dump import generate, sizes
 from pipeline.sources.sample.factors import BY_NAME, NUISANCES, PREFERENCES
 from pipeline.sources.sample.pictures import Look, draw
 from pipeline.sources.sample.silhouettes import SILHOUETTES
@@ -106,11 +105,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Dump:
 
 def sequences(dump: Dump) -> dict[str, list[str]]:
     """Each user's items by time, the first of repeated pairs only; file order breaks ties."""
-    found: dict[str, list[str]] = defaultdict(list)
+    items_of_user: dict[str, list[str]] = defaultdict(list)
     for review in sorted(dump.reviews, key=lambda row: row["unixReviewTime"]):
-        if review["asin"] not in found[review["reviewerID"]]:
-            found[review["reviewerID"]].append(review["asin"])
-    return dict(found)
+        if review["asin"] not in items_of_user[review["reviewerID"]]:
+            items_of_user[review["reviewerID"]].append(review["asin"])
+    return dict(items_of_user)
 
 
 def five_core(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -176,7 +175,7 @@ def test_every_item_has_the_fields_of_2018(whole):
     assert {row["asin"] for row in whole.reviews} <= {row["asin"] for row in whole.metadata}
 
 
-def test_the_flaws_of_real_files_are_there(whole):
+def test_the_dump_has_the_flaws_of_real_files(whole):
     asins = [row["asin"] for row in whole.metadata]
     pairs = Counter((row["reviewerID"], row["asin"]) for row in whole.reviews)
     days = Counter((row["reviewerID"], row["unixReviewTime"]) for row in whole.reviews)
@@ -329,7 +328,7 @@ def trained_popularity(dump: Dump) -> Counter[str]:
     return Counter(item for met in sequences(dump).values() for item in met[:-1])
 
 
-def test_whoever_knows_the_causes_beats_popularity_by_far(whole):
+def test_a_ranking_by_the_true_causes_beats_popularity_by_far(whole):
     users = {row["reviewerID"]: row for row in whole.users.to_dicts()}
     items = {row["asin"]: row for row in whole.items.to_dicts()}
     popular = trained_popularity(whole)
@@ -343,7 +342,7 @@ def test_whoever_knows_the_causes_beats_popularity_by_far(whole):
     assert oracle > 2 * popularity
 
 
-def test_what_others_took_helps_too(whole):
+def test_the_choices_of_other_users_help_too(whole):
     """Item-to-item cosine of the training pairs: a collaborative signal without any content."""
     met = sequences(whole)
     popular = trained_popularity(whole)
@@ -392,14 +391,14 @@ def take_rates(shown: Shown, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NUISANCES)
-def test_a_nuisance_factor_does_not_move_choices_among_what_was_shown(shown, name):
+def test_a_nuisance_factor_does_not_influence_choices_among_the_shown_items(shown, name):
     rates = take_rates(shown, name)
 
     assert rates.max() / rates.min() < 1.15
 
 
 @pytest.mark.parametrize("place", range(len(PREFERENCES)), ids=PREFERENCES)
-def test_a_preference_factor_moves_the_choices_of_those_who_care(shown, place):
+def test_a_preference_factor_influences_the_choices_of_users_who_care(shown, place):
     exposures, users = shown.exposures, shown.users
     value = shown.catalogue.codes[PREFERENCES[place]][exposures.item]
     liked = (value[:, :, None] == users.preferred[:, None, place]).any(axis=2)
@@ -420,13 +419,13 @@ def test_groups_are_shown_their_background_more_often_and_so_take_it_more_often(
     background = shown.catalogue.codes["background"][exposures.item]
     for group in range(N_GROUPS):
         rows = (shown.users.group == group)[:, None] & exposures.chosen
-        own = (background[rows] == group).mean()
+        share = (background[rows] == group).mean()
         strangers = (shown.users.group != group)[:, None] & exposures.chosen
 
-        assert own > 1.7 * (background[strangers] == group).mean()
+        assert share > 1.7 * (background[strangers] == group).mean()
 
 
-def test_no_user_is_shown_or_takes_an_item_twice(shown):
+def test_no_user_is_shown_or_chooses_an_item_twice(shown):
     exposures = shown.exposures
     for row in range(200):
         fresh = exposures.item[row][exposures.fresh[row]]

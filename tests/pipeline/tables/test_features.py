@@ -54,7 +54,7 @@ def test_polars_reads_it_as_the_schema_says(tmp_path):
     assert frame.rows() == [(0, True, [1.0, 1.0, 1.0])]
 
 
-def test_a_lacking_modality_is_an_empty_table(tmp_path):
+def test_a_missing_modality_is_an_empty_table(tmp_path):
     write_no_features(tmp_path / "a.parquet")
 
     present, feature, metadata = read_features(tmp_path / "a.parquet")

@@ -38,7 +38,7 @@ def test_parquet_bytes_repeat_and_metadata_survives(tmp_path):
         ({"user": pl.Int32}, "to be Int32, got Int64"),
     ],
 )
-def test_another_table_than_promised_is_refused(tmp_path, columns, message):
+def test_a_table_with_other_columns_is_refused(tmp_path, columns, message):
     io.write_parquet(pl.DataFrame({"user": [1]}), tmp_path / "t.parquet")
 
     with pytest.raises(SchemaError, match=message):
@@ -54,7 +54,7 @@ def test_an_absent_or_broken_json_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("size", [1000, 65_536, 100_000, 200_000])
-def test_the_pieces_of_a_table_do_not_show_in_the_file(tmp_path, size):
+def test_the_sizes_of_the_pieces_do_not_change_the_file(tmp_path, size):
     table = pl.DataFrame({"n": range(150_000)}).with_columns(
         name=pl.col("n").cast(pl.String), parts=pl.concat_list("n", "n")
     )

@@ -131,7 +131,7 @@ def test_pictures_are_turned_upright(kind, orientation, corner):
 
 # Pillow says so, once; the log may have it.
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
-def test_a_damaged_exif_block_does_not_cost_the_picture():
+def test_a_picture_with_a_damaged_exif_block_is_decoded():
     data = encoded(
         Image.new("RGB", (8, 4), "red"), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"
     )
@@ -140,7 +140,7 @@ def test_a_damaged_exif_block_does_not_cost_the_picture():
 
 
 @pytest.mark.parametrize("kind", pictures.FORMATS)
-def test_a_picture_cut_short_is_damaged(kind):
+def test_a_truncated_picture_is_damaged(kind):
     data = encoded(NOISE, kind)
 
     with pytest.raises(RawDataError, match="damaged"):
@@ -165,13 +165,13 @@ def test_a_jpeg_without_its_last_bytes_is_damaged(options):
         (encoded(Image.new("1", (10_000, 5_001))), "more than 50000000 pixels"),
     ],
 )
-def test_what_is_no_picture_or_too_large(data, reason):
+def test_other_files_and_too_large_pictures_are_refused(data, reason):
     with pytest.raises(RawDataError, match=f"^{re.escape(reason)}$"):
         pictures.open_rgb(data)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
-def test_a_small_picture_with_a_hundred_megabytes_beside_it(kind):
+def test_a_small_picture_with_a_hundred_megabytes_of_metadata_is_damaged(kind):
     """100 kB that unpack to 100 MB in a part of the file that is no pixel."""
     extra = chunk(kind, b"a\0\0" + zlib.compress(bytes(100_000_000)))
 
@@ -179,7 +179,7 @@ def test_a_small_picture_with_a_hundred_megabytes_beside_it(kind):
         pictures.open_rgb(png(1, 8, GREY, b"\7", extra))
 
 
-def test_more_pixels_than_declared_are_not_unpacked():
+def test_more_pixels_than_declared_are_not_decoded():
     assert pictures.open_rgb(png(1, 8, GREY, b"\7" + bytes(50_000_000))).size == (1, 1)
 
 
