@@ -460,10 +460,11 @@ def test_a_sheet_is_made_of_every_feature_and_depends_on_the_code_that_it_import
     }
     for job in sheets.values():
         assert_lists_what_it_imports(job, "pipeline/explore/feature_sheet.py")
-        assert "pipeline/pages/style.html.j2" in job.inputs
-    assert not [
-        job for job in snakemake_jobs(tree) if "pipeline.explore.feature_sheet " in job.command
-    ]
+        assert {f"pipeline/pages/{n}.html.j2" for n in ("sheet", "style")} <= job.inputs
+        assert not [n for n in job.inputs if "explorer" in n or "catalogue" in n]
+    evaluated = snakemake_jobs(tree)
+    assert not [job for job in evaluated if "pipeline.explore.feature_sheet " in job.command]
+    assert not [n for job in evaluated for n in job.inputs if n.startswith("pipeline/explore")]
 
 
 def test_every_model_is_explained_and_the_job_depends_on_the_code_that_it_imports(tree):

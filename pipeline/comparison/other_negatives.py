@@ -19,26 +19,21 @@ Shapes: U users.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 from scipy.special import gammaln
 
-from pipeline.comparison.user_metrics import CUTOFFS, NAMES, Floats
+from pipeline.comparison.user_metrics import CUTOFFS, NAMES, Floats, Parts, Ranks
 from pipeline.job.errors import SchemaError
 from pipeline.tables import schema as s
 
 Moments = dict[str, dict[str, float]]  # name -> mean and sd
 
 
-def opponents(parts: Mapping[str, pl.DataFrame], n_items: int) -> pl.DataFrame:
+def opponents(parts: Parts, n_items: int) -> pl.DataFrame:
     """Return `user` and `opponents` of each test user: how many items were never met.
 
-    Args:
-        parts: train, validation and test, schema.INTERACTIONS each; validation may be a part
-            of train, and a held-out item may recur there, as in published splits.
-        n_items: I.
+    Validation and test items may be in train as well, as in published splits.
     """
     pairs = [parts[name].select(s.USER, s.ITEM) for name in (s.TRAIN, s.VALIDATION, s.TEST)]
     met = pl.concat(pairs).unique().group_by(s.USER).len("met")
@@ -46,15 +41,8 @@ def opponents(parts: Mapping[str, pl.DataFrame], n_items: int) -> pl.DataFrame:
     return rows.select(s.USER, (n_items - pl.col("met").cast(pl.Int64)).alias("opponents"))
 
 
-def expectations(
-    ranks: Mapping[str, pl.DataFrame], opponents: pl.DataFrame
-) -> dict[str, Moments]:
-    """Return each model's `expectation`; nothing where a user has several held-out items.
-
-    Args:
-        ranks: schema.RANKS of each model.
-        opponents: of the function of this name.
-    """
+def expectations(ranks: Ranks, opponents: pl.DataFrame) -> dict[str, Moments]:
+    """Return each model's `expectation`; nothing where a user has several held-out items."""
     if any(rows.select(s.USER, "seed").is_duplicated().any() for rows in ranks.values()):
         return {}
     return {model: expectation(rows, opponents, model) for model, rows in ranks.items()}
@@ -65,7 +53,7 @@ def expectation(ranks: pl.DataFrame, opponents: pl.DataFrame, model: str) -> Mom
 
     Args:
         ranks: schema.RANKS. Both are averaged over several seeds: all seeds are ranked on the
-            same lists, and their metrics are taken to change alike.
+            same lists, and their metrics are assumed to change alike.
         opponents: of the function of this name.
         model: its name, for the error.
 

@@ -36,26 +36,22 @@ import polars as pl
 from scipy.stats import ttest_1samp, wilcoxon
 
 from pipeline.comparison import other_negatives, protocol_agreement, user_metrics
-from pipeline.comparison.user_metrics import COLUMNS, MEASURE, SAMPLED, TITLES, Floats
+from pipeline.comparison.user_metrics import (
+    COLUMNS,
+    MEASURE,
+    SAMPLED,
+    TITLES,
+    Floats,
+    Metrics,
+    Parts,
+    Ranks,
+)
 
 TESTS = ("t", "wilcoxon")
 
 
-def table(
-    ranks: Mapping[str, pl.DataFrame],
-    parts: Mapping[str, pl.DataFrame],
-    best: str,
-    n_items: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Return the content of significance.json, less `dataset`.
-
-    Args:
-        ranks: schema.RANKS of each model, of one seed or several.
-        parts: train, validation and test, schema.INTERACTIONS each.
-        best: one of the models.
-        n_items: I.
-        seed: of the bootstrap.
+def table(ranks: Ranks, parts: Parts, best: str, n_items: int, seed: int) -> dict[str, Any]:
+    """Return the content of significance.json, less `dataset`; the seed is the bootstrap's.
 
     Raises:
         SchemaError: the models ranked different users.
@@ -86,7 +82,7 @@ def table(
 
 
 def pairs(
-    metrics: Mapping[str, pl.DataFrame],
+    metrics: Metrics,
     best: str,
     part: str,
     name: str,
@@ -95,8 +91,8 @@ def pairs(
     """Test the best model against each other one in one metric.
 
     Args:
-        metrics: `user_metrics.aligned` of the models.
-        best: one of them, or any other model to compare the rest with.
+        metrics: of each model and user.
+        best: one of the models; any other model may take its place.
         part: `sampled` or `full`.
         name: such as `ndcg@10`.
         means: the models' bootstrap means, (B, C); without them rows have no interval.
@@ -121,12 +117,8 @@ def pairs(
     return rows
 
 
-def against_best(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
+def against_best(ranks: Ranks, best: str) -> list[dict[str, Any]]:
     """Test the best model against each other one in sampled NDCG@10, by Wilcoxon's test.
-
-    Args:
-        ranks: schema.RANKS of each model. Several seeds of a user are averaged.
-        best: one of the models.
 
     Returns:
         One row per other model: the mean difference of NDCG@10 (positive where the best one is
@@ -159,21 +151,16 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def over_seeds(ranks: pl.DataFrame, part: str, name: str) -> tuple[int, float | None]:
-    """Return the number of seeds, and the sample standard deviation over them; None for one.
+    """Return the number of seeds, and a metric's sample standard deviation over them.
 
-    Args:
-        ranks: schema.RANKS.
-        part: `sampled` or `full`.
-        name: such as `ndcg@10`.
+    The standard deviation is None for one seed. `ranks` is schema.RANKS of a model.
     """
     mean = user_metrics.expression(part, name).mean().alias("mean")
     means = ranks.group_by("seed").agg(mean).sort("seed")["mean"].to_numpy()
     return len(means), float(means.std(ddof=1)) if len(means) > 1 else None
 
 
-def _bootstrap(
-    metrics: Mapping[str, pl.DataFrame], generator: np.random.Generator
-) -> dict[str, Floats]:
+def _bootstrap(metrics: Metrics, generator: np.random.Generator) -> dict[str, Floats]:
     """Return the bootstrap means of each model, (B, C); the models share the draws."""
     values = np.hstack([table.select(TITLES).to_numpy() for table in metrics.values()])
     means = np.split(user_metrics.resampled(values, generator), len(metrics), axis=1)

@@ -19,6 +19,9 @@ from pipeline.job.errors import SchemaError
 from pipeline.tables import schema as s
 
 Floats = npt.NDArray[np.float64]
+Ranks = Mapping[str, pl.DataFrame]  # schema.RANKS of each model, of one seed or several
+Parts = Mapping[str, pl.DataFrame]  # schema.INTERACTIONS of train, validation and test
+Metrics = Mapping[str, pl.DataFrame]  # `means` of each model, rows of the same users or targets
 
 SAMPLED, FULL = "sampled", "full"
 RANK = {SAMPLED: "rank_sampled", FULL: "rank_full"}
@@ -66,9 +69,7 @@ def means(ranks: pl.DataFrame, by: Sequence[str] = USERS) -> pl.DataFrame:
     return ranks.group_by(by).agg(metrics).sort(by)
 
 
-def aligned(
-    ranks: Mapping[str, pl.DataFrame], by: Sequence[str] = USERS
-) -> dict[str, pl.DataFrame]:
+def aligned(ranks: Ranks, by: Sequence[str] = USERS) -> Metrics:
     """Return the `means` of each model, whose rows are of the same users or held-out items.
 
     Raises:

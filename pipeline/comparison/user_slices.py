@@ -32,7 +32,15 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.comparison import user_metrics
-from pipeline.comparison.user_metrics import COLUMNS, RANK, TARGETS, TITLES
+from pipeline.comparison.user_metrics import (
+    COLUMNS,
+    RANK,
+    TARGETS,
+    TITLES,
+    Metrics,
+    Parts,
+    Ranks,
+)
 from pipeline.tables import schema as s
 
 BOTH = "train and validation"
@@ -47,8 +55,8 @@ Mask = npt.NDArray[np.bool_]
 
 
 def table(
-    ranks: Mapping[str, pl.DataFrame],
-    parts: Mapping[str, pl.DataFrame],
+    ranks: Ranks,
+    parts: Parts,
     trained_on: Iterable[str | None],
     present: Mapping[str, Mask],
     seed: int,
@@ -56,8 +64,8 @@ def table(
     """Return the content of slices.json, less `dataset`.
 
     Args:
-        ranks: schema.RANKS of each model, of one seed or several.
-        parts: train, validation and test, schema.INTERACTIONS each.
+        ranks: of each model.
+        parts: of the split.
         trained_on: of each model, from metrics.json.
         present: (I,) of each modality.
         seed: of the bootstrap.
@@ -179,9 +187,7 @@ def _counts(targets: pl.DataFrame, pairs: pl.DataFrame, column: str) -> pl.Serie
     return targets.join(counts, on=column, how="left", maintain_order="left")["n"].fill_null(0)
 
 
-def _models(
-    metrics: Mapping[str, pl.DataFrame], inside: Mask, generator: np.random.Generator
-) -> dict[str, Any]:
+def _models(metrics: Metrics, inside: Mask, generator: np.random.Generator) -> dict[str, Any]:
     """Return the numbers of each model on the targets that are `inside` a slice."""
     if not inside.any():
         return {}

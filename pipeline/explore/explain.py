@@ -138,13 +138,13 @@ class Explainer:
         """Return the user's items in the order of their contributions."""
         if self.parts.propagation is None:
             return {"own": None, "rest": None, "n_history": None, "history": None}
-        items, through, own = sources(self.parts.propagation, user, len(self.parts.users))
+        items, through, of_user = sources(self.parts.propagation, user, len(self.parts.users))
         target = torch.stack([rows[item] for rows in self.parts.items.values()]).double()
         values = through.double() @ target.T  # (S, parts)
         order = values.sum(1).argsort(descending=True, stable=True)
         largest, others = order[:SOURCES].tolist(), order[SOURCES:]
         return {
-            "own": (target @ own.double()).sum().item(),
+            "own": (target @ of_user.double()).sum().item(),
             "rest": values[others].sum().item(),
             "n_history": len(items),
             "history": [

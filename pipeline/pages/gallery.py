@@ -92,7 +92,7 @@ def gallery(material: Material) -> People:
                 "chosen": [(item, kind) for items, kind in kinds for item in items],
                 "lists": {m: [(i, s.TEST * (i in test)) for i in shown[m]] for m in shown},
                 "places": {m: places[m].get(user, [None])[0] for m in places},
-                "found": [m for m in shown if set(shown[m]) & set(test)],
+                "recommended_by": [m for m in shown if set(shown[m]) & set(test)],
             }
         )
     return people

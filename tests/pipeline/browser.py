@@ -1,4 +1,4 @@
-"""A page in headless Chromium: what it says of itself, at a given width."""
+"""Inspect a page in headless Chromium, at a given width."""
 
 import html
 import json
@@ -10,32 +10,32 @@ from pathlib import Path
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-# The page's own policy allows no script, so a second page looks at it in a frame.
-LOOK = """<!doctype html><meta charset="utf-8"><iframe srcdoc="{page}"
-width="{width}" height="900" style="border:0"></iframe><pre id="found"></pre><script>
+# The page's policy allows no scripts, so a second page inspects it in a frame.
+INSPECTOR = """<!doctype html><meta charset="utf-8"><iframe srcdoc="{page}"
+width="{width}" height="900" style="border:0"></iframe><pre id="facts"></pre><script>
 document.querySelector("iframe").addEventListener("load", (event) => {{
   const page = event.target.contentDocument, root = page.documentElement;
-  const ids = [...page.querySelectorAll("[id]")].map((one) => one.id);
-  const links = [...page.querySelectorAll("a[href]")].map((one) => one.getAttribute("href"));
-  const shows = (one) => one.getBoundingClientRect().width > 0;
+  const ids = [...page.querySelectorAll("[id]")].map((node) => node.id);
+  const links = [...page.querySelectorAll("a[href]")].map((node) => node.getAttribute("href"));
+  const shows = (node) => node.getBoundingClientRect().width > 0;
   const drawn = [...page.querySelectorAll("svg")].filter(shows).length;
-  const reach = [...page.querySelectorAll("a, summary, [tabindex='0']")].map((one) => {{
-    one.focus(); return page.activeElement === one; }});
-  const cut = (one) => one.scrollWidth > one.clientWidth + 1;
+  const reach = [...page.querySelectorAll("a, summary, [tabindex='0']")].map((node) => {{
+    node.focus(); return page.activeElement === node; }});
+  const cut = (node) => node.scrollWidth > node.clientWidth + 1;
   const wide = [...page.querySelectorAll(".scroll")].filter(cut);
-  document.getElementById("found").textContent = JSON.stringify({{
+  document.getElementById("facts").textContent = JSON.stringify({{
     title: page.title, scroll: root.scrollWidth, client: root.clientWidth, ids, links, drawn,
     rows: page.querySelectorAll("tbody tr").length, reached: reach.every(Boolean),
-    scrolled: wide.length, unreached: wide.filter((one) => one.tabIndex !== 0).length }});
+    scrolled: wide.length, unreached: wide.filter((node) => node.tabIndex !== 0).length }});
 }});
 </script>"""  # fmt: skip
 
 
-def looked_at(page: Path, width: int, folder: Path) -> tuple[dict, list[str]]:
-    """Return what a page of this width is like, and what the browser complained of."""
+def inspected(page: Path, width: int, folder: Path) -> tuple[dict, list[str]]:
+    """Return facts of a page at this width, and the browser's console messages."""
     around = folder / f"around_{width}.html"
     text = html.escape(page.read_text(encoding="utf-8"), quote=True)
-    around.write_text(LOOK.format(page=text, width=width), encoding="utf-8")
+    around.write_text(INSPECTOR.format(page=text, width=width), encoding="utf-8")
     done = subprocess.run(
         [
             BROWSER,
@@ -53,6 +53,6 @@ def looked_at(page: Path, width: int, folder: Path) -> tuple[dict, list[str]]:
         check=True,
         timeout=120,
     )
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(html.unescape(found[1])), said
+    facts = re.search(r'<pre id="facts">(.*?)</pre>', done.stdout, re.DOTALL)
+    messages = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(html.unescape(facts[1])), messages

@@ -201,11 +201,11 @@ def test_a_named_table_is_written_to_a_folder_of_its_name(tmp_path, monkeypatch)
     project(tmp_path)
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     wanted = settings.replace("models: [bprmf]", "models: [lightgcn]")
-    wanted = wanted.replace("\ntables: ", "\ntables:\n  own: [bprmf]\n  # ")
+    wanted = wanted.replace("\ntables: ", "\ntables:\n  small: [bprmf]\n  # ")
     (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
-    compare.main([*ARGUMENTS, "--table", "own"])
+    compare.main([*ARGUMENTS, "--table", "small"])
 
     table = io.read_json(tmp_path / "results/own" / file_names.COMPARISON_JSON)
     assert table["order"] == ["bprmf"]

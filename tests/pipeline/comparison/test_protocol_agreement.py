@@ -8,7 +8,7 @@ from pipeline.comparison import protocol_agreement, user_metrics
 
 
 def models(values):
-    """Give every measure of a model one value in each protocol."""
+    """Give every metric of a model the same value in each protocol."""
     return {
         model: {
             part: {name: {"value": value} for name in user_metrics.NAMES}

@@ -29,7 +29,7 @@ def test_a_user_has_items_in_order_and_the_held_out_item_marked():
 
     assert ann["chosen"] == [(0, "train"), (1, "validation"), (2, "test")]
     assert ann["lists"] == {"m": [(5, ""), (2, "test")]}
-    assert (ann["found"], ann["places"]) == (["m"], {"m": 1})
+    assert (ann["recommended_by"], ann["places"]) == (["m"], {"m": 1})
 
 
 def test_a_validation_item_that_is_in_train_too_is_shown_once():

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from browser import BROWSER, looked_at
+from browser import BROWSER, inspected
 from PIL import Image
 from study_numbers import numbers, of_cell, parsed, raw
 from test_compare import project
@@ -126,7 +126,7 @@ def page(made):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_works_in_a_browser(made, width, tmp_path):
     """On a phone too: only tables scroll sideways, and the keyboard reaches them."""
-    found, complaints = looked_at(made / "results/study/report.html", width, tmp_path)
+    found, complaints = inspected(made / "results/study/report.html", width, tmp_path)
 
     assert complaints == []
     assert found["title"] == "sample: the study of the paper"
