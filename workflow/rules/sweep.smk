@@ -73,9 +73,7 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code(
-            "pipeline/experiments/sweep/table.py", "pipeline/pages/markdown_table.py"
-        ),
+        code=code("pipeline/experiments/sweep/table.py"),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

@@ -6,14 +6,11 @@ r"""Rule `sweep_search`: let optuna choose which cells of the section `sweep` ar
 sampler proposes the next from the validation results of the previous ones. A trial reports
 NDCG@10 on validation at every measurement, and is pruned if its best is below the median of the
 earlier trials at the same epoch. Test is not read. A trial that completes is trained on all
-`sweep.seeds`; pruning looks at the first. The rule sweep_table puts trials into one table with
-the cells of the grid.
+`sweep.seeds`; pruning looks at the first. sweep_table adds the trials to the cells' table.
 
-The optuna study is kept in .work/sweep/, as lines of JSON, under a name made of the data,
-settings and code that its trials depend on. A killed search resumes in the middle of its trial,
-and a search whose `trials` was raised keeps its earlier trials.
-
-Needs the extra `optuna`: pip install -e '.[optuna]' -c constraints.txt
+The optuna study is kept in .work/sweep/ under a name made of the data, settings and code that
+its trials depend on. A killed search resumes within its trial, and one whose `trials` was
+raised keeps its earlier trials. Needs: pip install -e '.[optuna]' -c constraints.txt
 
     python -m pipeline.experiments.sweep.search sample lightgcn data/processed/sample \
         data/features/sample results/sample/lightgcn/sweep_trials.json
@@ -61,16 +58,13 @@ class Pruned(Exception):  # noqa: N818 (says what happened)
 
 
 class Watched(Run):
-    """A training that reports to a trial."""
+    """A training that reports every measurement to a trial, which may end it."""
 
-    trial: optuna.Trial
-    reported: set[int]  # epochs
-
-    def watched_by(self, trial: optuna.Trial) -> Watched:
-        """Report to `trial`, but not what it was told before an interruption."""
-        earlier = trial.study.trials[trial.number].intermediate_values
-        self.trial, self.reported = trial, set(earlier)
-        return self
+    def __init__(self, arguments: Arguments, settings: params.Params, trial: optuna.Trial):
+        """Report to `trial`, but not the epochs that it knows from before an interruption."""
+        super().__init__(arguments, settings)
+        self.trial = trial
+        self.reported = set(trial.study.trials[trial.number].intermediate_values)
 
     def measure(self, part: str) -> Measure:
         """Return Run's measure, which also reports and may raise Pruned."""
@@ -111,15 +105,11 @@ class Search:
         self.sweep = sweep.section(self.settings)
         self.ranges = sweep.ranges(self.settings, job.dataset, job.model)
         self.optuna = library()
+        self.states = self.optuna.trial.TrialState
         self.study = self._open(WORK / f"{job.dataset}-{job.model}-{self._key()}.jsonl")
 
     def run(self) -> list[dict[str, Any]]:
-        """Run the missing trials.
-
-        Returns:
-            `{number, state, results}` of each trial that is no repeat, in order; only the first
-            `sweep.trials` of them.
-        """
+        """Run the missing trials; return `{number, state, results}` of those wanted."""
         wanted = min(self.sweep.trials, math.prod(map(len, self.ranges.values())))
         most = MOST_PROPOSALS * wanted
         while len(self._distinct()) < wanted and len(self.study.trials) < most:
@@ -127,14 +117,9 @@ class Search:
         trials = self._distinct()[:wanted]
         if len(trials) < wanted:
             log.info("%d trials fewer: the sampler proposes only repeats", wanted - len(trials))
-        return [
-            {
-                "number": trial.number,
-                "state": trial.state.name.lower(),
-                "results": trial.user_attrs["results"],
-            }
-            for trial in trials
-        ]
+        names = ("number", "state", "results")
+        facts = ((t.number, t.state.name.lower(), t.user_attrs["results"]) for t in trials)
+        return [dict(zip(names, values, strict=True)) for values in facts]
 
     def _run_next(self) -> None:
         """Run the unfinished trial, or a new one, and report its end to the study."""
@@ -158,15 +143,14 @@ class Search:
     def _repeat(self, trial: optuna.Trial, earlier: optuna.trial.FrozenTrial) -> None:
         """End a proposal that was tried before in the same way as then."""
         trial.set_user_attr("repeats", earlier.number)
-        pruned = earlier.state == self.optuna.trial.TrialState.PRUNED
+        pruned = earlier.state == self.states.PRUNED
         for epoch, ndcg in earlier.intermediate_values.items() if pruned else ():
             trial.report(ndcg, epoch)
         self._finish(trial, None if pruned else earlier.value)
 
     def _finish(self, trial: optuna.Trial, value: float | None) -> None:
         """End a trial; `value` is None if it was pruned."""
-        states = self.optuna.trial.TrialState
-        state = states.PRUNED if value is None else states.COMPLETE
+        state = self.states.PRUNED if value is None else self.states.COMPLETE
         self.study.tell(trial, value, state=state)
 
     def _results(self, trial: optuna.Trial, values: Values) -> list[dict[str, Any]]:
@@ -174,7 +158,7 @@ class Search:
         first, *others = (self._trial(values, seed) for seed in self.sweep.seeds)
 
         def watched(arguments: Arguments, settings: params.Params) -> Run:
-            return Watched(arguments, settings).watched_by(trial)
+            return Watched(arguments, settings, trial)
 
         try:
             results = [outcome(first, self.raw, self.job, watched)]
@@ -187,8 +171,7 @@ class Search:
         return trial_of(Cell(self.job.model, values, seed), self.sweep.budget, "trial")
 
     def _next(self) -> optuna.Trial:
-        states = self.optuna.trial.TrialState
-        running = self.study.get_trials(deepcopy=False, states=[states.RUNNING])
+        running = self.study.get_trials(deepcopy=False, states=[self.states.RUNNING])
         number = running[0].number if running else len(self.study.trials)
         # By number, so that an interrupted search draws the same as an uninterrupted one.
         digest = hashlib.sha256(f"{self.settings.seed} {number}".encode()).hexdigest()
@@ -243,19 +226,13 @@ class Search:
 
 def _code() -> list[Path]:
     """Return the files of this project that are imported now."""
-    modules = [
-        m for name, m in sys.modules.items() if name.split(".")[0] in ("model", "pipeline")
-    ]
-    files = {Path(file) for m in modules if (file := getattr(m, "__file__", None))}
+    names = [name for name in sys.modules if name.split(".")[0] in ("model", "pipeline")]
+    files = {Path(file) for n in names if (file := getattr(sys.modules[n], "__file__", None))}
     return sorted(files | {Path(__file__)})
 
 
 def library() -> Any:
-    """Return optuna, quiet.
-
-    Raises:
-        ParamsError: it is not installed.
-    """
+    """Return optuna, quiet, or raise ParamsError if it is not installed."""
     try:
         import optuna
     except ImportError:

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
-from pipeline.pages import markdown_table
 from pipeline.params import sweep
 from pipeline.params.cell import Cell, Values, text
 from pipeline.tables.io import read_json, write_json, write_text
@@ -90,18 +89,14 @@ def markdown(table: dict[str, Any]) -> str:
         f"Test was not read. Budget of each run: {budget}.",
         f"Seeds: {', '.join(map(str, table['seeds']))}.",
         "",
+        f"| | {' | '.join(keys)} | NDCG@10 | HR@10 | epoch | from |",
+        f"| --- |{' ---: |' * len(keys)} ---: | ---: | ---: | --- |",
     ]
-    rows = [
-        [
-            "**best**" if row["values"] == table["best"] else "",
-            *(text(row["values"][key]) for key in keys),
-            *_measured(row),
-            ", ".join(row["found_by"]),
-        ]
-        for row in table["rows"]
-    ]
-    head = ["", *keys, "NDCG@10", "HR@10", "epoch", "from"]
-    lines += markdown_table.lines(head, rows, f"l{'r' * len(keys)}rrrl")
+    for row in table["rows"]:
+        values = [text(row["values"][key]) for key in keys]
+        mark = "**best**" if row["values"] == table["best"] else ""
+        cells = [mark, *values, *_measured(row), ", ".join(row["found_by"])]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_advice(table)]) + "\n"
 
 
