@@ -77,15 +77,15 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
     if message := missing_table(settings):
         raise ParamsError(message)
     trained: dict[str, tuple[str, Values]] = {}  # the first row with these settings
-    found: dict[str, list[Row]] = {}
+    filled: dict[str, list[Row]] = {}
     for table, rows in _rows(settings, dataset).items():
         for model, values in rows:
             key = _training_key(settings, dataset, model, values)
             changes = _without_own(settings, dataset, model, values)
             first, first_values = trained.setdefault(key, (model, changes))
             cells = tuple(Cell(first, first_values, seed) for seed in budget(settings).seeds)
-            found.setdefault(table, []).append(Row(model, values, cells))
-    return found
+            filled.setdefault(table, []).append(Row(model, values, cells))
+    return filled
 
 
 def _rows(settings: Params, dataset: str) -> dict[str, list[tuple[str, Values]]]:
