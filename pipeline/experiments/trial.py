@@ -41,7 +41,7 @@ class Trial:
             ParamsError: the model is unknown, or does not take one of the values.
         """
         model, values = self.cell.model, self.cell.values
-        section = {layer: dict(own) for layer, own in (raw.get(model) or {}).items()}
+        section = {key: dict(layer) for key, layer in (raw.get(model) or {}).items()}
         section["default"] = {"variant_of": model} | section.get("default", {}) | values
         if dataset in section:
             section[dataset] |= values

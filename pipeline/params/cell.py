@@ -56,11 +56,7 @@ def text(value: Any) -> str:
 
 
 def scalar(value: Any) -> Any:
-    """Return a value that fits into a file name.
-
-    Raises:
-        ValueError: it does not; pydantic makes a message of it.
-    """
+    """Return a value that fits into a file name, or raise ValueError, for pydantic."""
     is_word = isinstance(value, str) and WORD.fullmatch(value)
     if value is None or is_word or (isinstance(value, int | float) and math.isfinite(value)):
         return value
@@ -72,11 +68,7 @@ Seed = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
 def changed(settings: Model, values: Mapping[str, Any], key: str, owner: str) -> Model:
-    """Return a model's settings with some values changed.
-
-    Raises:
-        ParamsError: the model does not take one of the values.
-    """
+    """Return a model's settings with some changed, or raise ParamsError for a wrong value."""
     try:
         return type(settings).model_validate(settings.model_dump() | dict(values))
     except ValidationError as error:
@@ -89,11 +81,7 @@ def changed(settings: Model, values: Mapping[str, Any], key: str, owner: str) ->
 
 
 def named(cells: Mapping[str, Cell], name: str, key: str, where: str) -> Cell:
-    """Return the cell with this name.
-
-    Raises:
-        ParamsError: there is none.
-    """
+    """Return the cell with this name, or raise ParamsError with an example."""
     if name not in cells:
         example = f", such as {next(iter(cells))}" if cells else ""
         raise ParamsError(
@@ -104,11 +92,7 @@ def named(cells: Mapping[str, Cell], name: str, key: str, where: str) -> Cell:
 
 
 def check_unique(values: Sequence[Any], key: str) -> None:
-    """Refuse a list of params.yaml in which two values are written alike.
-
-    Raises:
-        ParamsError: a value is there twice.
-    """
+    """Raise ParamsError if two values of a list are written alike."""
     written = [text(value) for value in values]
     for value in written:
         if written.count(value) > 1:
@@ -116,11 +100,7 @@ def check_unique(values: Sequence[Any], key: str) -> None:
 
 
 def check_models(models: Iterable[str], available: Iterable[str], key: str) -> None:
-    """Refuse models that params.yaml has no section of.
-
-    Raises:
-        ParamsError: there is one.
-    """
+    """Raise ParamsError for a model without a section in params.yaml."""
     for model in models:
         if model not in available:
             raise ParamsError(

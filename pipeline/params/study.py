@@ -38,11 +38,7 @@ class Row:
 
 
 def budget(settings: Params) -> StudyBudget:
-    """Return what the study may spend.
-
-    Raises:
-        ParamsError: `study.budget` names none of `study.budgets`.
-    """
+    """Return what the study may spend, or raise ParamsError if `study.budget` is unknown."""
     study = settings.study
     if study.budget not in study.budgets:
         raise ParamsError(
@@ -81,15 +77,15 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
     if message := missing_table(settings):
         raise ParamsError(message)
     trained: dict[str, tuple[str, Values]] = {}  # the first row with these settings
-    found: dict[str, list[Row]] = {}
+    filled: dict[str, list[Row]] = {}
     for table, rows in _rows(settings, dataset).items():
         for model, values in rows:
             key = _training_key(settings, dataset, model, values)
             changes = _without_own(settings, dataset, model, values)
             first, first_values = trained.setdefault(key, (model, changes))
             cells = tuple(Cell(first, first_values, seed) for seed in budget(settings).seeds)
-            found.setdefault(table, []).append(Row(model, values, cells))
-    return found
+            filled.setdefault(table, []).append(Row(model, values, cells))
+    return filled
 
 
 def _rows(settings: Params, dataset: str) -> dict[str, list[tuple[str, Values]]]:
@@ -133,11 +129,7 @@ def _training_key(settings: Params, dataset: str, model: str, values: Values) ->
 
 
 def model_settings(settings: Params, dataset: str, model: str, values: Values) -> Model:
-    """Return a model's settings on a dataset with some changed.
-
-    Raises:
-        ParamsError: the model does not take one of the values.
-    """
+    """Return a model's settings on a dataset with some changed; see `cell.changed`."""
     return changed(settings.model(model, dataset), values, "study", f"{model} on {dataset}")
 
 
@@ -151,11 +143,7 @@ def cells(settings: Params, dataset: str) -> dict[str, Cell]:
 
 
 def cell(settings: Params, dataset: str, name: str) -> Cell:
-    """Return the cell with this name.
-
-    Raises:
-        ParamsError: there is none.
-    """
+    """Return the cell with this name, or raise ParamsError with an example."""
     return named(cells(settings, dataset), name, "study", f"on {dataset}")
 
 

@@ -31,11 +31,7 @@ MOST_CELLS = 10_000  # of one model on one dataset; each is a job
 
 
 def section(settings: Params) -> Sweep:
-    """Return the section.
-
-    Raises:
-        ParamsError: params.yaml has none.
-    """
+    """Return the section, or raise ParamsError if params.yaml has none."""
     if settings.sweep is None:
         raise ParamsError(
             "params.yaml: sweep: expected a section with models, ranges, cells, trials, seeds "
@@ -128,11 +124,7 @@ def _check_number(tried: dict[str, list[Any]], n_seeds: int, model: str) -> None
 
 
 def cell(settings: Params, dataset: str, model: str, short_name: str) -> Cell:
-    """Return the cell of a model with this name.
-
-    Raises:
-        ParamsError: there is none.
-    """
+    """Return the cell of a model with this name, or raise ParamsError with an example."""
     by_name = {cell.short_name: cell for cell in cells(settings, dataset, model)}
     return named(by_name, short_name, "sweep", f"of {model} on {dataset}")
 

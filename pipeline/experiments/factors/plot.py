@@ -63,7 +63,8 @@ def _ratios(axes: Axes, table: Mapping[str, Any]) -> None:
     """Draw each model's ratio with its interval, then that of the features themselves."""
     rows = [(name, measures[SCORE]["ratio"]) for name, measures in table["models"].items()]
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(rows))]
-    rows += [(f"{m} feature", own[FEATURE]["ratio"]) for m, own in table["features"].items()]
+    features = table["features"].items()
+    rows += [(f"{modality} feature", moved[FEATURE]["ratio"]) for modality, moved in features]
     colours += [SOFT] * len(table["features"])
     axes.axvline(1, color=SOFT, lw=1, ls=(0, (4, 3)), zorder=0)
     for place, ((_, ratio), colour) in enumerate(zip(rows, colours, strict=True)):

@@ -65,8 +65,8 @@ def _table(partition: Mapping[str, Any], models: Sequence[str]) -> Table:
             cells=[
                 model,
                 *(
-                    f"{one} ({full})"
-                    for one, full in zip(sampled[model], values(model, FULL), strict=True)
+                    f"{value} ({full})"
+                    for value, full in zip(sampled[model], values(model, FULL), strict=True)
                 ),
             ],
             best=[n for n, v in enumerate(sampled[model], 1) if float(v) == highest[n - 1]],
