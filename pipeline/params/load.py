@@ -1,12 +1,20 @@
-"""From the file params.yaml to its typed values."""
+"""From params.yaml to its typed values, one step after the other.
+
+1. yaml_file: YAML to mappings.
+2. typed_file.File: each section by itself.
+3. expand: variants, datasets and compared extractors to one plain section per model.
+4. typed_file.Params: what everybody uses.
+5. checks: that sections refer to what there is.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from pipeline.params.whole import Params
-from pipeline.params.yaml_file import PARAMS_FILE, check_sections, read, validate
+from pipeline.params import checks, expand
+from pipeline.params.typed_file import File, Params
+from pipeline.params.yaml_file import PARAMS_FILE, read, validate
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -24,8 +32,16 @@ def load(path: Path = PARAMS_FILE) -> Params:
 
 def parse(raw: dict[str, Any]) -> Params:
     """Check the content of a params.yaml that is already a mapping; see `load`."""
-    known = {name for name in Params.model_fields if name != "sections"}
-    sections = {key: value for key, value in raw.items() if key not in known}
-    check_sections(sections, raw)
-    body = {key: value for key, value in raw.items() if key in known}
-    return validate(Params, body | {"sections": sections}, "")
+    keys = File.model_fields.keys() - {"sections"}
+    sections = {key: value for key, value in raw.items() if key not in keys}
+    expand.check_layers(sections, raw.get("sources"))
+    others = {key: value for key, value in raw.items() if key in keys}
+    file = validate(File, others | {"sections": sections}, "")
+    checks.check_comparisons(file)
+    models = expand.merged(file.sections, file.sources)
+    compared, left_out = expand.compared(
+        file.extractors, models, file.features, file.modalities
+    )
+    settings = Params(**dict(file), expanded=models | compared, left_out=left_out)
+    checks.check(settings)
+    return settings

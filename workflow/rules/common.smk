@@ -98,7 +98,7 @@ def extractor_files(wildcards):
         )
     try:
         for dataset in datasets:
-            PARAMS.swap(dataset)
+            PARAMS.comparison(dataset)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
     return expand(

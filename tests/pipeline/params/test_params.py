@@ -8,7 +8,7 @@ import yaml
 
 from pipeline import params
 from pipeline.job.errors import ParamsError
-from pipeline.params.extractors import FIELDS
+from pipeline.params.checks import FIELDS
 from pipeline.sources import amazon, published_split, tianchi
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())

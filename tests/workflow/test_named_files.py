@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.job.errors import RawDataError
 from pipeline.tables.io import sha256_of
-from workflow import checksums
-from workflow.checksums import remembered_sha256
+from workflow import named_files
+from workflow.named_files import remembered_sha256
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def read(monkeypatch):
         found.append(path)
         return sha256_of(path)
 
-    monkeypatch.setattr(checksums, "sha256_of", counted)
+    monkeypatch.setattr(named_files, "sha256_of", counted)
     return found
 
 
