@@ -177,7 +177,7 @@ TRAPS = [
     Trap(
         edited_raw_file,
         "download@sample: changed outs: data/raw/sample (modified)",
-        "download: data/raw/sample/Sample.json.gz: not what manifest.json says",
+        "download: data/raw/sample/Sample.json.gz: not as in manifest.json",
         is_planned=False,
         mend=("--forcerun", "download", "ingest", "images", "--", "evaluate"),
     ),

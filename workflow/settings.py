@@ -110,23 +110,16 @@ def model_code(architecture: str) -> dict[str, str]:
 
 def _comparison_slices(settings: params.Params, dataset: str) -> Slices:
     """Return the slices of all comparisons: of `models`, of each table, of the extractors."""
-
-    def compared(models: list[str], features: dict[str, Any]) -> list[Any]:
-        source = settings.source(dataset)
-        return [settings.compare, settings.seed, models, source, features]
-
+    first, source = [settings.compare, settings.seed], settings.source(dataset)
     features = settings.dataset_features(dataset)
     by_name: Slices = {
-        f"compare/{dataset}": compared(settings.models, features),
+        f"compare/{dataset}": [*first, settings.models, source, features],
         f"curves/{dataset}": [settings.models],
     }
-    for table in settings.tables:
+    for table in settings.table_names(dataset):
+        read = settings.every_feature(dataset) if table == extractors.TABLE else features
         models = settings.table(table, dataset)
-        by_name[f"compare/{dataset}/{table}"] = compared(models, features)
-    if settings.is_compared(dataset):
-        models = settings.table(extractors.TABLE, dataset)
-        every_feature = settings.every_feature(dataset)
-        by_name[f"compare/{dataset}/{extractors.TABLE}"] = compared(models, every_feature)
+        by_name[f"compare/{dataset}/{table}"] = [*first, models, source, read]
     return by_name
 
 

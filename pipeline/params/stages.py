@@ -112,8 +112,8 @@ class TimeSplit(Section):
             raise PydanticCustomError(
                 "instants", "expected either `quantiles`, or `validation_from` and `test_from`"
             )
-        instants = self.quantiles or days  # ISO days sort as texts
-        if instants[0] >= instants[1]:
+        first, second = map(str, self.quantiles or days)  # which sort as the values do
+        if first >= second:
             raise PydanticCustomError("instants", "expected validation to begin before test")
         return self
 

@@ -64,8 +64,10 @@ class Params(File):
 
     def every_feature(self, dataset: str) -> dict[str, FeatureSettings]:
         """Return `dataset_features`, then what only the comparison of extractors reads."""
-        replacements = self.comparison(dataset).features() if self.is_compared(dataset) else {}
-        return self.dataset_features(dataset) | replacements
+        features = self.dataset_features(dataset)
+        if TABLE in self.table_names(dataset):
+            features |= self.comparison(dataset).features()
+        return features
 
     def feature(self, dataset: str, modality: str) -> FeatureSettings:
         """Return one modality's extractor settings, or raise ParamsError."""
@@ -82,10 +84,6 @@ class Params(File):
             return f"features.{dataset}.{modality}"
         name = modality.removeprefix(f"{comparison.modality}_")
         return f"{TABLE}.{dataset}.instead.{name}"
-
-    def is_compared(self, dataset: str) -> bool:
-        """Return whether `extractors` has an entry of the dataset that can be compared."""
-        return dataset in self.extractors and dataset not in self.left_out
 
     def comparison(self, dataset: str) -> Comparison:
         """Return how the extractors of a dataset are compared.
@@ -157,6 +155,11 @@ class Params(File):
             if set(self.typed_model(model, dataset).reads(features)) <= features.keys()
         ]
 
+    def table_names(self, dataset: str) -> list[str]:
+        """Return the tables, and the comparison of extractors if the dataset has one."""
+        is_compared = dataset in self.extractors and dataset not in self.left_out
+        return [*self.tables, *([TABLE] if is_compared else [])]
+
     def table(self, name: str, dataset: str) -> list[str]:
         """Return the models of a table, without those that need a modality the dataset lacks.
 
@@ -172,7 +175,7 @@ class Params(File):
 
     def all_models(self, dataset: str) -> list[str]:
         """Return `models`, then what the tables add to them on this dataset."""
-        tables = [*self.tables, *([TABLE] if self.is_compared(dataset) else [])]
+        tables = self.table_names(dataset)
         of_tables = [model for table in tables for model in self.table(table, dataset)]
         return list(dict.fromkeys([*self.models, *of_tables]))
 
