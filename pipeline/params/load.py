@@ -42,6 +42,8 @@ def parse(raw: dict[str, Any]) -> Params:
     compared, left_out = expand.compared(
         file.extractors, models, file.features, file.modalities
     )
-    settings = Params(**dict(file), expanded=models | compared, left_out=left_out)
+    settings = Params.model_construct(
+        **dict(file), expanded=models | compared, left_out=left_out
+    )
     checks.check(settings)
     return settings

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pipeline.job.errors import ParamsError
 from pipeline.params import study as studies
@@ -48,6 +48,9 @@ class File(Stages):
 
 class Params(File):
     """The file with its models expanded: every method is a look-up."""
+
+    # Made of a valid `File`: building a second validator would only make the import slower.
+    model_config = ConfigDict(defer_build=True)
 
     expanded: dict[str, ExpandedModel]  # the models of `sections` and of `extractors`
     left_out: dict[str, str]  # {dataset: why its extractors cannot be compared}
