@@ -1,4 +1,4 @@
-# Everything from a clean checkout: `make run` for the tables, `make test` for the checks.
+# From a clean checkout: `make run` makes the tables, `make test` runs the checks.
 .PHONY: run compare-extractors explore test test-slow check format bench dag after-dvc after-snakemake experiments sweep sweep-experiments
 
 SHELL := /bin/bash
@@ -6,7 +6,7 @@ DATASET := sample
 CORES := $(shell nproc)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 INSTALLED := .venv/.installed
-# Of `make sweep-experiments`.
+# Used by `make sweep-experiments`.
 DATASET ?= sample
 MODEL ?= mcln
 
@@ -19,7 +19,7 @@ compare-extractors: $(INSTALLED)
 	snakemake --cores $(CORES) compare_extractors
 	@cat results/*/extractors/comparison.md
 
-# Pages about DATASET on http://127.0.0.1:8000, until stopped; its results must be there.
+# Serve pages about DATASET on http://127.0.0.1:8000; needs its results.
 explore: $(INSTALLED)
 	python -m pipeline.explore.explorer $(DATASET) data/processed/$(DATASET) data/features/$(DATASET) \
 		data/images/$(DATASET).parquet results/$(DATASET)
@@ -49,7 +49,7 @@ bench: $(INSTALLED)
 dag: $(INSTALLED)
 	@dvc dag --mermaid
 
-# After one engine built the tree: make the other agree, or say what is stale.
+# After one engine built the tree: update the other's records, or name what is stale.
 after-dvc after-snakemake: $(INSTALLED)
 	@python -m workflow.sync $@
 
@@ -60,7 +60,7 @@ sweep: $(INSTALLED)
 	snakemake --cores $(CORES) sweep
 	@cat results/*/*/sweep.md
 
-# By validation, without what was measured on test.
+# Sorted by validation, without the columns of test.
 sweep-experiments: $(INSTALLED)
 	@dvc exp show --no-pager --only-changed \
 	    --drop '(data|pipeline|results)/|(model|params.yaml)$$|.*[.](sampled|full)[.]' \

@@ -1,4 +1,7 @@
-"""The stages of dvc.yaml; tests/test_workflow.py compares them. snakemake --cores 8 evaluate"""
+"""The stages of dvc.yaml for Snakemake: `snakemake --cores 8 evaluate`.
+
+tests/test_workflow.py compares the two.
+"""
 
 from snakemake.utils import min_version
 
@@ -11,7 +14,7 @@ configfile: "params.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# Used with --software-deployment-method apptainer only.
+# Used only with --software-deployment-method apptainer.
 container: "docker://python:3.11"
 
 
@@ -38,7 +41,7 @@ rule evaluate:
 
 rule study:
     input:
-        studies,
+        study_files,
 
 
 rule explain:
@@ -71,4 +74,5 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/study.smk"
+include: "workflow/rules/factors.smk"
 include: "workflow/rules/messages.smk"

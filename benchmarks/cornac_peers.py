@@ -1,18 +1,18 @@
-"""VBPR and DMRL beside Cornac's, on one split: do they rank as well, and how fast?
+"""VBPR and DMRL compared with Cornac's on one split: ranking quality and time per epoch.
 
-    pip install cornac powerlaw    # somewhere on PYTHONPATH; no dependency of this project
+    pip install cornac powerlaw    # on PYTHONPATH; not a dependency of this project
     PYTHONPATH=. python benchmarks/cornac_peers.py data/processed/sample data/features/sample
 
-Equal in all: 64 dimensions, Adam at 0.005, batches of 2,048 shuffled pairs, `--epochs`, one
-modality, features as they are, no penalty. Cornac's VBPR (https://cornac.readthedocs.io) runs
-its own loop; its DMRL network and ranking loss go through this project's, four factors and four
-negatives, no decorrelation, no dropout. Prints HR@10 and NDCG@10 on the validation candidates
-(one target among 100), and the time of an epoch, Cornac's by ours.
+All have 64 dimensions, Adam at 0.005, batches of 2,048 shuffled pairs, `--epochs`, one
+modality, unscaled features and no penalty. Cornac's VBPR (https://cornac.readthedocs.io) runs
+its own loop; its DMRL network and ranking loss run in this project's, with four factors and
+four negatives, without decorrelation and dropout. Prints HR@10 and NDCG@10 on the validation
+candidates (one target among 100), and Cornac's time per epoch divided by ours.
 
 Cornac's VBPR adds the bias <beta', v_i - v_j> of shape (B, 1) to scores of shape (B,), so every
 pair of a batch gets the bias of every other one. The row `vbpr, as Cornac` is ours with that
 sum; `vbpr` is the paper's. Its DMRL ends the projection of content in a leaky ReLU, and does
-not bring the hidden layer to unit length; that stays as it is.
+not scale the hidden layer to unit length; both are left unchanged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pipeline.learning.dataset.dataset import Dataset, load_features
 from recbole_peers import BATCH, DIM, LR, SEED, measured, trained
 from torch import Tensor
 
@@ -41,6 +40,7 @@ from model.ranking import Scorer
 from model.recommenders import build
 from model.recommenders.vbpr import VBPR
 from model.sampler import pair_uniform
+from pipeline.learning.dataset import Dataset, load_features
 
 FACTORS, NEGATIVES, HIDDEN = 4, 4, 150  # HIDDEN is fixed in Cornac
 VBPR_SETTINGS: dict[str, Any] = {
@@ -92,12 +92,12 @@ class BroadcastVBPR(PairwiseVBPR):
 
 
 class PeerDMRL(Recommender):
-    """Cornac's DMRL network and ranking loss behind this project's interface."""
+    """Cornac's DMRL network and ranking loss with this project's interface."""
 
     feature: Tensor
 
     def __init__(self, interactions: Interactions, feature: Tensor) -> None:
-        """Build it for one modality, which is given as its text: (I, width)."""
+        """Build it for one modality, passed as its text: (I, width)."""
         super().__init__()
         module = importlib.import_module("cornac.models.dmrl.dmrl")
         self.register_buffer("feature", feature, persistent=False)
@@ -117,7 +117,7 @@ class PeerDMRL(Recommender):
     def batches(
         self, interactions: Interactions, batch_size: int, generator: torch.Generator
     ) -> Iterator[Batch]:
-        """Yield the batches that ours has."""
+        """Yield the batches of this project's DMRL."""
         return pair_uniform(interactions, batch_size, generator, negatives=NEGATIVES)
 
     def scores(self, users: Tensor, items: Tensor) -> tuple[Any, Tensor]:

@@ -1,14 +1,14 @@
-"""Time of an epoch of every model, beside plain loops where one is short to write.
+"""Time of an epoch of every model, compared with simple loops for two of them.
 
     PYTHONPATH=. python benchmarks/epochs.py [--device cuda]
 
 Random pairs and features of the Beauty split's size (15,576 users, 8,678 items, 123,742 pairs,
-two modalities of 300 numbers), each model at its settings on beauty_split, one thread. A plain
-loop is what a first program does: a Python loop that draws each user's items and rejects what
-the user took, embeddings by nn.Embedding, layers by torch.sparse.mm on a COO matrix, all of
-them kept and averaged, Adam. Prints seconds, the budget, and the ratio plain / ours of epochs
-that ran in turn. What InvRL does before its first epoch is not in it. With `--device cuda` the
-models are timed on the GPU and on the CPU in turn, and the ratio is CPU / GPU.
+two modalities of 300 numbers), each model at its settings on beauty_split, one thread. A simple
+loop is a first implementation: Python draws each user's items and rejects the user's own,
+nn.Embedding, layers by torch.sparse.mm on a COO matrix, all kept and averaged, Adam. Prints
+seconds, the budget, and the ratio plain / ours of alternating epochs. InvRL's preparation is
+not included. With `--device cuda` the models are timed on the GPU and on the CPU in turn, and
+the ratio is CPU / GPU.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pipeline.learning.command_line import use_threads
 N_USERS, N_ITEMS, N_PAIRS, DIM, WIDTH, BATCH = 15_576, 8_678, 123_742, 64, 300, 2048
 LR, L2, LAYERS = 0.005, 0.01, 4
 DATASET = "beauty_split"
-# Seconds that an epoch may take on two cores; None where nothing was set.
+# Seconds allowed for an epoch on two cores; None without a limit.
 BUDGETS: dict[str, int | None] = {
     "bprmf": 2, "svdpp": None, "lightgcn": 4, "ngcf": 8, "vbpr": 10,
     "invrl": None, "mcln": 40, "mmgcn": 40, "mgat": 40, "dmrl": 40,
@@ -46,15 +46,15 @@ def pairs(generator: torch.Generator) -> Interactions:
 
 
 class Plain:
-    """BPR over embeddings, propagated or not, as a first program has it."""
+    """BPR over embeddings, propagated or not, in a first implementation."""
 
     def __init__(self, interactions: Interactions, layers: int) -> None:
-        """Make lists of what each user took, the tables, and the graph."""
-        self.taken: dict[int, list[int]] = {}
+        """Make the lists of each user's items, the embeddings and the graph."""
+        self.items_of: dict[int, list[int]] = {}
         for user, item in zip(
             interactions.users.tolist(), interactions.items.tolist(), strict=True
         ):
-            self.taken.setdefault(user, []).append(item)
+            self.items_of.setdefault(user, []).append(item)
         self.layers = layers
         self.nodes = nn.Embedding(N_USERS + N_ITEMS, DIM)
         nn.init.xavier_uniform_(self.nodes.weight)
@@ -70,19 +70,19 @@ class Plain:
         ).coalesce()
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return users, items taken and items not taken, drawn one by one."""
-        users = random.sample(list(self.taken), BATCH)
+        """Return users, positive and negative items, drawn one by one."""
+        users = random.sample(list(self.items_of), BATCH)
         positives, negatives = [], []
         for user in users:
-            positives.append(random.choice(self.taken[user]))  # noqa: S311
+            positives.append(random.choice(self.items_of[user]))  # noqa: S311
             item = random.randrange(N_ITEMS)  # noqa: S311
-            while item in self.taken[user]:
+            while item in self.items_of[user]:
                 item = random.randrange(N_ITEMS)  # noqa: S311
             negatives.append(item)
         return torch.tensor(users), torch.tensor(positives), torch.tensor(negatives)
 
     def run_epoch(self) -> None:
-        """Take an epoch's steps."""
+        """Run the steps of an epoch."""
         for _ in range(N_PAIRS // BATCH + 1):
             users, positives, negatives = self.draw()
             layer = total = self.nodes.weight
@@ -100,7 +100,7 @@ class Plain:
 
 
 def seconds(epoch: Callable[[], object]) -> float:
-    """Return how long an epoch takes."""
+    """Return the duration of an epoch."""
     start = time.perf_counter()
     epoch()
     return time.perf_counter() - start
@@ -119,17 +119,17 @@ def training(name: str, interactions: Interactions, device: str = "cpu") -> Trai
     )
 
 
-def beside_cpu(interactions: Interactions, device: str) -> None:
+def compare_with_cpu(interactions: Interactions, device: str) -> None:
     """Time every model on the device and on the CPU in turn."""
     for name in BUDGETS:
-        here, there = (training(name, interactions, one).run_epoch for one in (device, "cpu"))
-        seconds(here)  # warms up
-        ours, cpu = min(seconds(here) for _ in range(3)), seconds(there)
+        on_device, on_cpu = (training(name, interactions, d).run_epoch for d in (device, "cpu"))
+        seconds(on_device)  # warms up
+        ours, cpu = min(seconds(on_device) for _ in range(3)), seconds(on_cpu)
         print(f"{name:9} {ours:6.2f} s an epoch, CPU / {device} {cpu / ours:.1f}", flush=True)
 
 
 def main() -> None:
-    """Warm each up by an epoch, then time them in turn."""
+    """Warm up each model with one epoch, then time them in turn."""
     parse = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -140,7 +140,7 @@ def main() -> None:
     random.seed(1)
     interactions = pairs(torch.Generator().manual_seed(1))
     if device != "cpu":
-        return beside_cpu(interactions, device)
+        return compare_with_cpu(interactions, device)
     plain = {"bprmf": Plain(interactions, 0), "lightgcn": Plain(interactions, LAYERS)}
     for name, budget in BUDGETS.items():
         ours = training(name, interactions)

@@ -1,18 +1,18 @@
-"""Features of pictures per second: the stage, a bare forward pass, the loop that most write.
+"""Pictures encoded per second: the stage, a bare forward pass, a simple loop.
 
     PYTHONPATH=. python benchmarks/extraction.py [--threads N] [--device cuda]
 
 Pictures are JPEG files of 400 x 400 pixels, drawn from a seed; weights are untrained. The stage
 reads them from a table, decodes, encodes, keeps blocks and writes Parquet. The bare forward
-pass has its pixels in memory, batches of the stage's size, channels_last, and stops at the same
+pass has its pixels in memory, in batches of the stage's size, in channels_last, up to the same
 layer. The loop opens one picture at a time, applies torchvision's transforms, and runs the
-network as it comes. On a CPU the stage's clock stops after each block and the other two have
-their turn; the median of the blocks counts. Then the peak memory of the stage with 200 and with
-2,000 pictures of the same kind (efficientnet_lite0, each in a process of its own).
+unchanged network. On a CPU the stage pauses after each block and the other two run; the result
+is the median over the blocks. Then the peak memory of the stage with 200 and with 2,000 such
+pictures (efficientnet_lite0, a new process each).
 
-On a GPU decoding runs ahead, so that whole runs of the stage take turns with the others, in
-each precision, and a fourth is timed: decoding alone, by all processes. The stage can be no
-faster than the slower of that and the bare forward pass. The first round warms up.
+On a GPU decoding runs in advance, so complete runs of the stage alternate with the others, in
+each precision, and decoding alone, by all processes, is timed too. The stage cannot be faster
+than the slower of decoding and the bare forward pass. The first round warms up.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ import torch
 from PIL import Image
 from torchvision.models import get_model_weights
 
-from pipeline.extractors import BLOCK, Machine, n_cpus, networks, pixels
-from pipeline.extractors.arithmetic import arithmetic
+from pipeline.extractors import networks, pixels
 from pipeline.extractors.encode import CHUNK, CPU_BATCH, GPU_BATCH
-from pipeline.extractors.kept_blocks import forget
+from pipeline.extractors.extraction import BLOCK, Machine, n_cpus
+from pipeline.extractors.kept_blocks import remove_kept
+from pipeline.extractors.network import arithmetic
 from pipeline.features import Modality, extract_features
 from pipeline.params.features import ImageNetwork, Precision
 from pipeline.pictures.table import ROWS
@@ -53,7 +54,7 @@ SMALL = "efficientnet_lite0"  # the network whose memory is measured
 
 
 def jpeg(number: int) -> bytes:
-    """Return a picture with edges and gradients, such as a product on a plain ground."""
+    """Return a picture with edges and gradients, such as a product on a plain background."""
     random = np.random.default_rng(number)
     small = Image.fromarray(random.integers(0, 256, (20, 20, 3), np.uint8))
     file = io.BytesIO()
@@ -68,7 +69,7 @@ def modality(
     machine: Machine,
     precision: Precision = "float32",
 ) -> Modality:
-    """Write a table of n different pictures unless it is there; return the stage's work."""
+    """Return the stage's input of n different pictures; write their table if it is absent."""
     images = folder / f"images_{n}.parquet"
     if not images.exists():
         with ThreadPoolExecutor(n_cpus()) as pool:
@@ -89,11 +90,11 @@ def modality(
 
 
 def in_turn(
-    what: Modality, folder: Path, others: list[Callable[[], float]]
+    stage: Modality, folder: Path, others: list[Callable[[], float]]
 ) -> Iterator[list[float]]:
-    """Run the stage; after each block but the first yield seconds per picture of everybody."""
-    rows = extract_features(what)
-    found: list[list[float]] = []
+    """Run the stage; for each block but the first yield seconds per picture of all."""
+    rows = extract_features(stage)
+    rounds: list[list[float]] = []
     start = time.perf_counter()
 
     def watched() -> Iterator[Vector | None]:
@@ -101,18 +102,18 @@ def in_turn(
         for number, vector in enumerate(rows.vectors):
             yield vector
             if (number + 1) % BLOCK == 0:
-                own = (time.perf_counter() - start) / BLOCK
-                found.append([own, *(other() for other in others)])
+                seconds = (time.perf_counter() - start) / BLOCK
+                rounds.append([seconds, *(other() for other in others)])
                 start = time.perf_counter()
 
     write_features(watched(), folder / "out.parquet", dim=rows.dim, metadata={})
-    forget(what.work)
-    yield from found[1:]
+    remove_kept(stage.work)
+    yield from rounds[1:]
 
 
-def whole(what: Modality, folder: Path) -> float:
-    """Run the stage and return seconds per picture from its first block to its end."""
-    rows, start = extract_features(what), 0.0
+def complete_run(stage: Modality, folder: Path) -> float:
+    """Run the stage; return seconds per picture after the first block."""
+    rows, start = extract_features(stage), 0.0
 
     def watched() -> Iterator[Vector | None]:
         nonlocal start
@@ -122,12 +123,12 @@ def whole(what: Modality, folder: Path) -> float:
 
     n = write_features(watched(), folder / "out.parquet", dim=rows.dim, metadata={})
     seconds = time.perf_counter() - start
-    forget(what.work)
+    remove_kept(stage.work)
     return seconds / (n - BLOCK)
 
 
 def bare(name: str, device: str, precision: Precision = "float32") -> Callable[[], float]:
-    """Return a forward pass over pixels that are on the device already."""
+    """Return a forward pass over pixels that are already on the device."""
     network = networks.load(name, "seeded", 1)
     module = network.module.to(device, memory_format=torch.channels_last).eval()
     side, (size, n) = network.input.crop, (CPU_BATCH, N_BARE)
@@ -140,14 +141,14 @@ def bare(name: str, device: str, precision: Precision = "float32") -> Callable[[
         with arithmetic(torch.device(device), precision):
             for _ in range(n // size):
                 rows = module(batch)
-            rows.cpu()  # waits for all
+            rows.cpu()  # waits for all batches
         return (time.perf_counter() - start) / n
 
     return run
 
 
 def loop(name: str, device: str) -> Callable[[], float]:
-    """Return the loop that most people write."""
+    """Return a simple loop over pictures."""
     module = networks.load(name, "seeded", 1).module.to(device).eval()
     transforms = get_model_weights(name).DEFAULT.transforms()
     files = [jpeg(i) for i in range(N_LOOP if device == "cpu" else N_GPU_LOOP)]
@@ -166,14 +167,16 @@ def loop(name: str, device: str) -> Callable[[], float]:
 
 
 def decoding(name: str) -> Callable[[], float]:
-    """Return the stage's work on the CPU alone: files to pixels, by all processes."""
+    """Return the CPU part of the stage: files to pixels, by all processes."""
     expected = networks.load(name, "seeded", 1).input
     files = [jpeg(i) for i in range(32 * BLOCK)]
     chunks = [files[first : first + CHUNK] for first in range(0, len(files), CHUNK)]
 
     def run() -> float:
         with pixels.processes() as pool:
-            deque(pool.map(pixels.decode, chunks[:32], [expected] * 32), maxlen=0)  # starts it
+            deque(
+                pool.map(pixels.decode, chunks[:32], [expected] * 32), maxlen=0
+            )  # starts them
             start = time.perf_counter()
             deque(pool.map(pixels.decode, chunks, [expected] * len(chunks)), maxlen=0)
             return (time.perf_counter() - start) / len(files)
@@ -182,12 +185,15 @@ def decoding(name: str) -> Callable[[], float]:
 
 
 def on_gpu(folder: Path, network: str, machine: Machine) -> None:
-    """Print how whole runs in each precision compare."""
-    decode, one = decoding(network), loop(network, machine.device)
+    """Compare complete runs in each precision with the others."""
+    decode, simple = decoding(network), loop(network, machine.device)
     for precision in get_args(Precision):
-        what = modality(folder, N_GPU, network, machine, precision)
+        stage = modality(folder, N_GPU, network, machine, precision)
         forward = bare(network, machine.device, precision)
-        rounds = [(whole(what, folder), forward(), decode(), one()) for _ in range(ROUNDS + 1)]
+        rounds = [
+            (complete_run(stage, folder), forward(), decode(), simple())
+            for _ in range(ROUNDS + 1)
+        ]
         ours, passed, decoded, looped = map(statistics.median, zip(*rounds[1:], strict=True))
         print(
             f"{network} {precision}: stage {1 / ours:.0f} pictures/s, bare forward "
@@ -199,34 +205,34 @@ def on_gpu(folder: Path, network: str, machine: Machine) -> None:
 
 
 def on_cpu(folder: Path, network: str, machine: Machine) -> None:
-    """Print how the stage's blocks compare with the others, in turn."""
-    what = modality(folder, BLOCKS * BLOCK, network, machine)
-    rounds = in_turn(what, folder, [bare(network, "cpu"), loop(network, "cpu")])
-    ours, forward, one = map(statistics.median, zip(*rounds, strict=True))
+    """Compare the stage's blocks with the others, in turn."""
+    stage = modality(folder, BLOCKS * BLOCK, network, machine)
+    rounds = in_turn(stage, folder, [bare(network, "cpu"), loop(network, "cpu")])
+    ours, forward, looped = map(statistics.median, zip(*rounds, strict=True))
     print(
         f"{network}: stage {1 / ours:.1f} pictures/s, bare forward {1 / forward:.1f}, "
-        f"loop {1 / one:.1f}; stage / bare {forward / ours:.2f}, stage / loop "
-        f"{one / ours:.1f}",
+        f"loop {1 / looped:.1f}; stage / bare {forward / ours:.2f}, stage / loop "
+        f"{looped / ours:.1f}",
         flush=True,
     )
 
 
 def peak_of_this_process() -> int:
-    """Return it in MB; getrusage would count the process that forked this one as well."""
+    """Return the peak memory in MB; getrusage would include the parent's."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def peak(folder: Path, n: int, machine: Machine) -> int:
     """Return the peak memory in MB of a process that encodes n pictures."""
-    modality(folder, n, SMALL, machine)  # drawn here: the other process only reads them
+    modality(folder, n, SMALL, machine)  # drawn here: the new process only reads them
     command = [sys.executable, __file__, "--threads", str(machine.threads)]
     command += ["--device", machine.device, "--peak", str(n), str(folder)]
     return int(subprocess.run(command, check=True, capture_output=True).stdout.split()[-1])
 
 
 def print_peak(folder: Path, n: int, machine: Machine) -> None:
-    """Encode n pictures that are there and print the peak memory in MB."""
+    """Encode n existing pictures and print the peak memory in MB."""
     rows = extract_features(modality(folder, n, SMALL, machine))
     write_features(rows.vectors, folder / "out.parquet", dim=rows.dim, metadata={})
     print(peak_of_this_process())

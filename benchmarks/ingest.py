@@ -1,15 +1,15 @@
-"""Ingest of a dump beside the plain loop and beside unpacking alone; memory as dumps grow.
+"""Ingest of a dump compared with plain loops and with unpacking alone, and its memory by size.
 
     PYTHONPATH=. python benchmarks/ingest.py [reviews of the small dump [of the large one]]
 
-Generated dumps of 2 and 10 million reviews in the form of Amazon 2018, some 600 bytes a line,
-an item for 16 reviews and a user for 6, with metadata; they take up to 3 GB below the folder
-for temporary files, and go at the end. Each figure is of a process of its own. On the small
-dump take turns: unpacking both files (igzip, as ingest does), ingest, and two plain loops
-(`gzip.open`, `json.loads`, DataFrame), one that keeps every field and one that keeps four. The
-best of the rounds counts, since other programs can only slow it. Seconds are of the clock;
-CPU seconds, which others hardly move, stand beside them, with the ratio that two free cores
-would allow at best.
+Generates dumps of 2 and 10 million reviews in the format of Amazon 2018, with metadata: about
+600 bytes a line, one item per 16 reviews, one user per 6. They take up to 3 GB in the folder
+for temporary files, and are removed at the end. Each measurement runs in a new process. On the
+small dump these alternate: unpacking both files (igzip, as ingest does), ingest, and two plain
+loops (`gzip.open`, `json.loads`, DataFrame), one that keeps every field and one that keeps
+four. The best of the rounds counts, since other programs can only slow it down. Prints wall
+time, CPU time, which other programs hardly affect, and the best possible ratio on two free
+cores.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ITEM = (
 
 
 class Figure(NamedTuple):
-    """What a process took."""
+    """Resources that a process used."""
 
     seconds: float
     cpu: float  # seconds
@@ -57,10 +57,10 @@ class Figure(NamedTuple):
 
 
 class Texts:
-    """Passages of words whose frequencies fall as Zipf's law says."""
+    """Passages of words with frequencies of Zipf's law."""
 
     def __init__(self, generator: np.random.Generator) -> None:
-        """Draw a vocabulary, and one long text to cut from."""
+        """Draw a vocabulary and one long text to cut from."""
         self.generator = generator
         letters = np.array(list("etaoinshrdlucmfwypvbgkqjxz"))
         share = 1 / np.arange(1, 27) ** 0.8
@@ -73,7 +73,7 @@ class Texts:
         )
 
     def cut(self, lengths: np.ndarray) -> list[str]:
-        """Return passages of so many letters."""
+        """Return passages of these lengths in letters."""
         first = self.generator.integers(len(self.text) - lengths.max(), size=len(lengths))
         return [
             self.text[a:b]
@@ -95,7 +95,7 @@ def write_dump(folder: Path, n: int) -> None:
 
 
 def reviews(n: int, texts: Texts, generator: np.random.Generator) -> Iterator[bytes]:
-    """Yield blocks of lines: the texts recur, far apart; ids and times are drawn anew."""
+    """Yield blocks of lines. Texts repeat in every block; ids and times are new."""
     long = np.minimum(generator.lognormal(5.2, 1.1, BLOCK), 5000).astype(int)
     columns = [texts.cut(np.full(BLOCK, size)) for size in (6, 14)]
     columns += [texts.cut(long), texts.cut(np.full(BLOCK, 25))]
@@ -115,7 +115,7 @@ def reviews(n: int, texts: Texts, generator: np.random.Generator) -> Iterator[by
 
 
 def _stamp(codes: np.ndarray, places: np.ndarray, width: int, numbers: np.ndarray) -> None:
-    """Write numbers in decimal, padded with zeros, at places of a text."""
+    """Write zero-padded decimal numbers at these positions of a text."""
     rest = numbers.astype(np.int64)
     for digit in range(width - 1, -1, -1):
         codes[places + digit] = ord("0") + rest % 10
@@ -135,7 +135,7 @@ def items(numbers: np.ndarray, texts: Texts) -> str:
 
 
 def unpack(folder: Path) -> None:
-    """Unpack both files, and throw away what comes."""
+    """Unpack both files and discard the data."""
     for name in (REVIEWS, METADATA):
         with igzip.open(folder / name) as file:
             while file.read1(CHUNK):
@@ -143,20 +143,20 @@ def unpack(folder: Path) -> None:
 
 
 def stage(folder: Path) -> None:
-    """Do what the stage does."""
+    """Run the stage."""
     source = params.AmazonSource(format="amazon2018", category="Toys", reviews="full")
     ingest.ingest(source, folder, folder / "interim", 0)
 
 
 def every_field(folder: Path) -> None:
-    """Do what most people write."""
+    """Run the usual loop."""
     for name in (REVIEWS, METADATA):
         with gzip.open(folder / name) as file:
             pl.DataFrame([json.loads(line) for line in file])
 
 
 def four_fields(folder: Path) -> None:
-    """Keep what ingest keeps of the reviews, and every field of the metadata."""
+    """Keep four fields of the reviews, as ingest does, and every field of the metadata."""
     with gzip.open(folder / REVIEWS) as file:
         rows = [tuple(map(json.loads(line).get, KEPT)) for line in file]
     pl.DataFrame(rows, schema=KEPT, orient="row")
@@ -170,7 +170,7 @@ TASKS: dict[str, Callable[[Path], None]] = {
 
 
 def figure(task: str, folder: Path) -> Figure:
-    """Run a task in a process of its own."""
+    """Run a task in a new process."""
     command = [sys.executable, __file__, task, str(folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds, cpu, peak = done.stdout.split()[-3:]
@@ -178,7 +178,7 @@ def figure(task: str, folder: Path) -> Figure:
 
 
 def measured(task: str, folder: Path) -> None:
-    """Run a task here, and print what it took; getrusage would count the forking process."""
+    """Run a task and print its figure; getrusage would include the parent process."""
     start, cpu = time.perf_counter(), time.process_time()
     TASKS[task](folder)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -187,44 +187,44 @@ def measured(task: str, folder: Path) -> None:
 
 
 def best(figures: list[Figure]) -> Figure:
-    """Return the least of each."""
+    """Return the minimum of each value."""
     return Figure(*map(min, zip(*figures, strict=True)))
 
 
 def compare(folder: Path, n: int) -> Figure:
-    """Print the four tasks of a dump, and the ratios; return the stage's figure."""
+    """Print the figures of the four tasks and their ratios; return the stage's figure."""
     rounds = [
         {task: figure(task, folder) for task in ("unpack", "stage")} for _ in range(ROUNDS)
     ]
-    found = {task: best([one[task] for one in rounds]) for task in rounds[0]}
-    found |= {task: figure(task, folder) for task in ("every_field", "four_fields")}
-    for task, one in found.items():
+    figures = {task: best([tasks[task] for tasks in rounds]) for task in rounds[0]}
+    figures |= {task: figure(task, folder) for task in ("every_field", "four_fields")}
+    for task, (seconds, cpu, peak) in figures.items():
         print(
-            f"{task:12} {one.seconds:7.1f} s  {one.cpu:7.1f} CPU s  {one.peak:6} MB  "
-            f"{n / one.seconds:10,.0f} reviews/s",
+            f"{task:12} {seconds:7.1f} s  {cpu:7.1f} CPU s  {peak:6} MB  "
+            f"{n / seconds:10,.0f} reviews/s",
             flush=True,
         )
-    ours, alone = found["stage"], found["unpack"]
+    ingested, unpacked = figures["stage"], figures["unpack"]
     for task in ("every_field", "four_fields"):
         print(
-            f"{task} / stage: {found[task].seconds / ours.seconds:.1f} "
-            f"({found[task].cpu / (ours.cpu / CORES):.1f} on {CORES} free cores)"
+            f"{task} / stage: {figures[task].seconds / ingested.seconds:.1f} "
+            f"({figures[task].cpu / (ingested.cpu / CORES):.1f} on {CORES} free cores)"
         )
     print(
-        f"stage / unpack: {ours.seconds / alone.seconds:.2f} "
-        f"({max(1.0, ours.cpu / CORES / alone.cpu):.2f} on {CORES} free cores)",
+        f"stage / unpack: {ingested.seconds / unpacked.seconds:.2f} "
+        f"({max(1.0, ingested.cpu / CORES / unpacked.cpu):.2f} on {CORES} free cores)",
         flush=True,
     )
-    return ours
+    return ingested
 
 
 def main() -> None:
-    """Print times and ratios of the small dump, then how memory and speed go with size."""
+    """Print times and ratios of the small dump, then memory and speed of both."""
     if sys.argv[1:] and sys.argv[1] in TASKS:
         measured(sys.argv[1], Path(sys.argv[2]))
         return
     sizes = [int(float(size)) for size in sys.argv[1:]] + [SMALL, LARGE][len(sys.argv) - 1 :]
-    ours = []
+    figures = []
     for n in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -232,14 +232,14 @@ def main() -> None:
             packed = sum((folder / file).stat().st_size for file in (REVIEWS, METADATA))
             print(f"{n:,} reviews, {packed / 1e6:,.0f} MB packed", flush=True)
             if n == sizes[0]:
-                ours.append(compare(folder, n))
+                figures.append(compare(folder, n))
             else:
-                ours.append(best([figure("stage", folder) for _ in range(ROUNDS)]))
-    few, many = ours
+                figures.append(best([figure("stage", folder) for _ in range(ROUNDS)]))
+    small, large = figures
     print(
-        f"stage: peak {few.peak} and {many.peak} MB, {many.peak / few.peak:.2f} times; "
-        f"{sizes[0] / few.seconds:,.0f} and {sizes[1] / many.seconds:,.0f} reviews/s, "
-        f"{sizes[0] / few.cpu:,.0f} and {sizes[1] / many.cpu:,.0f} per CPU second"
+        f"stage: peak {small.peak} and {large.peak} MB, {large.peak / small.peak:.2f} times; "
+        f"{sizes[0] / small.seconds:,.0f} and {sizes[1] / large.seconds:,.0f} reviews/s, "
+        f"{sizes[0] / small.cpu:,.0f} and {sizes[1] / large.cpu:,.0f} per CPU second"
     )
 
 

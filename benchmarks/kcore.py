@@ -1,14 +1,14 @@
-"""The k-core beside a pandas fixpoint, and the stage's memory at 50 million interactions.
+"""The k-core compared with pandas, and the stage's peak memory at 50 million interactions.
 
     PYTHONPATH=. python benchmarks/kcore.py [reviews of the comparison [of the memory test]]
 
-Generated reviews, a user for 6 and an item for 16 of them, few of whom have most; ids are text,
-as in the dumps. The fixpoint is what people write: group by user, keep the groups of five,
-group by item, keep the groups of five, until nothing changes; by `groupby.filter` on a tenth
-of the reviews, and by the faster `groupby.transform("size")` on all, with ids as text and as
-numbers. All start from the same distinct pairs in memory and must keep the same rows; best of
-three rounds, since other programs can only slow it. Then the highest memory of a process that
-runs the whole stage on files (Linux).
+Generated reviews, one user per 6 and one item per 16 of them, with a skewed distribution; ids
+are text, as in the dumps. The pandas versions repeat until nothing changes: group by user, keep
+the groups of five, group by item, keep the groups of five; by `groupby.filter` on a tenth of
+the reviews, and by the faster `groupby.transform("size")` on all, with ids as text and as
+numbers. All start from the same distinct pairs in memory and must keep the same rows; the best
+of three rounds counts. Then the peak memory of a process that runs the whole stage on files
+(Linux).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _name(column: str, letter: str, width: int) -> pl.Expr:
 
 
 def by_size(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Filter users and items in turn by the sizes of their groups."""
+    """Filter users and items alternately by the sizes of their groups."""
     while True:
         n_rows = len(pairs)
         pairs = pairs[pairs.groupby(USER)[ITEM].transform("size") >= K]
@@ -78,7 +78,7 @@ def by_size(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_filter(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Filter users and items in turn with a function of each group."""
+    """Filter users and items alternately with a function of each group."""
     while True:
         n_rows = len(pairs)
         pairs = pairs.groupby(USER).filter(lambda group: len(group) >= K)
@@ -88,7 +88,7 @@ def by_filter(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Return the least seconds of a few rounds."""
+    """Return the seconds of the fastest of a few rounds."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()

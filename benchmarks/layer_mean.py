@@ -4,7 +4,7 @@
 
 Forward and backward on a random graph of the Beauty split's size (15,576 users, 8,678 items,
 123,742 pairs), 64 columns, 4 layers, one thread. Prints the ratio plain / Horner: the median of
-interleaved rounds in one run.
+alternating rounds in one run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ N_USERS, N_ITEMS, N_PAIRS, DIM, LAYERS, ROUNDS = 15_576, 8_678, 123_742, 64, 4, 
 
 
 def plain(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
-    """Return the mean of the layers as the equation reads."""
+    """Return the mean of the layers as in the equation."""
     total = layer = embeddings
     for _ in range(layers):
         layer = graph(layer)
@@ -39,7 +39,7 @@ def seconds(mean: Callable[[Graph, Tensor, int], Tensor], graph: Graph, x: Tenso
 
 
 def main() -> None:
-    """Time the two in turn and print the ratio."""
+    """Time both alternately and print the ratio."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(1)
     users = torch.randint(N_USERS, (N_PAIRS,), generator=generator)

@@ -1,13 +1,13 @@
-"""Pictures that stage `images` has in a second, beside a plain loop, and the memory it takes.
+"""Pictures per second and peak memory of stage `images`, compared with a plain loop.
 
     PYTHONPATH=. python benchmarks/pictures.py
 
-A server on loopback, a process of its own, answers every address with the same small JPEG under
-eight host names, at once or 20 ms later, as one in the same country would. Timed are the
-fetching alone, by one process and by two, and the whole stage: fetch, decode, pack. The loop
-asks one at a time, by httpx over a connection that stays open, and writes each picture to a
-file. Everything runs in one call, so that other programs slow all alike. Then the highest
-memory of the stage at two sizes (Linux).
+A server on loopback, in a separate process, answers every address with the same small JPEG
+under eight host names, at once or after 20 ms, as a server in the same country would. Timed are
+fetching alone, with one process and with two, and the whole stage: fetch, decode, pack. The
+loop requests one picture at a time with httpx over a persistent connection, and writes each to
+a file. Everything runs in one call, so that other programs slow all alike. Then the peak memory
+of the stage at two sizes (Linux).
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Server(asyncio.Protocol):
     answer = b""
 
     def connection_made(self, transport: Any) -> None:
-        """Note whom to answer."""
+        """Store the transport."""
         self.transport, self.asked = transport, b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is whole."""
+        """Answer each complete request."""
         *requests, self.asked = (self.asked + data).split(b"\r\n\r\n")
         for request in requests:
             later = int(request.split(b"/", 2)[1]) / 1000
@@ -89,12 +89,12 @@ def serving() -> Iterator[int]:
 
 
 def addresses(n: int, port: int, delay: int) -> list[str]:
-    """Return `n` addresses, from the hosts in turn; each is answered after `delay` ms."""
+    """Return `n` addresses that alternate between hosts, answered after `delay` ms."""
     return [f"http://{HOSTS[k % len(HOSTS)]}:{port}/{delay}/{k}.jpg" for k in range(n)]
 
 
 def settings(processes: int) -> Images:
-    """Return the project's settings with so many processes and eight connections a host."""
+    """Return the project's settings with `processes` and eight connections per host."""
     return Images(
         connections=32, connections_per_host=8, processes=processes, retries=3, timeout=30,
         max_megabytes=20, max_failed=0.5,
@@ -126,13 +126,13 @@ def stage(column: list[str], folder: Path) -> None:
 
 
 def temporary(function: Callable[[Path], float]) -> float:
-    """Return what a function of an empty folder returns."""
+    """Call a function with an empty folder; return its result."""
     with tempfile.TemporaryDirectory() as name:
         return function(Path(name))
 
 
 def print_memory(port: int) -> None:
-    """Print the highest memory of a process of its own that runs the stage, for two sizes."""
+    """Print the peak memory of a separate process that runs the stage, for two sizes."""
     for n in SIZES:
         command = [sys.executable, __file__, str(port), str(n)]
         printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
@@ -143,13 +143,13 @@ def child(port: int, n: int) -> None:
     """Run the stage and print the peak in megabytes."""
     with tempfile.TemporaryDirectory() as name:
         stage(addresses(n, port, 0), Path(name))
-    # Not getrusage, whose maximum a process takes over from the one that started it.
+    # Not getrusage, whose maximum a process inherits from its parent.
     status = Path("/proc/self/status").read_text()
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 def fetched(names: list[str], processes: int) -> float:
-    """Return the pictures per second of fetching alone; print what it leaves on the disk."""
+    """Return the pictures per second of fetching alone; print the files it leaves."""
 
     def run(folder: Path) -> float:
         speed = rate(PICTURES, fetch, names, folder, settings(processes), PICTURES)
@@ -164,7 +164,7 @@ def fetched(names: list[str], processes: int) -> float:
 
 
 def compare(port: int, delay: int) -> float:
-    """Print the rates where the server answers after `delay` ms; return stage over loop."""
+    """Print the rates with answers after `delay` ms; return stage divided by loop."""
     print(f"{PICTURES:,} pictures, each {delay} ms after it is asked for:")
     names = addresses(PICTURES, port, delay)
     one = temporary(lambda folder: rate(LOOPED, loop, names[:LOOPED], folder))
@@ -179,7 +179,7 @@ def compare(port: int, delay: int) -> float:
 
 
 def main() -> None:
-    """Print the rates and the memory; fail below the rate held to."""
+    """Print the rates and the memory; fail below the required rate."""
     with serving() as port:
         times = [compare(port, delay) for delay in DELAYS]
         print_memory(port)

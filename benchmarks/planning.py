@@ -1,17 +1,17 @@
-"""Seconds that either engine takes to find that nothing is to be done, and to plan much.
+"""Seconds that each engine needs to find nothing to do, and to plan many jobs.
 
     PYTHONPATH=. python benchmarks/planning.py
 
-First a tree with `sample` at a tenth of its size and two models, built by Snakemake and made
-known to DVC by workflow.sync (minutes): then `dvc repro` and `snakemake evaluate` have nothing
+First a tree with `sample` at a tenth of its size and two models, built by Snakemake and
+recorded for DVC by workflow.sync (minutes): `dvc repro` and `snakemake evaluate` have nothing
 to do. Budget: 5 s each. Then an empty tree with the paper's three datasets, ten models and
-three seeds, of which every job is planned. Budget: 30 s each. To Snakemake a seed is one of the
-cells of `sweep`, so `snakemake --dry-run evaluate sweep` has 30 trainings and 90 cells. To DVC,
-whose matrix is datasets x models, it is an experiment (`dvc exp run -S seed=1`): `dvc status`
-goes through every stage three times, once for each seed in params.yaml. `dvc repro --dry` would
-stop at the first file that is not there. The median of several calls, each a process of its
-own. CPU time and the machine's load are printed too: where other work runs, wall time says
-little.
+three seeds, for which every job is planned. Budget: 30 s each. For Snakemake a seed is one of
+the cells of `sweep`, so `snakemake --dry-run evaluate sweep` has 30 trainings and 90 cells. For
+DVC, whose matrix is datasets x models, it is an experiment (`dvc exp run -S seed=1`): `dvc
+status` checks every stage three times, once for each seed in params.yaml. `dvc repro --dry`
+would stop at the first missing file. Each figure is the median of several calls, each in a
+separate process. CPU time and the machine's load are printed too: on a busy machine wall time
+is unreliable.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ PAPER: dict[str, Any] = {
 
 
 def tree(folder: Path, **changes: Any) -> Path:
-    """Copy the project to `folder`; put `changes` into params.yaml or its sections."""
+    """Copy the project to `folder`; apply `changes` to params.yaml or its sections."""
     for name in PARTS:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name)
@@ -75,7 +75,7 @@ def tree(folder: Path, **changes: Any) -> Path:
 
 
 def edit(folder: Path, **changes: Any) -> None:
-    """Put `changes` into params.yaml or its sections."""
+    """Apply `changes` to params.yaml or its sections."""
     values = yaml.safe_load((folder / "params.yaml").read_text())
     for key, value in changes.items():
         values[key] = values[key] | value if isinstance(value, dict) else value
@@ -100,7 +100,7 @@ def call(folder: Path, *command: str) -> str:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of all processes that were waited for."""
+    """Return the CPU time of all finished child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -113,7 +113,7 @@ def measure(
     *command: str,
     seeds: Sequence[int] = (2023,),
 ) -> float:
-    """Print and return the median seconds of a command that must say `says`, for all seeds."""
+    """Print and return the median seconds of a command that must print `says`."""
     taken, worked = [], []
     for _ in range(CALLS):
         seconds, before = 0.0, cpu_seconds()

@@ -1,14 +1,14 @@
-"""BPRMF, LightGCN and NGCF beside RecBole's, on one split: do they rank as well, how fast?
+"""BPRMF, LightGCN and NGCF compared with RecBole's on one split: ranking quality and time.
 
-    pip install recbole    # somewhere on PYTHONPATH; it is no dependency of this project
+    pip install recbole    # on PYTHONPATH; not a dependency of this project
     PYTHONPATH=. python benchmarks/recbole_peers.py data/processed/sample
 
-RecBole's own networks, losses and initialisation (https://recbole.io) go through the same
-loop, batches and candidates. Settings are equal: 64 dimensions, Adam at 0.005, batches of
-2,048, 3 layers, `--epochs`, dropout off; the penalty is 0, but for LightGCN, where both take
-half the squared norm of the batch's layer-0 rows. NGCF is the paper's variant, and RecBole's
-feeds each layer the normalised rows where the paper does not. Prints HR@10 and NDCG@10 on the
-validation candidates (one target among 100), and the time of an epoch, RecBole's by ours.
+RecBole's own networks, losses and initialisation (https://recbole.io) run with the same loop,
+batches and candidates. Settings are equal: 64 dimensions, Adam at 0.005, batches of 2,048, 3
+layers, `--epochs`, no dropout; the penalty is 0, except for LightGCN, where both take half the
+squared norm of the batch's layer-0 rows. NGCF is the paper's variant; RecBole's feeds each
+layer the normalised rows, which the paper does not. Prints HR@10 and NDCG@10 on the validation
+candidates (one target among 100), and RecBole's time per epoch divided by ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pipeline.learning.dataset.dataset import Dataset
 from torch import Tensor
 
 from model.base import Recommender
@@ -30,6 +29,7 @@ from model.fit import Training
 from model.metrics import hit_ratio, ndcg
 from model.ranking import Scorer, sampled_ranks
 from model.recommenders import build
+from pipeline.learning.dataset import Dataset
 from pipeline.tables.schema import VALIDATION
 
 DIM, LR, BATCH, LAYERS, L2, SEED = 64, 0.005, 2048, 3, 0.01, 2023
@@ -61,7 +61,7 @@ CONFIG = {
 
 
 class Tables:
-    """What RecBole's models ask of a data set."""
+    """The interface of a data set that RecBole's models use."""
 
     def __init__(self, interactions: Interactions) -> None:
         """Keep the pairs."""
@@ -80,7 +80,7 @@ class Tables:
 
 
 class Peer(Recommender):
-    """A model of RecBole behind this project's interface."""
+    """A model of RecBole with this project's interface."""
 
     def __init__(self, name: str, interactions: Interactions) -> None:
         """Build RecBole's `name`."""

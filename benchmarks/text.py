@@ -1,12 +1,12 @@
-"""Titles that `sif` embeds in a second, and the memory that it takes, beside a plain loop.
+"""Titles per second and memory of `sif`, compared with a simple loop.
 
     PYTHONPATH=. python benchmarks/text.py
 
-300,000 generated titles of some ten words out of 60,000, word vectors of 300 numbers that are
-there already: timed are p(w), the first direction and every vector; the best of three rounds,
-since other programs can only slow it. The loop does the same word by word for a tenth of the
-titles. Then the highest memory of a process that embeds so many titles and of one that embeds
-twice as many, less that of one that only reads them (Linux).
+300,000 generated titles of about ten words out of 60,000, existing word vectors of 300 numbers.
+Timed are p(w), the first direction and every vector; the best of three rounds, since other
+programs can only slow it down. The loop does the same word by word for a tenth of the titles.
+Then the peak memory of a process that embeds the titles, and of one that embeds twice as many,
+minus that of a process that only reads them (Linux).
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ import numpy as np
 import polars as pl
 from gensim.models import KeyedVectors
 
-from pipeline.extractors import n_cpus, sif
+from pipeline.extractors import sif
+from pipeline.extractors.extraction import n_cpus
 
 TITLES, WORDS, DIM, SMOOTHING, ROUNDS = 300_000, 60_000, 300, 0.001, 3
-HELD_TO = 50_000  # titles per CPU second: one free core is enough, and others do not move it
+MINIMUM = 50_000  # titles per CPU second, which hardly depends on the number of free cores
 TAG, WORD = re.compile(r"<[a-zA-Z/!][^>]*>"), re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -42,12 +43,12 @@ def vocabulary(generator: np.random.Generator) -> np.ndarray:
 
 
 def titles(n: int, words: np.ndarray, generator: np.random.Generator) -> pl.Series:
-    """Return n titles in title case; the frequencies of the words fall as Zipf's law says."""
+    """Return n titles in title case; word frequencies follow Zipf's law."""
     share = 1 / np.arange(1, WORDS + 1)
     lengths = 1 + generator.poisson(9, n)
     flat = words[generator.choice(WORDS, lengths.sum(), p=share / share.sum())]
-    each = np.split(flat, np.cumsum(lengths)[:-1])
-    return pl.Series("title", [" ".join(title).title() for title in each])
+    words_of = np.split(flat, np.cumsum(lengths)[:-1])
+    return pl.Series("title", [" ".join(title).title() for title in words_of])
 
 
 def word_vectors(words: list[str], numbers: np.ndarray) -> KeyedVectors:
@@ -58,23 +59,23 @@ def word_vectors(words: list[str], numbers: np.ndarray) -> KeyedVectors:
 
 
 def embed(texts: pl.Series, vectors: KeyedVectors) -> None:
-    """Fit and embed the texts as the stage does, and let go of every vector."""
+    """Fit and embed the texts as the stage does, and discard the vectors."""
     for _ in sif.fit(texts, vectors, SMOOTHING, n_cpus()).embed(texts):
         pass
 
 
 def loop(texts: pl.Series, vectors: KeyedVectors) -> None:
-    """Do the same one word at a time, every title's mean held until the direction is known."""
-    each = [tokens(text) for text in texts.to_list()]
-    counts = Counter(word for title in each for word in title)
+    """Do the same one word at a time, keeping all means until the direction is known."""
+    words = [tokens(text) for text in texts.to_list()]
+    counts = Counter(word for title in words for word in title)
     n_words = counts.total()
     weighted = {
         word: SMOOTHING / (SMOOTHING + count / n_words) * vectors[word].astype(np.float64)
         for word, count in counts.items()
         if word in vectors
     }
-    rows = np.zeros((len(each), DIM))
-    for row, title in zip(rows, each, strict=True):
+    rows = np.zeros((len(words), DIM))
+    for row, title in zip(rows, words, strict=True):
         known = [word for word in title if word in weighted]
         for word in known:
             row += weighted[word]
@@ -91,27 +92,27 @@ def tokens(text: str) -> list[str]:
 
 
 def seconds(function: Callable[..., object], *arguments: object) -> tuple[float, float]:
-    """Return the time of one call, and that of all its threads on a CPU."""
+    """Return the wall time and the CPU time, of all threads, of one call."""
     start, cpu = time.perf_counter(), time.process_time()
     function(*arguments)
     return time.perf_counter() - start, time.process_time() - cpu
 
 
 def rates(n: int, rounds: list[tuple[float, float]]) -> tuple[float, str]:
-    """Return the best round's titles per CPU second, and the line that says it."""
-    rate, per_cpu = (n / min(each) for each in zip(*rounds, strict=True))
+    """Return the best round's titles per CPU second, and a line to print."""
+    rate, per_cpu = (n / min(times) for times in zip(*rounds, strict=True))
     return per_cpu, f"{rate:,.0f} titles/s, {per_cpu:,.0f} per CPU second"
 
 
-def peak_megabytes(folder: Path, what: str) -> float:
-    """Return the highest memory of a process of its own that reads the data, or embeds it."""
-    command = [sys.executable, __file__, what, str(folder)]
+def peak_megabytes(folder: Path, action: str) -> float:
+    """Return the peak memory of a new process that reads (`hold`) or embeds the data."""
+    command = [sys.executable, __file__, action, str(folder)]
     printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     return float(printed)
 
 
 def print_memory(texts: pl.Series, words: list[str], numbers: np.ndarray) -> None:
-    """Print what embedding takes beyond the titles and the vectors, for two sizes."""
+    """Print the memory of embedding without that of the data, for two sizes."""
     for n in (TITLES, 2 * TITLES):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -120,36 +121,36 @@ def print_memory(texts: pl.Series, words: list[str], numbers: np.ndarray) -> Non
             )
             pl.DataFrame({"word": words}).write_parquet(folder / "words.parquet")
             np.save(folder / "vectors.npy", numbers)
-            held, peak = (peak_megabytes(folder, what) for what in ("hold", "embed"))
+            held, peak = (peak_megabytes(folder, action) for action in ("hold", "embed"))
         print(f"memory, {n:,} titles: {held:.0f} MB to hold, {peak - held:.0f} MB to embed")
 
 
-def child(what: str, folder: Path) -> None:
-    """Read the data, embed it if asked, and print the peak in megabytes."""
+def child(action: str, folder: Path) -> None:
+    """Read the data, embed it if `action` is `embed`, and print the peak in megabytes."""
     texts = pl.read_parquet(folder / "titles.parquet").to_series()
     words = pl.read_parquet(folder / "words.parquet").to_series().to_list()
     vectors = word_vectors(words, np.load(folder / "vectors.npy"))
-    if what == "embed":
+    if action == "embed":
         embed(texts, vectors)
-    # Not getrusage, whose maximum a process takes over from the one that started it.
+    # Not getrusage, which includes the peak of the parent process.
     status = Path("/proc/self/status").read_text()
     print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 def main() -> None:
-    """Print titles per second and the memory of two sizes; fail below the rate held to."""
+    """Print titles per second and the memory of two sizes; fail below the minimum rate."""
     generator = np.random.default_rng(1)
     drawn = vocabulary(generator)
     texts, words = titles(TITLES, drawn, generator), drawn.tolist()
     numbers = generator.normal(size=(WORDS, DIM)).astype(np.float32)
     vectors = word_vectors(words, numbers)
-    rate, said = rates(TITLES, [seconds(embed, texts, vectors) for _ in range(ROUNDS)])
-    print(f"sif, {n_cpus()} threads: {said}; held to {HELD_TO:,}")
-    some = texts[: TITLES // 10]
-    print(f"loop over words: {rates(len(some), [seconds(loop, some, vectors)])[1]}")
+    rate, line = rates(TITLES, [seconds(embed, texts, vectors) for _ in range(ROUNDS)])
+    print(f"sif, {n_cpus()} threads: {line}; minimum {MINIMUM:,}")
+    sample = texts[: TITLES // 10]
+    print(f"loop over words: {rates(len(sample), [seconds(loop, sample, vectors)])[1]}")
     print_memory(texts, words, numbers)
-    if rate < HELD_TO:
-        sys.exit(f"expected {HELD_TO:,} titles per CPU second or more")
+    if rate < MINIMUM:
+        sys.exit(f"expected {MINIMUM:,} titles per CPU second or more")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The mathematics: tensors in, tensors out. No files, no params, no printing.
+"""Models, their training and their ranking, on tensors alone: no files, no params, no printing.
 
 model = recommenders.build("lightgcn", interactions, {}, dim=64, layers=4, l2=0.01, generator=g)
 
     recommenders/   the models that params.yaml can name, one file each
-    parts/          what some of them are made of
-    the rest        what all of them share: data, sampler, graph, losses, fit, ranking, metrics
+    parts/          building blocks of some of them
+    *.py            shared: base class, data, sampler, graph, losses, fit, ranking, metrics
 """

@@ -1,4 +1,4 @@
-"""What training and evaluation ask of a model, and the defaults of the BPR family."""
+"""The base class of all models: what training and evaluation call."""
 
 from __future__ import annotations
 
@@ -19,48 +19,56 @@ Measure: TypeAlias = Callable[["Recommender"], tuple[float, float]]
 
 @dataclass(frozen=True)
 class Preparation:
-    """What `Recommender.prepare` may learn from and with."""
+    """What `Recommender.prepare` may use."""
 
     interactions: Interactions
     batch_size: int
     lr: float
     generator: torch.Generator  # on the CPU
     device: torch.device | str
-    measure: Measure | None  # None when there is nothing held out to choose by
-    report: Callable[[str], None]  # takes one line about a step that took long
+    measure: Measure | None  # None without held-out items
+    report: Callable[[str], None]  # logs a line after a long step
 
 
 class Recommender(nn.Module):
-    """A model that ranks all items for a user.
+    """A model that scores all items for a user.
 
-    A subclass writes `loss` and `scorer`. Its constructor takes the training pairs, features
-    `{modality: (I, width)}` and keyword settings, among them a `generator`: everything random
-    is drawn from that, so that a seed fixes the result.
+    A subclass implements:
+
+    - `__init__(self, interactions, features, *, <settings>, generator)`: the training pairs,
+      the features `{modality: (I, width) float32}`, and the settings of its section in
+      params.yaml. All random numbers come from `generator`, so that a seed fixes the result.
+    - `loss(batch)`, unless it has no parameters.
+    - `scorer()`.
+
+    It may override `batches`, `prepare` and `weight_decay`. The state dict is the checkpoint:
+    buffers that are computed from the training pairs and features, such as graphs, should not
+    be persistent.
     """
 
-    weight_decay: float = 0.0  # Adam's coupled decay, on all parameters
+    weight_decay: float = 0.0  # Adam's L2 penalty on all parameters
 
     def prepare(self, preparation: Preparation) -> None:
-        """Do what comes before the first epoch; most models have nothing to do.
+        """Do what has to be done before the first epoch; nothing by default.
 
-        Not called when a training is resumed: what it makes must be in the state dict.
+        Not called when training is resumed: the results must be in the state dict.
         """
 
     def batches(
         self, interactions: Interactions, batch_size: int, generator: torch.Generator
     ) -> Iterator[Batch]:
-        """Yield the batches of one epoch: users uniformly, one negative each."""
+        """Yield the batches of one epoch; by default uniform users with one negative each."""
         return user_uniform(interactions, batch_size, generator)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return () the loss of a batch."""
+        """Return the loss of a batch, a scalar."""
         raise NotImplementedError
 
     def scorer(self) -> Scorer:
-        """Return a function from (B,) users to (B, I) scores; call it in evaluation mode."""
+        """Return a function from (B,) users to (B, I) scores; called in evaluation mode."""
         raise NotImplementedError
 
     @property
     def learns(self) -> bool:
-        """Whether there is anything to train."""
+        """Whether the model has parameters to train."""
         return any(True for _ in self.parameters())

@@ -1,4 +1,4 @@
-"""What a model is given: who interacted with what, and one batch of training triples.
+"""The training pairs of users and items, and batches of training triples.
 
 Shapes: U users, I items, P training pairs, B triples of a batch.
 """
@@ -14,11 +14,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Triples of one step, and one uninteracted item for each.
+    """Training triples of one step, and one more uninteracted item for each.
 
     `positives` are items of the user's training list; `negatives` (j of the BPR loss) and
-    `others` (i* of MCLN) are drawn from outside it, independently. Each is (B,) int64, but
-    for `negatives` of the models that take several: (B, n).
+    `others` (i* of MCLN) are drawn independently from outside it. Each is (B,) int64;
+    `negatives` are (B, n) for models with several.
     """
 
     users: Tensor
@@ -32,10 +32,10 @@ class Batch:
 
 
 class Interactions:
-    """Training pairs, grouped by user, with fast draws and look-ups.
+    """Training pairs, grouped by user, with fast sampling and look-up.
 
-    Pairs may repeat: a repeat makes the item likelier as a positive, and counts once in the
-    graph and in every test of membership.
+    Pairs may repeat. A repeated pair is drawn more often as a positive, but counts once in the
+    graph and in `contains`.
     """
 
     def __init__(self, users: Tensor, items: Tensor, *, n_users: int, n_items: int) -> None:
@@ -48,8 +48,8 @@ class Interactions:
             n_items: I.
 
         Raises:
-            ValueError: there is no pair, an id is out of range, or a user has every item (no
-                negative could be drawn).
+            ValueError: there are no pairs, an id is out of range, or a user has every item, so
+                that no negative can be drawn.
         """
         if not len(users):
             raise ValueError("expected at least one training pair, got none")
@@ -87,7 +87,7 @@ class Interactions:
         return self.keys // self.n_items, self.keys % self.n_items
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return which of the pairs are training pairs.
+        """Return whether each pair is a training pair.
 
         Args:
             users: int64, any shape.
@@ -96,6 +96,6 @@ class Interactions:
         Returns:
             bool, the same shape.
         """
-        wanted = users * self.n_items + items
-        place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
-        return self.keys[place] == wanted
+        keys = users * self.n_items + items
+        place = torch.searchsorted(self.keys, keys).clamp_(max=len(self.keys) - 1)
+        return self.keys[place] == keys

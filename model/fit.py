@@ -1,4 +1,4 @@
-"""One training loop for every model: Adam, early stopping on a measure, exact resumption."""
+"""The training loop of all models: Adam, early stopping, exact resumption."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LossNotFinite(ArithmeticError):  # noqa: N818 (says what happened)
     """A loss became NaN or infinite."""
 
     def __init__(self, epoch: int, step: int, loss: float) -> None:
-        """Remember where."""
+        """Keep the place for the caller's message."""
         super().__init__(f"loss is {loss} at epoch {epoch}, step {step}")
         self.epoch, self.step, self.loss = epoch, step, loss
 
@@ -28,13 +28,13 @@ class Record:
 
     epoch: int  # passes over the training pairs, from 1
     loss: float | None  # mean over the steps since the last record; None without training
-    hr: float | None  # HR@10 and NDCG@10 on the measured part; None when nothing is measured
+    hr: float | None  # HR@10 and NDCG@10 on held-out items; None without a measure
     ndcg: float | None
 
 
 @dataclass
 class Progress:
-    """How far a training is: what has to survive a kill, besides tensors."""
+    """How far training has come: what resuming needs besides tensors."""
 
     epoch: int = 0
     best_epoch: int = 0
@@ -43,7 +43,7 @@ class Progress:
 
 
 class Training:
-    """A model on its way: parameters, optimiser, random state and the best so far."""
+    """The state of training: model, optimiser, random generator, best parameters so far."""
 
     def __init__(
         self,
@@ -55,19 +55,19 @@ class Training:
         generator: torch.Generator,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Set up Adam, whose dense form keeps moving rows that a batch does not touch.
+        """Set up Adam. Its dense form also updates rows that are not in a batch.
 
         Args:
             model: a `Recommender`; moved to `device`.
             interactions: the training pairs.
             lr: Adam's step size.
-            batch_size: triples a step.
+            batch_size: triples per step.
             generator: on the CPU, so that draws do not depend on the device.
-            device: where the model learns.
+            device: where the model is trained.
         """
         self.model, self.interactions = model.to(device), interactions
         self.batch_size, self.generator, self.device = batch_size, generator, device
-        # Adam refuses an empty list, which is what a model that only counts has.
+        # Adam refuses an empty list, as of a model without parameters.
         parameters = list(model.parameters()) or [nn.Parameter(torch.zeros(1))]
         self.optimiser = torch.optim.Adam(
             parameters, lr=lr, weight_decay=model.weight_decay, fused=True
@@ -79,7 +79,7 @@ class Training:
         """Take the steps of one epoch and return their mean loss.
 
         Raises:
-            LossNotFinite: at the end of the epoch in which a loss left the numbers.
+            LossNotFinite: a loss was NaN or infinite; raised at the end of the epoch.
         """
         self.model.train()
         losses = []
@@ -90,18 +90,18 @@ class Training:
             self.optimiser.step()
             losses.append(loss.detach())
         self.progress.epoch += 1
-        values = torch.stack(losses).double().cpu()  # once an epoch: a look waits for the GPU
+        values = torch.stack(losses).double().cpu()  # once an epoch, as it waits for the GPU
         if not values.isfinite().all():
             step = int((~values.isfinite()).nonzero()[0])
             raise LossNotFinite(self.progress.epoch, step, float(values[step]))
         return float(values.mean())
 
     def keep(self) -> None:
-        """Remember the present parameters as the best."""
+        """Keep a copy of the current parameters as the best."""
         self.best = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything that `restore` needs, as named tensors (for safetensors)."""
+        """Return all tensors that `restore` needs, by name, for safetensors."""
         state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         state |= {f"best.{k}": v for k, v in self.best.items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
@@ -110,7 +110,7 @@ class Training:
         return {k: v.detach().cpu().contiguous() for k, v in state.items()}
 
     def restore(self, tensors: dict[str, Tensor], progress: Progress) -> None:
-        """Go back to a state given by `tensors`, bit by bit."""
+        """Restore exactly the state that `tensors` returned."""
         self.model.load_state_dict(_below(tensors, "model."))
         self.best = _below(tensors, "best.")
         moments: dict[int, dict[str, Tensor]] = {}
@@ -131,23 +131,23 @@ def fit(
     patience: int,
     measure: Measure | None,
 ) -> Iterator[Record]:
-    """Train until `epochs`, or until `patience` measurements in a row brought nothing better.
+    """Train for `epochs`, or until `patience` measurements in a row bring no improvement.
 
     Args:
-        training: changed in place; afterwards `training.best` holds the best parameters (the
-            last ones without a measure).
-        epochs: at most.
+        training: changed in place; afterwards `training.best` has the best parameters (without
+            a measure, the last ones).
+        epochs: maximum.
         evaluate_every: epochs between records.
-        patience: records without a better NDCG after which it stops.
-        measure: from the model in evaluation mode to (HR@10, NDCG@10); None to run through.
+        patience: records without a better NDCG before training stops.
+        measure: from the model in evaluation mode to (HR@10, NDCG@10), or None.
 
     Yields:
-        A record every `evaluate_every` epochs and after the last one, when the state is fit
-        to be saved. A training that was restored goes on behind its last record. A model
-        without parameters gives one record, of epoch 0.
+        A record every `evaluate_every` epochs and after the last one; the state can be saved
+        then. Restored training continues after its last record. A model without parameters has
+        one record, of epoch 0.
 
     Raises:
-        LossNotFinite: a loss left the numbers.
+        LossNotFinite: a loss became NaN or infinite.
     """
     progress = training.progress
     if not training.model.learns:

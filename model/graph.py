@@ -16,8 +16,8 @@ from model.data import Interactions
 class Graph(nn.Module):
     """A sparse N x N matrix that multiplies embeddings, with its transpose for gradients.
 
-    The transpose is kept because the popularity-aware matrix is not symmetric; CSR because it
-    multiplies several times faster than COO. Not all are square: see `histories`.
+    The transpose is stored because the popularity-aware matrix is not symmetric; CSR because it
+    multiplies several times faster than COO. `histories` is not square.
     """
 
     matrix: Tensor
@@ -32,7 +32,7 @@ class Graph(nn.Module):
             rows: (E,) int64 receiving nodes.
             columns: (E,) int64 neighbours.
             values: (E,) float32.
-            size: N, or the numbers of receivers and of neighbours.
+            size: N, or (receivers, neighbours).
         """
         super().__init__()
         shape = (size, size) if isinstance(size, int) else size
@@ -113,9 +113,9 @@ def layer_mean(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
 class _LayerMean(torch.autograd.Function):
     """The polynomial (1 + P + ... + P^L) x / (L + 1), whose gradient is that of P^T.
 
-    By Horner's rule, x + P(x + P(x + ...)): each layer is one product that adds as it goes,
-    in two buffers that are used in turn. Allocating every layer anew costs as much as the
-    products, in page faults.
+    By Horner's rule, x + P(x + P(x + ...)): each layer is one fused product and sum, in two
+    alternating buffers. Allocating every layer would cost as much as the products, in page
+    faults.
     """
 
     @staticmethod
@@ -139,7 +139,7 @@ def _polynomial(matrix: Tensor, x: Tensor, layers: int) -> Tensor:
 def _normalised(
     interactions: Interactions, *, receiver: float, neighbour: float, self_loops: bool
 ) -> Graph:
-    """Return D^-receiver A D^-neighbour, rows receiving; A and D with self loops if asked."""
+    """Return D^-receiver A D^-neighbour, whose rows receive; optionally with self loops."""
     users, items = interactions.unique_pairs
     size = interactions.n_users + interactions.n_items
     items = items + interactions.n_users

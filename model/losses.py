@@ -1,7 +1,7 @@
-"""Losses, on the scale that the MCLN authors' code and its relatives use.
+"""Losses, on the scale of the MCLN authors' code and of the code it derives from.
 
-Papers write sums; the codes take the batch mean of the BPR term and halve and divide the
-penalty by the batch size. The paper's search range of lambda makes sense on this scale only.
+Papers write sums; the code takes the batch mean of the BPR term, and divides the penalty by
+twice the batch size. The paper's search range of lambda only makes sense on this scale.
 """
 
 from __future__ import annotations
@@ -33,6 +33,6 @@ def squared_norm(*rows: Tensor) -> Tensor:
         () penalty, to be multiplied by lambda.
     """
     total = rows[0].square().sum()
-    for more in rows[1:]:
-        total = total + more.square().sum()
+    for tensor in rows[1:]:
+        total = total + tensor.square().sum()
     return total / (2 * len(rows[0]))

@@ -1,4 +1,4 @@
-"""Ranks and what is computed from them.
+"""Ranks, HR and NDCG.
 
 Ranks are 0-based: 0 is the top. With r the rank of a user's only relevant item,
 HR@k = [r < k] and NDCG@k = [r < k] / log2(r + 2) (the ideal DCG is 1).
@@ -13,8 +13,7 @@ from torch import Tensor
 def rank_of_target(scores: Tensor) -> Tensor:
     """Return the 0-based rank of column 0 in each row.
 
-    A tie counts against the target: a model that scores everything alike gets rank C - 1,
-    not 0.
+    A tie counts against the target: with equal scores everywhere the rank is C - 1, not 0.
 
     Args:
         scores: (U, C), the target first, then C - 1 others.
@@ -23,7 +22,7 @@ def rank_of_target(scores: Tensor) -> Tensor:
         (U,) int64 ranks in [0, C - 1].
 
     Raises:
-        ValueError: a score is not a number; comparisons with it would look like wins.
+        ValueError: a score is NaN, which would count as a win for the target.
     """
     if scores.isnan().any():
         raise ValueError("expected scores to be numbers, got NaN")

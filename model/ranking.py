@@ -15,17 +15,15 @@ from torch import Tensor
 from model.data import Interactions
 from model.metrics import rank_of_target
 
-# Scores held at once, in numbers: 64 MiB of float32 whatever the catalogue's size.
+# Scores in memory at once: 64 MiB of float32 whatever the size of the catalogue.
 BLOCK = 1 << 24
-
-
 # Maps (B,) users to (B, I) scores of all items; made once per evaluation.
 Scorer: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class InnerProduct:
-    """The scorer of a model whose score is a product of two vectors."""
+    """A scorer of inner products of a user's and an item's vector."""
 
     users: Tensor  # (all users, D)
     items: Tensor  # (I, D)
@@ -36,12 +34,7 @@ class InnerProduct:
 
 
 def inner_product(users: Tensor, items: Tensor) -> InnerProduct:
-    """Return the scorer of a model whose score is a product of two vectors.
-
-    Args:
-        users: (all users, D).
-        items: (I, D).
-    """
+    """Return the scorer of inner products of (all users, D) and (I, D) vectors."""
     return InnerProduct(users, items)
 
 
@@ -55,16 +48,16 @@ def ranks(
         users: (U,) int64.
         targets: (U,) int64, one held-out item each.
         negatives: (U, C) int64, the fixed candidates.
-        known: pairs left out of the full ranking: training items, and validation items when
-            testing. The target itself is never left out (Art's published split has targets
-            that recur in train).
+        known: pairs to exclude from the full ranking: training items, and validation items when
+            testing. The target itself is never excluded (Art's published split has targets that
+            are also in train).
 
     Returns:
         Ranks among the 1 + C candidates, and among all items not in `known`: (U,) int64 each,
         0-based, ties against the target.
 
     Raises:
-        ValueError: a score is not a number.
+        ValueError: a score is NaN.
     """
     sampled, full = [], []
     candidates = torch.cat([targets[:, None], negatives], dim=1)
@@ -73,8 +66,8 @@ def ranks(
         among_candidates = _gather(scores, candidates[rows])
         sampled.append(rank_of_target(among_candidates).cpu())
         _hide(scores, users[rows], known)
-        own = targets[rows, None].to(scores.device)
-        scores.scatter_(1, own, float("-inf"))  # it does not beat itself
+        target = targets[rows, None].to(scores.device)
+        scores.scatter_(1, target, float("-inf"))  # it does not compete with itself
         among_all = torch.cat([among_candidates[:, :1], scores], dim=1)
         full.append(rank_of_target(among_all).cpu())
     return torch.cat(sampled), torch.cat(full)
@@ -83,29 +76,29 @@ def ranks(
 def sampled_ranks(
     scorer: Scorer, users: Tensor, targets: Tensor, negatives: Tensor, n_items: int
 ) -> Tensor:
-    """Return the first of what `ranks` returns, several times faster.
+    """Return the first result of `ranks`, several times faster.
 
-    It is what a training looks at every few epochs, and the full ranking takes longer than a
-    light model's epoch.
+    Training measures it every few epochs; the full ranking takes longer than an epoch of a
+    small model.
 
     Args:
         scorer: the model's scores.
         users: (U,) int64.
         targets: (U,) int64, one held-out item each.
         negatives: (U, C) int64, the fixed candidates.
-        n_items: I, which decides how many users are scored at once.
+        n_items: I, which limits how many users are scored at once.
 
     Raises:
-        ValueError: the score of a candidate is not a number.
+        ValueError: the score of a candidate is NaN.
     """
     candidates = torch.cat([targets[:, None], negatives], dim=1)
     blocks = torch.arange(len(users)).split(max(1, BLOCK // n_items))
     scores = (_gather(scorer(users[rows]), candidates[rows]) for rows in blocks)
-    return torch.cat([rank_of_target(one).cpu() for one in scores])
+    return torch.cat([rank_of_target(block).cpu() for block in scores])
 
 
 def _gather(scores: Tensor, items: Tensor) -> Tensor:
-    """Return (B, C) scores of (B, C) items from (B, I) ones, on the device of these."""
+    """Select the (B, C) scores of (B, C) items from (B, I) `scores`, on their device."""
     return scores.gather(1, items.to(scores.device))
 
 
@@ -117,12 +110,12 @@ def top_k(
     Args:
         scorer: the model's scores.
         users: (U,) int64.
-        known: pairs that are not recommended again.
+        known: pairs to exclude.
         k: length of the lists, at most I.
 
     Yields:
-        Users (B,), items (B, k) int64 and scores (B, k) float32, best first. A user who knows
-        more than I - k items gets scores of -inf at the end of the list.
+        Users (B,), items (B, k) int64 and scores (B, k) float32, best first. For a user with
+        more than I - k known items the list ends in scores of -inf.
     """
     for block in users.split(max(1, BLOCK // known.n_items)):
         scores = scorer(block).cpu()

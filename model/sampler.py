@@ -1,4 +1,4 @@
-"""Draws of training triples: by user for the BPR family, by pair for InvRL and DMRL."""
+"""Sampling of training triples: by user for the BPR family, by pair for InvRL and DMRL."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def user_uniform(
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch: distinct users, one positive and one negative each.
 
-    The scheme of the MCLN authors' code (load_data.py) and of NGCF before it. Since HR and
-    NDCG are means over users, it is not the same as shuffling the pairs.
+    The scheme of the MCLN authors' code (load_data.py), from NGCF. It weights users equally, as
+    HR and NDCG do; shuffling the pairs would not.
 
     Args:
         interactions: the training pairs.
-        batch_size: triples a batch; no more than there are users with a pair.
+        batch_size: triples per batch, at most the number of users with a pair.
         generator: on the CPU.
 
     Yields:
@@ -49,10 +49,10 @@ def pair_uniform(
 
     Args:
         interactions: the training pairs.
-        batch_size: pairs a batch; the last one is what remains.
+        batch_size: pairs per batch; the last batch may be smaller.
         generator: on the CPU.
         negatives: n, items drawn for each pair.
-        reject: redraw items of the user's training list. InvRL's code does not.
+        reject: whether to redraw items of the user's training list. InvRL's code does not.
 
     Yields:
         Batches whose `negatives` are (B, n).
@@ -100,8 +100,9 @@ def popular(interactions: Interactions, users: Tensor, generator: torch.Generato
         generator: on the CPU.
 
     Returns:
-        (B,) int64 items, each as likely as its share of the pairs that are left for the user.
-        If users are left who have nearly everything, all draws are made anew, uniformly.
+        (B,) int64 items, each in proportion to its number of pairs among those outside the
+        user's list. If this fails for users who have nearly all items, all (B,) items are
+        redrawn uniformly.
     """
     drawn = torch.randint(len(interactions), users.shape, generator=generator)
     items = interactions.items[drawn]

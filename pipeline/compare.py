@@ -5,41 +5,41 @@ r"""Stage `compare`: all models of a dataset side by side, as numbers, as a tabl
         -> results/D/{comparison.json,comparison.md,report.html,significance.json,slices.json}
 
 The best model is the one with the highest sampled NDCG@10. It is tested against every other
-over the users: Wilcoxon's signed-rank test on each user's NDCG@10, corrected after Holm. How
-sure all numbers are is in significance.json, how the models do on parts of the users in
-slices.json; the modules of these names say what the files hold.
+over the users: Wilcoxon's signed-rank test on each user's NDCG@10, with Holm's correction.
+significance.json has confidence intervals and further tests, slices.json the metrics on subsets
+of the held-out items; see the modules of these names in pipeline/comparison.
 
     python -m pipeline.compare sample data/processed/sample data/images/sample.parquet \
         results/sample --features data/features/sample
 
-With `--table NAME` the models are those of `tables.NAME`, written to a folder NAME below the
-results. `--table extractors` also says which extractor stands behind each row.
+With `--table NAME` the models are those of `tables.NAME`, and the results go to a folder NAME
+below the others. `--table extractors` also names the extractor of each row.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pipeline import params
-from pipeline.comparison import protocol, report, significance, user_metrics, user_slices
+from pipeline.comparison import protocol, report, significance, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, table_of
-from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
+from pipeline.comparison.user_metrics import FULL, MEASURE, NAMES, SAMPLED, K
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
+from pipeline.pages import file_names, gallery, markdown_table
 from pipeline.params.extractors import TABLE
 from pipeline.tables import io
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_present
+from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
 
-K = 10  # of the NDCG that ranks the models
-MEASURE = f"ndcg@{K}"
 COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
 NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
 KEPT = ("architecture", "trained_on", "refit", "settings")
@@ -56,26 +56,25 @@ def comparison(
     Args:
         metrics: content of each model's metrics.json, in the order of the table.
         ranks: schema.RANKS of each model.
-        folder: the published split's folder, to set the paper's numbers beside; else empty.
+        folder: of the published split, whose numbers in the paper are added; else empty.
         extractors: of each model, in words, where the models differ in nothing else.
 
     Raises:
         SchemaError: a file of metrics lacks a key, or two models ranked different users.
     """
-    for model, found in metrics.items():
-        if missing := sorted(NEEDED - set(found)):
+    for model, content in metrics.items():
+        if missing := sorted(NEEDED - set(content)):
             raise SchemaError(
                 f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
                 "the stage evaluate again"
             )
     best = max(metrics, key=lambda model: metrics[model][SAMPLED].get(MEASURE, 0.0))
-    first = metrics[best]
     rows = {model: _row(model, metrics, folder) for model in metrics}
     for model, extractor in (extractors or {}).items():
         rows[model]["extractor"] = extractor
     return {
-        "dataset": first["dataset"],
-        "protocol": protocol.in_words(first),
+        "dataset": metrics[best]["dataset"],
+        "protocol": protocol.in_words(metrics[best]),
         "order": list(metrics),
         "best": best,
         "models": rows,
@@ -83,73 +82,19 @@ def comparison(
             "test": "Wilcoxon signed-rank, two-sided, paired over users",
             "measure": f"{MEASURE} ({SAMPLED}) of each user",
             "correction": "Holm",
-            "pairs": pairs(ranks, best),
+            "pairs": significance.against_best(ranks, best),
         },
     }
 
 
-def pairs(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
-    """Test the best model against each other one.
-
-    Args:
-        ranks: schema.RANKS of each model. Several seeds of a user are averaged.
-        best: one of the models.
-
-    Returns:
-        One row per other model: the mean difference of NDCG@10 in the best one's favour, how
-        many users there are and how many differ, p, and p after Holm's correction.
-
-    Raises:
-        SchemaError: the models ranked different users.
-    """
-    return [
-        {
-            "best": best,
-            "other": row["other"],
-            "mean_difference": row["difference"],
-            "n_users": row["n_users"],
-            "n_different": row["wins"] + row["losses"],
-            "p": row["p_wilcoxon"],
-            "p_holm": row["p_wilcoxon_holm"],
-        }
-        for row in significance.pairs(user_metrics.aligned(ranks), best, SAMPLED, MEASURE)
-    ]
-
-
-def markdown(table: Mapping[str, Any]) -> str:
-    """Return comparison.md: caption, the models' table, the tests."""
-    titles = [f"{part} {report.short(name)}" for part, name in COLUMNS]
-    lines = [f"# {table['dataset']}", "", *_caption(table), ""]
-    lines += [_line(["model", *titles, "epoch"]), _line(["---", *["---:"] * 7])]
-    for model in table["order"]:
-        row = table["models"][model]
-        mark = " (*optimistic*)" if row["optimistic"] else ""
-        cells = [_cell(row, part, name) for part, name in COLUMNS]
-        extractor = f": {row['extractor']}" if "extractor" in row else ""
-        lines.append(_line([f"{model}{extractor}{mark}", *cells, str(row["epoch"])]))
-        if paper := row["paper"]:
-            printed = [f"{paper[n]:.4f}" if n in paper else "–" for n in NAMES]
-            label = f"{model}, as printed in the paper ({paper['table']})"
-            lines.append(_line([label, *printed, "–", "–", "–"]))
-    if tests := table["significance"]["pairs"]:
-        how = f"{table['significance']['test']}, on NDCG@{K} (sampled)"
-        lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
-        head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
-        lines += [_line(head), _line(["---", *["---:"] * 5])]
-        for test in tests:
-            counts = [str(test["n_users"]), str(test["n_different"])]
-            p = [f"{test[key]:.3g}" for key in ("p", "p_holm")]
-            lines.append(_line([test["other"], f"{test['mean_difference']:+.4f}", *counts, *p]))
-    return "\n".join(lines) + "\n"
-
-
 def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict[str, Any]:
-    own = metrics[model]
-    optimistic = own.get("optimistic", str(own["selected_on"]).startswith(s.TEST))
-    row = {key: own[key] for key in sorted(NEEDED - {"dataset", "model"})}
-    row |= {key: own.get(key) for key in KEPT} | {"optimistic": bool(optimistic), "paper": None}
+    content = metrics[model]
+    optimistic = content.get("optimistic", str(content["selected_on"]).startswith(s.TEST))
+    row = {key: content[key] for key in sorted(NEEDED - {"dataset", "model"})}
+    row |= {key: content.get(key) for key in KEPT}
+    row |= {"optimistic": bool(optimistic), "paper": None}
     row["best"] = {
-        part: {n: _is_best(metrics, model, part, n) for n in NAMES if n in own[part]}
+        part: {n: _is_best(metrics, model, part, n) for n in NAMES if n in content[part]}
         for part in (SAMPLED, FULL)
     }
     if printed := PRINTED.get(folder, {}).get(model):
@@ -158,21 +103,25 @@ def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict
     return row
 
 
-def _present(material: report.Material, folder: Path | None) -> dict[str, Any]:
-    """Return which items have each modality that a model reads; none without a folder."""
-    settings, dataset = material.settings, material.dataset
-    read = [m for model in settings.models for m in settings.model_modalities(model, dataset)]
-    return {
-        modality: read_present(folder / f"{modality}.parquet", material.items.height)
-        for modality in dict.fromkeys(read)
-        if folder
-    }
-
-
 def _is_best(metrics: Mapping[str, dict[str, Any]], model: str, part: str, name: str) -> bool:
-    """Tell whether no model prints a higher number; equal ones are all the best."""
-    printed = {m: round(found[part].get(name, 0.0), 4) for m, found in metrics.items()}
+    """Return whether no model has a higher number, as printed; ties are all the best."""
+    printed = {m: round(content[part].get(name, 0.0), 4) for m, content in metrics.items()}
     return printed[model] == max(printed.values())
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """Return comparison.md: caption, the models' table, the tests."""
+    head = ["model", *(f"{part} {report.short(name)}" for part, name in COLUMNS), "epoch"]
+    lines = [f"# {table['dataset']}", "", *_caption(table), ""]
+    lines += markdown_table.lines(
+        head, [row for m in table["order"] for row in _rows(table, m)]
+    )
+    if pairs := table["significance"]["pairs"]:
+        how = f"{table['significance']['test']}, on NDCG@{K} (sampled)"
+        lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
+        head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
+        lines += markdown_table.lines(head, map(_tested, pairs))
+    return "\n".join(lines) + "\n"
 
 
 def _caption(table: Mapping[str, Any]) -> list[str]:
@@ -185,14 +134,41 @@ def _caption(table: Mapping[str, Any]) -> list[str]:
     return [*lines, "N is NDCG; the best of a column is in bold."]
 
 
+def _rows(table: Mapping[str, Any], model: str) -> list[list[str]]:
+    """Return a model's row, and one with the paper's numbers where it has them."""
+    row = table["models"][model]
+    mark = " (*optimistic*)" if row["optimistic"] else ""
+    extractor = f": {row['extractor']}" if "extractor" in row else ""
+    cells = [_cell(row, part, name) for part, name in COLUMNS]
+    rows = [[f"{model}{extractor}{mark}", *cells, str(row["epoch"])]]
+    if paper := row["paper"]:
+        printed = [f"{paper[n]:.4f}" if n in paper else "–" for n in NAMES]
+        label = f"{model}, as printed in the paper ({paper['table']})"
+        rows.append([label, *printed, "–", "–", "–"])
+    return rows
+
+
 def _cell(row: Mapping[str, Any], part: str, name: str) -> str:
     if name not in row[part]:
         return "–"
     return f"**{row[part][name]:.4f}**" if row["best"][part][name] else f"{row[part][name]:.4f}"
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _tested(pair: Mapping[str, Any]) -> list[str]:
+    counts = [str(pair["n_users"]), str(pair["n_different"])]
+    p = [f"{pair[key]:.3g}" for key in ("p", "p_holm")]
+    return [pair["other"], f"{pair['mean_difference']:+.4f}", *counts, *p]
+
+
+def _present(material: gallery.Material, folder: Path | None) -> dict[str, Any]:
+    """Return which items have each modality that a model reads; nothing without a folder."""
+    settings, dataset = material.settings, material.dataset
+    read = [m for model in settings.models for m in settings.model_modalities(model, dataset)]
+    return {
+        modality: read_present(folder / f"{modality}.parquet", material.items.height)
+        for modality in dict.fromkeys(read)
+        if folder
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -211,25 +187,24 @@ def main(argv: list[str] | None = None) -> None:
     source = settings.source(args.dataset)
     folder = source.folder if source.format == "published_split" else ""
     metrics = {m: io.read_json(args.results / m / s.METRICS_FILE) for m in settings.models}
-    material = report.read(args.processed, args.results, settings, args.dataset)
-    named = settings.compared_extractors(args.dataset) if args.table == TABLE else None
-    table = comparison(metrics, material.ranks, folder, named)
-    people = report.gallery(material)
-    pictures = report.read_pictures(args.images, report.items_shown(people))
+    material = gallery.read(args.processed, args.results, settings, args.dataset)
+    extractors = settings.compared_extractors(args.dataset) if args.table == TABLE else None
+    table = comparison(metrics, material.ranks, folder, extractors)
+    people = gallery.gallery(material)
+    pictures = read_pictures(args.images, gallery.items_shown(people))
     page = report.render(table, material, people, pictures)
     text = markdown(table)
     log.info("%s:\n%s", args.dataset, text)
-    io.write_json(table, output / s.COMPARISON_JSON)
-    io.write_text(text, output / s.COMPARISON_MD)
-    io.write_text(page, output / s.REPORT_FILE)
-    own = (material.ranks, material.parts)
-    sure = significance.table(*own, table["best"], material.items.height, settings.seed)
-    trained_on = [found.get("trained_on") for found in metrics.values()]
-    sliced = user_slices.table(
-        *own, trained_on, _present(material, args.features), settings.seed
-    )
-    io.write_json({"dataset": args.dataset} | sure, output / s.SIGNIFICANCE_JSON)
-    io.write_json({"dataset": args.dataset} | sliced, output / s.SLICES_JSON)
+    io.write_json(table, output / file_names.COMPARISON_JSON)
+    io.write_text(text, output / file_names.COMPARISON_MD)
+    io.write_text(page, output / file_names.REPORT_FILE)
+
+    data, seed = (material.ranks, material.parts), settings.seed
+    tests = significance.table(*data, table["best"], material.items.height, seed)
+    trained_on = [content.get("trained_on") for content in metrics.values()]
+    slices = user_slices.table(*data, trained_on, _present(material, args.features), seed)
+    io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)
+    io.write_json({"dataset": args.dataset} | slices, output / file_names.SLICES_JSON)
 
 
 if __name__ == "__main__":

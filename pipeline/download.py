@@ -5,23 +5,22 @@
     python -m pipeline.download gift_cards data/raw/gift_cards
     DATA_MIRROR=/srv/mirror python -m pipeline.download taobao data/raw/taobao
 
-DATA_MIRROR names a folder laid out as <dataset>/<file name as published>, or an address that
-starts with file:, s3:, gs: or http(s):. It is looked at before the network, and its files pass
-the same checks. Datasets behind a log-in can only come from there; where to get them is in
-docs/data.md.
+DATA_MIRROR names a folder with <dataset>/<file name as published>, or an address that starts
+with file:, s3:, gs: or http(s):. It is used before the network, and its files pass the same
+checks. Datasets behind a log-in can only come from there; docs/data.md says where to get them.
 
-From the network, every address of a file is tried in order, with pauses that grow; several
-files, and ranges of large ones, come at once. What has arrived is kept in .work/download/D/ and
-a later run goes on from there, unless the server's file has changed. Checksums are compared
-where they are known. The manifest is written last: a list of {file, url, bytes, sha256}, where
-url is the published address, whichever copy was used.
+From the network, every address of a file is tried in order, with growing pauses; several files,
+and ranges of large ones, are fetched at once. What has arrived is kept in .work/download/D/ and
+a later run resumes it, unless the server's file has changed. Checksums are compared where they
+are known. The manifest is written last: a list of {file, url, bytes, sha256}, where url is the
+published address, whichever copy was used. A file that is there already, with the checksum and
+the address of the last download, is not fetched again.
 
 Dataset `sample` is generated from the seed instead.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import shutil
@@ -30,26 +29,27 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import params, sources
+from pipeline import params
 from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
-from pipeline.sources import RawFile
-from pipeline.tables.io import sha256_of, write_json
+from pipeline.published import files as published
+from pipeline.published.raw_file import RawFile
+from pipeline.tables.io import read_json, sha256_of, write_json
 from pipeline.tables.schema import MANIFEST_FILE
 from pipeline.transfer import mirror as mirrors
 from pipeline.transfer.fetch import Fetcher
-from pipeline.transfer.from_mirror import copy_file, copy_pictures
-from pipeline.transfer.limits import Stopped, Traffic
-from pipeline.transfer.mirror import Mirror
-from pipeline.transfer.raw_folder import Entry, drop, entry, manifest, move, tell_changes
+from pipeline.transfer.limits import Limits, Stopped
+from pipeline.transfer.mirror import Mirror, copy_file, copy_pictures
+from pipeline.transfer.raw_folder import Entry, entry, log_changes, manifest, move, remove
 
 logger = logging.getLogger(__name__)
 
-WORK = Path(".work/download")  # outside the declared outputs, which engines delete first
-KEPT = Path(".work/manifests")  # the last manifest of each dataset, for the same reason
-NOT_INPUT = "ground_truth/"  # what the generator knows and no model may see
+# Outside the declared outputs, which Snakemake removes before a run.
+WORK = Path(".work/download")
+LAST_MANIFESTS = Path(".work/manifests")  # of each dataset
+NOT_INPUT = "ground_truth/"  # known to the generator, hidden from models
 
-Known = Mapping[tuple[str, str], Entry]  # by (file, url)
+Checksums = Mapping[tuple[str, str], str]  # (file, url) -> sha256
 
 
 def download(
@@ -58,35 +58,37 @@ def download(
     work: Path,
     mirror: Mirror,
     fetcher: Fetcher,
+    before: Sequence[Entry] = (),
 ) -> list[Entry]:
     """Bring files below `target`: from the mirror, from an earlier run, or from the network.
 
     Args:
         files: what to bring; optional ones may be missing.
         target: data/raw/<dataset>.
-        work: where unfinished downloads wait for the next run.
-        mirror: where to look before the network.
+        work: folder of unfinished downloads, for the next run.
+        mirror: used before the network.
         fetcher: how the network is used.
+        before: entries of the last manifest.
 
     Returns:
         The manifest's entry of each file.
 
     Raises:
-        RawDataError: a required file could not be had; every place that was tried is named
-            with its cause.
+        RawDataError: a required file is unavailable; the message lists every place that was
+            tried, with the reason.
     """
-    known = {(old["file"], old["url"]): old for old in manifest(target)}
-    _check_obtainable(files, target, mirror, known)
+    checksums = {(old["file"], old["url"]): str(old["sha256"]) for old in before}
+    _check_obtainable(files, target, mirror, checksums)
     present, absent = [], {}
     for file in files:
         causes: list[str] = []
-        if copy_file(file, target, mirror, causes) or _is_kept(file, target, known):
+        if copy_file(file, target, mirror, causes) or _is_kept(file, target, checksums):
             present.append(file)
         else:
             absent[file] = causes
     arrived = _fetch(absent, target, work, mirror, fetcher)
-    # Only now, so that a run that is stopped has its finished files among the unfinished
-    # ones, where the next run finds them.
+    # Only now: a run that is stopped has left its finished files with the unfinished ones,
+    # where the next run finds them.
     for file, part in arrived.items():
         move(part, target, file.name)
     return [entry(target, file.name, file.published) for file in [*present, *arrived]]
@@ -99,31 +101,32 @@ def _fetch(
     mirror: Mirror,
     fetcher: Fetcher,
 ) -> dict[RawFile, Path]:
-    """Fetch files, several at once; the first that cannot be had stops the others.
+    """Fetch files, several at once; the first failure stops the others.
 
-    Args:
-        absent: file -> why it does not come from the mirror's folder.
-        target: data/raw/<dataset>, for the messages.
-        work: see `download`.
-        mirror: its address is tried before the published ones.
-        fetcher: how the network is used.
+    `absent` has why each file does not come from the mirror's folder. The mirror's address is
+    tried before the published ones.
     """
 
-    def one(file: RawFile) -> Path | None:
+    def fetch(file: RawFile) -> Path | None:
         urls = (mirror.url(file.name), *file.urls)
-        asked = replace(file, urls=tuple(url for url in urls if url))
-        part = fetcher.fetch(asked, work, absent[file])
+        part = fetcher.fetch(
+            replace(file, urls=tuple(url for url in urls if url)), work, absent[file]
+        )
         if part is None and file.required:
-            raise _cannot_be_had(file, target, mirror, absent[file])
+            tried = "\n".join(absent[file])
+            raise RawDataError(
+                f"{target / file.name}: the file is unavailable\n{tried}\n"
+                f"Run again to resume, or put the file into {mirror.where_to_put}"
+            )
         return part
 
-    with ThreadPoolExecutor(fetcher.traffic.connections) as pool:
-        jobs = [pool.submit(one, file) for file in absent]
+    with ThreadPoolExecutor(fetcher.limits.connections) as pool:
+        jobs = [pool.submit(fetch, file) for file in absent]
         try:
             wait(jobs, return_when=FIRST_EXCEPTION)
-        finally:  # also where the user interrupts
+        finally:  # also if the user interrupts
             if not all(job.done() for job in jobs):
-                fetcher.traffic.stop()
+                fetcher.limits.stop()
     errors = [error for job in jobs if (error := job.exception())]
     for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
         raise error
@@ -132,45 +135,26 @@ def _fetch(
 
 
 def _check_obtainable(
-    files: Sequence[RawFile], target: Path, mirror: Mirror, known: Known
+    files: Sequence[RawFile], target: Path, mirror: Mirror, checksums: Checksums
 ) -> None:
-    """Name all files at once that a person has to fetch, before anything is brought."""
-    absent = [
-        file for file in files if file.required and not file.urls and not _is_in(mirror, file)
-    ]
-    absent = [file for file in absent if not _is_kept(file, target, known)]
+    """Name all files that a person has to fetch at once, before anything is transferred."""
+    absent = [f for f in files if f.required and not f.urls and not mirror.may_have(f)]
+    absent = [file for file in absent if not _is_kept(file, target, checksums)]
     if absent:
         raise RawDataError(
             f"{target}: expected {', '.join(file.name for file in absent)} in the mirror, got "
-            f"no such files. {absent[0].how_to_get} them into {mirror.mend}"
+            f"no such files. {absent[0].how_to_get} them into {mirror.where_to_put}"
         )
 
 
-def _is_in(mirror: Mirror, file: RawFile) -> bool:
-    # At an address a file is there until it is asked for.
-    if mirror.address:
-        return True
-    return mirror.folder is not None and (mirror.folder / file.name).is_file()
-
-
-def _cannot_be_had(
-    file: RawFile, target: Path, mirror: Mirror, causes: list[str]
-) -> RawDataError:
-    tried = "\n".join(causes)
-    return RawDataError(
-        f"{target / file.name}: the file could not be had\n{tried}\n"
-        f"Run again to go on, or put the file into {mirror.mend}"
-    )
-
-
-def _is_kept(file: RawFile, target: Path, known: Known) -> bool:
-    """Tell whether an earlier run's manifest vouches for the file that is there."""
-    old, path = known.get((file.name, file.published)), target / file.name
-    if old is None or not path.is_file():
+def _is_kept(file: RawFile, target: Path, checksums: Checksums) -> bool:
+    """Whether the file is there with the checksum of the last download."""
+    checksum, path = checksums.get((file.name, file.published)), target / file.name
+    if checksum is None or not path.is_file():
         return False
-    kept = sha256_of(path) == str(old["sha256"])
-    logger.info("%s: %s", path, "there already" if kept else "there, but not as it arrived")
-    return kept
+    is_same = sha256_of(path) == checksum
+    logger.info("%s: %s", path, "there already" if is_same else "there, but changed")
+    return is_same
 
 
 def generate(make: Callable[[Path], None], url: str, target: Path, work: Path) -> list[Entry]:
@@ -178,41 +162,44 @@ def generate(make: Callable[[Path], None], url: str, target: Path, work: Path) -
 
     Args:
         make: writes the dataset's files below the folder it is given.
-        url: what stands for their address in the manifest.
+        url: their address in the manifest.
         target: data/raw/<dataset>.
         work: where they are made before they are moved.
     """
-    made = work / "generated"
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    make(made)
-    names = sorted(p.relative_to(made).as_posix() for p in made.rglob("*") if p.is_file())
+    folder = work / "generated"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    make(folder)
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     for name in names:
-        move(made / name, target, name)
+        move(folder / name, target, name)
     return [entry(target, name, url) for name in names if not name.startswith(NOT_INPUT)]
 
 
-def _bring(
-    dataset: str, target: Path, settings: params.Params, before: set[str]
+def _entries(
+    dataset: str, target: Path, settings: params.Params, before: Sequence[Entry]
 ) -> list[Entry]:
+    """Generate or download a dataset; return the manifest's entries."""
     source, work = settings.source(dataset), WORK / dataset
-    reader = sources.get(source.format)
-    if isinstance(source, params.SampleSource) and reader.generate:
-        make = functools.partial(reader.generate, source, settings.seed)
+    if isinstance(source, params.SampleSource):
+        # The generator draws pictures; only this dataset needs its imports.
+        from pipeline.sources.sample import dump
+
         url = f"generated:sample?scale={source.scale}&seed={settings.seed}"
-        return generate(make, url, target, work)
+        return generate(
+            lambda folder: dump.generate(source, settings.seed, folder), url, target, work
+        )
     mirror = mirrors.find(os.environ.get(mirrors.VARIABLE), dataset)
     if isinstance(source, params.TablesSource) and source.folder:
-        mirror = Mirror(dataset=dataset, place=Path(source.folder))
-    fetcher = _fetcher(settings.download)
-    entries = download(reader.files(source), target, work, mirror, fetcher)
-    return entries + copy_pictures(reader.folders(source), target, mirror, before)
-
-
-def _fetcher(settings: params.Download) -> Fetcher:
-    most = settings.max_megabytes_per_second
-    traffic = Traffic(settings.connections, None if most is None else most * 1e6)
-    return Fetcher(retries=settings.retries, timeout=settings.timeout, traffic=traffic)
+        mirror = Mirror(dataset=dataset, folder=Path(source.folder))
+    most = settings.download.max_megabytes_per_second
+    limits = Limits(settings.download.connections, None if most is None else most * 1e6)
+    fetcher = Fetcher(
+        retries=settings.download.retries, timeout=settings.download.timeout, limits=limits
+    )
+    entries = download(published.files(source), target, work, mirror, fetcher, before)
+    names = {old["file"] for old in before}
+    return entries + copy_pictures(published.folders(source), target, mirror, names)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -221,12 +208,16 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     settings = params.load()
-    before = {old["file"] for old in manifest(args.raw)}
-    entries = _bring(args.dataset, args.raw, settings, before)
+    last = LAST_MANIFESTS / f"{args.dataset}.json"
+    last_entries = list(read_json(last)) if last.exists() else []
+    # Snakemake has removed the manifest, and left the files.
+    before = manifest(args.raw) or last_entries
+    entries = _entries(args.dataset, args.raw, settings, before)
     entries.sort(key=lambda new: new["file"])
-    drop(args.raw, before - {new["file"] for new in entries})
+    remove(args.raw, {old["file"] for old in before} - {new["file"] for new in entries})
     write_json(entries, args.raw / MANIFEST_FILE)
-    tell_changes(KEPT / f"{args.dataset}.json", entries, args.raw)
+    log_changes(last_entries, entries, args.raw)
+    write_json(entries, last)
     shutil.rmtree(WORK / args.dataset, ignore_errors=True)
     logger.info(
         "%s: %d files, %d bytes", args.raw, len(entries), sum(e["bytes"] for e in entries)

@@ -1,12 +1,12 @@
-r"""Stage `evaluate`: rank each test item, among 100 candidates and among all items.
+r"""Stage `evaluate`: rank each test item among 100 candidates and among all items.
 
     checkpoint, data/processed/D, data/features/D -> results/D/M/{metrics.json,ranks.parquet}
 
-Both protocols come from one pass over the scores. Sampled: the target against its 99 fixed
+One pass over the scores serves both protocols. Sampled: the target against its 99 fixed
 negatives. Full: against every item that the user has neither in train nor in validation. A tie
-counts against the target. Where a user has several test items, each is ranked by itself (in
-the full ranking among the others too), and measures are means over test items. This is the only
-stage that opens the test file.
+counts against the target. Each of a user's test items is ranked separately (in the full ranking
+against the user's other test items too), and metrics are means over test items. No other stage
+opens the test file.
 
     python -m pipeline.evaluate sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -60,10 +60,10 @@ def metrics(
         sampled: (R,) ranks among the candidates.
         full: (R,) ranks among all items.
         facts: of the checkpoint.
-        cutoffs: the ks of HR@k and NDCG@k.
+        cutoffs: the values of k of HR@k and NDCG@k.
         n_items: I.
-        users: (R,) whose test items they are; by default each is another's.
-        split: how the dataset was split; by default leave-one-out, or as published.
+        users: (R,) of the test items; by default all different.
+        split: the split's method; by default leave-one-out, or as published.
     """
     return {
         "dataset": facts["dataset"],
@@ -88,26 +88,26 @@ def metrics(
 def _check_targets(
     test: pl.DataFrame, users: Tensor, targets: Tensor, train: pl.DataFrame | None = None
 ) -> None:
-    """Refuse candidates of another test file; of users whom train lacks there may be none."""
-    known = test if train is None else test.join(train, USER, "semi", maintain_order="left")
+    """Refuse candidates of another test file; users without train rows may have none."""
+    warm = test if train is None else test.join(train, USER, "semi", maintain_order="left")
     pairs = list(zip(users.tolist(), targets.tolist(), strict=True))
-    if pairs not in (part.select(USER, ITEM).rows() for part in (test, known)):
+    if pairs not in (rows.select(USER, ITEM).rows() for rows in (test, warm)):
         raise SchemaError(
-            f"{TEST_FILE}: its users and items are not those of the candidates; run the stage "
-            "split again"
+            f"{TEST_FILE}: expected the users and items of the candidates, got others; run the "
+            "stage split again"
         )
 
 
-def evaluated(
+def rank_test_items(
     settings: params.Params, arguments: Arguments
 ) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Rank the test items with the model whose checkpoint lies in `arguments.results`.
+    """Rank the test items with the model of the checkpoint in `arguments.results`.
 
     Returns:
         The content of metrics.json, and schema.RANKS.
 
     Raises:
-        SchemaError: no checkpoint, or test is not what the candidates were drawn for.
+        SchemaError: there is no checkpoint, or the candidates were drawn for another test file.
     """
     dataset = Dataset(arguments.processed)
     model, facts = restored(settings, arguments, dataset)
@@ -119,21 +119,20 @@ def evaluated(
         sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
 
     columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
-    rows = pl.DataFrame(
-        {name: column.numpy() for name, column in zip(RANKS, columns, strict=True)}
+    rows = pl.DataFrame(dict(zip(RANKS, (column.numpy() for column in columns), strict=True)))
+    content = metrics(
+        sampled, full, facts, settings.evaluate.k, dataset.n_items, users, dataset.split()
     )
-    about = dataset.n_items, users, dataset.split()
-    table = metrics(sampled, full, facts, settings.evaluate.k, *about)
-    return table, rows.cast(pl.Schema(RANKS))
+    return content, rows.cast(pl.Schema(RANKS))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
     arguments = read_arguments(__doc__, argv)
-    table, rows = evaluated(params.load(), arguments)
-    log.info("%s %s: %s", arguments.dataset, arguments.model, table["sampled"])
+    content, rows = rank_test_items(params.load(), arguments)
+    log.info("%s %s: %s", arguments.dataset, arguments.model, content["sampled"])
     write_parquet(rows, arguments.results / RANKS_FILE)
-    write_json(table, arguments.results / METRICS_FILE)
+    write_json(content, arguments.results / METRICS_FILE)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
     data/processed/<dataset>/items.parquet  or  data/images/<dataset>.parquet
         -> data/features/<dataset>/<modality>.parquet
 
-Which extractor reads which field is params.yaml's `features.<dataset>.<modality>`; another
-extractor there makes this file, and what trains on it, again and nothing else. The table has
-one row per item, ascending: `item`, `present`, `feature`. An item without content is a row of
-zeros with `present` false. The schema's metadata says what made the numbers: extractor,
-weights and their sha256, field, dim, preprocessing, versions.
+params.yaml's `features.<dataset>.<modality>` names the extractor and the field; a change there
+re-runs this file and what is trained on it, nothing else. The table has one row per item,
+ascending: `item`, `present`, `feature`. An item without content is a row of zeros with
+`present` false. The schema's metadata describes the numbers: extractor, weights and their
+sha256, field, dim, preprocessing, versions.
 
-A modality that other datasets have and this one does not gets an empty table (extractor
-`none`, dim 0), since both engines plan every dataset times every modality.
+A dataset without a modality that other datasets have gets an empty table (extractor `none`,
+dim 0), since both engines plan every dataset times every modality.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ import polars as pl
 from tqdm import tqdm
 
 from pipeline import params
-from pipeline.extractors import EXTRACTORS, Description, Machine, n_cpus, torch_device
-from pipeline.extractors.kept_blocks import bounds, encode_kept, forget, key
-from pipeline.extractors.shards import Rows, read_shards, shard
+from pipeline.extractors import registry
+from pipeline.extractors.extraction import Description, Machine, n_cpus, torch_device
+from pipeline.extractors.kept_blocks import encode_resumable, part_bounds, remove_kept, work_key
+from pipeline.extractors.shards import Rows, parse_shard, read_shards
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
-from pipeline.params.features import Settings, family
-from pipeline.tables.distinct_pictures import distinct_pictures, picture_digests, spread
+from pipeline.params.features import Settings
 from pipeline.tables.features import write_features, write_no_features
 from pipeline.tables.io import read_parquet
+from pipeline.tables.pictures import distinct_pictures, picture_digests, spread
 from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 
 WORK = Path(".work/features")
@@ -44,47 +45,46 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Modality:
-    """One modality of one dataset: what is read, by which extractor, where."""
+    """One modality of one dataset: its settings, and where its content is."""
 
     where: str  # features.<dataset>.<modality>, for messages
     settings: Settings
-    seed: int  # of untrained or trained weights
+    seed: int  # of weights that are drawn or trained
     machine: Machine
     items: pl.DataFrame  # schema.ITEMS, ascending
-    images: Path  # the packed pictures; opened only by an extractor that reads pictures
-    work: Path  # folder for what a stopped run leaves
+    images: Path  # the packed pictures; opened only for the field `image`
+    work: Path  # folder for the blocks of a stopped run
 
 
 def extract_features(modality: Modality, shards: Sequence[Path] = ()) -> Rows:
     """Start the extractor that the settings name on the content of every item.
 
     Args:
-        modality: what is to be encoded.
-        shards: files of `extract_shard` that hold the distinct pictures' vectors already.
+        modality: to encode.
+        shards: files of `extract_shard` with the vectors of the distinct pictures, if any.
 
     Returns:
-        The metadata, and a vector per item: None where it has no content.
+        The metadata, and a vector per item, computed lazily; None where it has no content.
 
     Raises:
-        ParamsError: the field is no text column of the items, or the extractor does not read
-            what it holds.
-        RawDataError: no item has any content, or the weights cannot be had.
-        SchemaError: the pictures are not those of the items, or the shards not of them.
+        ParamsError: the field is not a text column of the items, or the extractor reads content
+            of another kind.
+        RawDataError: no item has any content, or the weights are unavailable.
+        SchemaError: the pictures do not match the items, or the shards the pictures.
     """
     settings = modality.settings
     if settings.field == IMAGE:
-        digests = picture_digests(modality.images, modality.items.height)
-        distinct = list(dict.fromkeys(digest for digest in digests if digest))
+        digests, distinct = _pictures(modality)
         if shards:
             rows = read_shards(shards, len(distinct), settings.extractor)
         else:
             rows = encode_pictures(modality, distinct)
         bar = tqdm(rows.vectors, modality.where, len(distinct), unit="image", mininterval=1)
         return replace(rows, vectors=spread(bar, digests))
-    extract = EXTRACTORS[family(settings.extractor)].texts
+    extract = registry.get(settings.extractor).texts
     if extract is None:
         raise ParamsError(
-            f"params.yaml: {modality.where}.field: expected {IMAGE}, which is what "
+            f"params.yaml: {modality.where}.field: expected {IMAGE}, which "
             f"{settings.extractor} reads, got {settings.field!r}"
         )
     texts = text_column(modality.items, settings.field, modality.where)
@@ -97,16 +97,15 @@ def extract_shard(modality: Modality, number: int, of: int) -> Rows:
     """Encode one of several equal parts of the distinct pictures; see `extract_features`.
 
     Args:
-        modality: what is to be encoded; its field is `image`.
-        number: which part, from 1.
-        of: how many parts there are.
+        modality: to encode; its field is `image`.
+        number: of the part, from 1.
+        of: the number of parts.
 
     Returns:
-        The vectors of that part alone, in the order of the pictures.
+        The vectors of that part, in the order of the pictures.
     """
-    digests = picture_digests(modality.images, modality.items.height)
-    distinct = list(dict.fromkeys(digest for digest in digests if digest))
-    first, end = bounds(len(distinct), number, of)
+    _, distinct = _pictures(modality)
+    first, end = part_bounds(len(distinct), number, of)
     rows = encode_pictures(modality, distinct, first, end)
     name = f"{modality.where} {number} of {of}"
     bar = tqdm(rows.vectors, name, end - first, unit="image", mininterval=1)
@@ -116,27 +115,33 @@ def extract_shard(modality: Modality, number: int, of: int) -> Rows:
 def encode_pictures(
     modality: Modality, distinct: list[bytes], first: int = 0, end: int | None = None
 ) -> Rows:
-    """Encode the distinct pictures from `first` to `end`, going on where a run was stopped.
+    """Encode the distinct pictures from `first` up to `end`; resume a stopped run.
 
     Args:
-        modality: what is to be encoded.
-        distinct: the sha256 of every different picture, in the order of its first item.
-        first: a multiple of `extractors.BLOCK`.
-        end: behind the last one.
+        modality: to encode.
+        distinct: the sha256 of every distinct picture, in the order of its first item.
+        first: a multiple of `extraction.BLOCK`.
+        end: exclusive; by default all.
     """
     settings = modality.settings
-    make = EXTRACTORS[family(settings.extractor)].pictures
-    if make is None:
+    new_encoder = registry.get(settings.extractor).pictures
+    if new_encoder is None:
         raise ParamsError(
-            f"params.yaml: {modality.where}.field: expected a column of text, which is what "
+            f"params.yaml: {modality.where}.field: expected a column of text, which "
             f"{settings.extractor} reads, got {IMAGE!r}"
         )
-    encoder = make(settings, modality.seed, modality.machine)
-    said = metadata(encoder, settings)
+    encoder = new_encoder(settings, modality.seed, modality.machine)
+    entries = metadata(encoder, settings)
     pictures = islice(distinct_pictures(modality.images), first, end)
     device = torch_device(modality.machine).type
-    folder = modality.work / key(said, device, distinct[first:end])
-    return Rows(encoder.dim, said, encode_kept(encoder, pictures, folder))
+    folder = modality.work / work_key(entries, device, distinct[first:end])
+    return Rows(encoder.dim, entries, encode_resumable(encoder, pictures, folder))
+
+
+def _pictures(modality: Modality) -> tuple[list[bytes | None], list[bytes]]:
+    """Return the sha256 of every item's picture, and those of the distinct pictures."""
+    digests = picture_digests(modality.images, modality.items.height)
+    return digests, list(dict.fromkeys(digest for digest in digests if digest))
 
 
 def text_column(items: pl.DataFrame, field: str, where: str) -> pl.Series:
@@ -152,21 +157,21 @@ def text_column(items: pl.DataFrame, field: str, where: str) -> pl.Series:
     return items[field]
 
 
-def metadata(said: Description, settings: Settings) -> dict[str, str]:
-    """Return what the schema says of the numbers; see `feature_table.METADATA`."""
+def metadata(description: Description, settings: Settings) -> dict[str, str]:
+    """Return the entries of the schema's metadata; see `tables.features.METADATA`."""
     return {
         "extractor": settings.extractor,
-        "weights": said.weights,
-        "weights_sha256": said.weights_sha256,
+        "weights": description.weights,
+        "weights_sha256": description.weights_sha256,
         "field": settings.field,
-        "dim": str(said.dim),
-        "preprocessing": json.dumps(said.preprocessing, ensure_ascii=False),
-        "versions": json.dumps(said.versions, sort_keys=True),
+        "dim": str(description.dim),
+        "preprocessing": json.dumps(description.preprocessing, ensure_ascii=False),
+        "versions": json.dumps(description.versions, sort_keys=True),
     }
 
 
 def _has_modality(settings: params.Params, dataset: str, modality: str) -> bool:
-    """Tell a modality that this dataset lacks from a name that nobody knows."""
+    """Return False if only other datasets have the modality; raise ParamsError if none has."""
     settings.source(dataset)
     if modality in settings.modalities and modality not in settings.dataset_features(dataset):
         return False
@@ -175,19 +180,15 @@ def _has_modality(settings: params.Params, dataset: str, modality: str) -> bool:
 
 
 def _arguments() -> argparse.ArgumentParser:
-    arguments = parser(
-        __doc__, "dataset", "modality", "processed", "images", "--device", "--threads"
-    )
-    arguments.add_argument(
-        "output", type=Path, help="data/features/<dataset>/<modality>.parquet"
-    )
+    names = "dataset", "modality", "processed", "images", "--device", "--threads"
+    arguments = parser(__doc__, *names)
+    text = "data/features/<dataset>/<modality>.parquet"
+    arguments.add_argument("output", type=Path, help=text)
     parts = arguments.add_mutually_exclusive_group()
-    parts.add_argument(
-        "--shard", type=shard, metavar="N-of-M", help="encode only this part of the pictures"
-    )
-    parts.add_argument(
-        "--shards", type=Path, nargs="+", default=[], help="files that --shard has written"
-    )
+    text = "encode only this part of the pictures"
+    parts.add_argument("--shard", type=parse_shard, metavar="N-of-M", help=text)
+    text = "files written by --shard"
+    parts.add_argument("--shards", type=Path, nargs="+", default=[], help=text)
     return arguments
 
 
@@ -214,7 +215,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         rows = extract_shard(modality, *args.shard)
     n_present = write_features(rows.vectors, args.output, dim=rows.dim, metadata=rows.metadata)
-    forget(modality.work)
+    remove_kept(modality.work)
     of = f" of {modality.items.height} items present" if args.shard is None else " pictures"
     log.info("%s: %d%s", args.output, n_present, of)
 

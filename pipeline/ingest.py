@@ -25,9 +25,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import params, sources
+from pipeline import params
 from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
+from pipeline.sources import readers
+from pipeline.sources.stream import Stream
 from pipeline.tables.io import check_columns, parquet_writer
 from pipeline.tables.schema import (
     ITEM,
@@ -85,10 +87,10 @@ def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) 
     return counts
 
 
-def _stream(source: params.Source, raw: Path, max_bad_lines: int) -> sources.Stream:
-    reader = sources.get(source.format)
+def _stream(source: params.Source, raw: Path, max_bad_lines: int) -> Stream:
+    reader = readers.get(source.format)
     if reader.stream is None:
-        return sources.Stream.of(reader.read(source, raw, max_bad_lines))
+        return Stream.of(reader.read(source, raw, max_bad_lines))
     return reader.stream(source, raw, max_bad_lines)
 
 

@@ -1,10 +1,9 @@
-r"""Stage `recommend`: each user's best items, leaving out what the user has already.
+r"""Stage `recommend`: each user's best items, without those that the user already has.
 
     checkpoint, data/processed/D, data/features/D -> results/D/M/recommendations.parquet
 
-Items of train and validation are left out; the held-out test item is not, so that the lists
-can be looked at beside it. Lists have `recommend.k` items, fewer for a user who has almost
-everything.
+Items of train and validation are left out. The held-out test item is not, so that the lists can
+be compared with it. Lists have `recommend.k` items, fewer for a user who has almost all items.
 
     python -m pipeline.recommend sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -46,11 +45,11 @@ def recommendations(
     raw_ids: pl.DataFrame,
     users: Tensor | None = None,
 ) -> pl.DataFrame:
-    """Return every user's list, or those of some.
+    """Return the lists of all users, or of `users`.
 
     Args:
-        scorer: the model's scores.
-        known: pairs that are not recommended again.
+        scorer: of the model.
+        known: pairs that are not recommended.
         k: length of the lists.
         raw_ids: `item` and `raw_id`.
         users: (U,) int64; all by default.
@@ -59,12 +58,12 @@ def recommendations(
         schema.RECOMMENDATIONS, sorted by user and position.
     """
     blocks = []
-    wanted = torch.arange(known.n_users) if users is None else users
-    for some, items, scores in top_k(scorer, wanted, known, k):
+    users = torch.arange(known.n_users) if users is None else users
+    for batch, items, scores in top_k(scorer, users, known, k):
         width = items.shape[1]
         block = {
-            USER: some.repeat_interleave(width).numpy(),
-            "position": torch.arange(width).repeat(len(some)).numpy(),
+            USER: batch.repeat_interleave(width).numpy(),
+            "position": torch.arange(width).repeat(len(batch)).numpy(),
             ITEM: items.flatten().numpy(),
             "score": scores.flatten().numpy(),
         }

@@ -1,15 +1,15 @@
-r"""Stage `train`: learn a model, choosing its epoch on validation.
+r"""Stage `train`: train a model, choosing its epoch on validation.
 
     data/processed/D, data/features/D -> results/D/M/{checkpoint.safetensors,history.parquet}
 
-The model learns from train without the validation items, is measured on the validation
-candidates (sampled NDCG@10) every `train.evaluate_every` epochs, and stops when nothing
-better came for `train.patience` measurements. With `train.refit` it then starts anew on train
-and validation for the chosen number of epochs. Test items are not read, except with
-`train.select_on: test`, which is there to explain published numbers and is called optimistic
-wherever it shows.
+The model is trained on train without the validation items, is evaluated on the validation
+candidates (sampled NDCG@10) every `train.evaluate_every` epochs, and stops after
+`train.patience` evaluations without improvement. With `train.refit` it is then trained from
+scratch on train and validation for the chosen number of epochs. Test items are not read, except
+with `train.select_on: test`, which exists to explain published numbers and is labelled
+optimistic everywhere.
 
-A killed training goes on where it stood (.work/train/) and ends in the same bytes.
+A killed training resumes from its saved state (.work/train/) and ends in the same bytes.
 
     python -m pipeline.train sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -20,8 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,65 +49,72 @@ log = logging.getLogger("train")
 WORK = Path(".work/train")
 
 
-class Run:
-    """One training of one model: what its phases share."""
+class Trainer:
+    """Trains one model on one dataset; its phases share the data and the features."""
 
     def __init__(self, arguments: Arguments, settings: params.Params) -> None:
-        """Read what the model learns from."""
+        """Read the processed tables and the features."""
         self.arguments, self.settings = arguments, settings
         self.dataset = Dataset(arguments.processed)
         self.device = devices.choose(arguments.device)
+        self.model_settings = settings.model(arguments.model, arguments.dataset)
         modalities = settings.model_modalities(arguments.model, arguments.dataset)
         self.features = load_features(arguments.features, modalities, self.dataset.n_items)
 
     def measure(self, part: str) -> Measure:
-        """Return the (HR@10, NDCG@10) of a model on the candidates of `part`."""
-        users, targets, negatives = self.dataset.candidates(part)
+        """Return the function from a model to (HR@10, NDCG@10) on the candidates of `part`."""
+        candidates = self.dataset.candidates(part)
 
-        def measured(model: Recommender) -> tuple[float, float]:
-            candidates = users, targets, negatives
+        def hr_and_ndcg(model: Recommender) -> tuple[float, float]:
             ranks = sampled_ranks(model.scorer(), *candidates, self.dataset.n_items)
             return hit_ratio(ranks, 10), ndcg(ranks, 10)
 
-        return measured
+        return hr_and_ndcg
 
-    def phase(self, name: str, pairs: Interactions, epochs: int, part: str) -> Training:
-        """Train from the beginning, or from where a killed run stood.
+    def run_phase(self, phase: str, pairs: Interactions, epochs: int, part: str) -> Training:
+        """Train from scratch, or from the state that a killed run has saved.
 
         Args:
-            name: `select` measures and keeps the best; `refit` runs through.
-            pairs: what is learnt from.
+            phase: `select` evaluates and keeps the best epoch; `refit` runs all epochs.
+            pairs: to train on.
             epochs: at most.
-            part: what is measured on.
+            part: to evaluate on.
+
+        Raises:
+            TrainingDiverged: a non-finite loss.
         """
         budget, names = self.settings.train, self.arguments
-        training = self._fresh(pairs)
-        saved = WORK / f"{names.dataset}-{names.model}-{name}-{self._key(pairs)}.safetensors"
-        measure = self.measure(part) if name == "select" else None
-        title = f"{names.dataset} {names.model} {name}"
-        with _explained(title):
-            if not _resume(training, saved):
+        training = self.new_training(pairs)
+        key = self._state_key(pairs)
+        path = WORK / f"{names.dataset}-{names.model}-{phase}-{key}.safetensors"
+        measure = self.measure(part) if phase == "select" else None
+        title = f"{names.dataset} {names.model} {phase}"
+        try:
+            if not _resume(training, path):
                 training.model.prepare(self._preparation(training, measure))
-            steps = fit(
+            records = fit(
                 training,
                 epochs=epochs,
                 evaluate_every=budget.evaluate_every,
                 patience=budget.patience,
                 measure=measure,
             )
-            _follow(steps, training, saved, title, epochs)
+            _run(records, training, path, title, epochs)
+        except LossNotFinite as error:
+            raise TrainingDiverged(
+                f"train {title}: {error}; expected a finite number. Lower the model's lr in "
+                "params.yaml, or look for features that are not finite"
+            ) from error
         return training
 
-    def _fresh(self, pairs: Interactions) -> Training:
-        names = self.arguments
+    def new_training(self, pairs: Interactions) -> Training:
+        """Return the training of a freshly initialised model."""
+        names = self.arguments.dataset, self.arguments.model
         generator = torch.Generator().manual_seed(self.settings.seed)
-        model = build(
-            self.settings, names.dataset, names.model, pairs, self.features, generator
-        )
         return Training(
-            model,
+            build(self.settings, *names, pairs, self.features, generator),
             pairs,
-            lr=self._lr(),
+            lr=params.learning_rate(self.model_settings),
             batch_size=self.settings.train.batch_size,
             generator=generator,
             device=self.device,
@@ -118,21 +124,16 @@ class Run:
         return Preparation(
             training.interactions,
             training.batch_size,
-            self._lr(),
+            params.learning_rate(self.model_settings),
             training.generator,
             self.device,
             measure,
             log.info,
         )
 
-    def _lr(self) -> float:
-        names = self.arguments
-        return params.learning_rate(self.settings.model(names.model, names.dataset))
-
-    def _key(self, pairs: Interactions) -> str:
-        """Name what a saved state belongs to: settings, data and features."""
-        names = self.arguments
-        settings = self.settings.model(names.model, names.dataset).model_dump_json()
+    def _state_key(self, pairs: Interactions) -> str:
+        """Return a hash of all that a saved state depends on: settings, data and features."""
+        settings = self.model_settings.model_dump_json()
         digest = hashlib.sha256(f"{settings}{self.settings.train}{self.settings.seed}".encode())
         digest.update(f"{self.device.type}{torch.__version__}".encode())
         candidates = (t for part in (VALIDATION, TEST) for t in self.dataset.candidates(part))
@@ -141,104 +142,81 @@ class Run:
         return digest.hexdigest()[:16]
 
 
-def learn(run: Run) -> tuple[dict[str, Tensor], dict[str, Any], pl.DataFrame]:
-    """Choose the epoch, and refit when asked.
+def train_model(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any], pl.DataFrame]:
+    """Choose the epoch, and refit if `train.refit` is set.
 
     Returns:
         The parameters, the facts about them, and schema.HISTORY.
 
     Raises:
-        TrainingDiverged: a loss left the numbers.
+        TrainingDiverged: a non-finite loss.
     """
-    budget = run.settings.train
+    arguments, settings = trainer.arguments, trainer.settings
+    budget = settings.train
     on_test = budget.select_on == TEST
     part = TEST if on_test else VALIDATION
-    pairs = run.dataset.pairs(validation=on_test)
-    chosen = run.phase("select", pairs, budget.epochs, part)
-    history = [_table(chosen.progress.records, "select", part)]
-    epoch, tensors = chosen.progress.best_epoch, chosen.best
+    pairs = trainer.dataset.pairs(validation=on_test)
+    training = trainer.run_phase("select", pairs, budget.epochs, part)
+    history = [_table(training.progress.records, "select", part)]
+    epoch = training.progress.best_epoch
     refit = budget.refit and not on_test
     if refit:
-        again = run.phase("refit", run.dataset.pairs(validation=True), epoch, part)
-        history.append(_table(again.progress.records, "refit", part))
-        tensors = again.best
+        pairs = trainer.dataset.pairs(validation=True)
+        training = trainer.run_phase("refit", pairs, epoch, part)
+        history.append(_table(training.progress.records, "refit", part))
     facts = {
-        "dataset": run.arguments.dataset,
-        "model": run.arguments.model,
-        "architecture": run.settings.architecture(run.arguments.model),
-        "seed": run.settings.seed,
+        "dataset": arguments.dataset,
+        "model": arguments.model,
+        "architecture": settings.architecture(arguments.model),
+        "seed": settings.seed,
         "epoch": epoch,
         "selected_on": f"{part} ndcg@10 (sampled)",
         "refit": refit,
         "trained_on": "train and validation" if refit or on_test else "train",
-        "settings": run.settings.model(run.arguments.model, run.arguments.dataset).model_dump(),
+        "settings": trainer.model_settings.model_dump(),
         "budget": budget.model_dump(),
     }
-    return tensors, facts, pl.concat(history)
+    return training.best, facts, pl.concat(history)
 
 
 def _table(records: list[Record], phase: str, part: str) -> pl.DataFrame:
-    rows = [
-        {
-            "phase": phase,
-            "epoch": record.epoch,
-            "loss": record.loss,
-            "hr@10": record.hr,
-            "ndcg@10": record.ndcg,
-            "measured_on": part,
-        }
-        for record in records
-    ]
-    return pl.DataFrame(rows, schema=HISTORY)
+    rows = [(phase, r.epoch, r.loss, r.hr, r.ndcg, part) for r in records]
+    return pl.DataFrame(rows, schema=HISTORY, orient="row")
 
 
-@contextmanager
-def _explained(title: str) -> Iterator[None]:
-    """Turn a loss that left the numbers into an error that names the training."""
-    try:
-        yield
-    except LossNotFinite as error:
-        raise TrainingDiverged(
-            f"train {title}: {error}; expected a finite number. Lower the model's lr in "
-            "params.yaml, or look for features that are not numbers"
-        ) from error
-
-
-def _follow(
-    steps: Iterable[Record], training: Training, saved: Path, title: str, epochs: int
+def _run(
+    records: Iterable[Record], training: Training, path: Path, title: str, epochs: int
 ) -> None:
-    """Run the epochs behind a progress bar, saving the state at each record."""
+    """Run the epochs with a progress bar, saving the state after each record."""
     with tqdm(total=epochs, initial=training.progress.epoch, desc=title, unit="epoch") as bar:
-        for record in steps:
+        for record in records:
             bar.update(record.epoch - bar.n)
-            shown = {"loss": record.loss, "ndcg@10": record.ndcg}
-            bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items() if v is not None})
+            values = {"loss": record.loss, "ndcg@10": record.ndcg}
+            bar.set_postfix({k: f"{v:.4f}" for k, v in values.items() if v is not None})
             state = json.dumps(asdict(training.progress))
-            save_checkpoint(training.tensors(), {"progress": state}, saved)
+            save_checkpoint(training.tensors(), {"progress": state}, path)
 
 
-def _resume(training: Training, saved: Path) -> bool:
-    """Go on from the saved state, if there is one, and tell whether there was."""
-    if not saved.exists():
+def _resume(training: Training, path: Path) -> bool:
+    """Restore the saved state; return False if there is none."""
+    if not path.exists():
         return False
-    tensors, facts = read_checkpoint(saved)
+    tensors, facts = read_checkpoint(path)
     progress = json.loads(facts["progress"])
     records = [Record(**record) for record in progress.pop("records")]
     training.restore(tensors, Progress(**progress, records=records))
-    log.info("%s: going on after epoch %d", saved.stem, training.progress.epoch)
+    log.info("%s: resuming after epoch %d", path.stem, training.progress.epoch)
     return True
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read, learn, write."""
+    """Read, train, write."""
     arguments = read_arguments(__doc__, argv)
-    settings = params.load()
-    job = Run(arguments, settings)
-    tensors, facts, history = learn(job)
+    tensors, facts, history = train_model(Trainer(arguments, params.load()))
     write_parquet(history, arguments.results / HISTORY_FILE)
     save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
-    for left in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):
-        left.unlink()
+    for state in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):
+        state.unlink()
 
 
 if __name__ == "__main__":

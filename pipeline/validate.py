@@ -33,6 +33,7 @@ from pipeline.interactions.drift import differences
 from pipeline.interactions.profile import Profile, profile
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
+from pipeline.pages import file_names, markdown_table
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 
@@ -107,15 +108,12 @@ def _share(count: int, of: int) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    rule = ["---:" if side == "r" else "---" for side in align]
-    lines = [head, rule, *([_plain(cell) for cell in row] for row in rows)]
-    return [f"| {' | '.join(line)} |" for line in lines] + [""]
-
-
-def _plain(cell: str) -> str:
-    """Return a stranger's text as one that changes nothing but its own cell."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in cell).split())
-    return line.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    return [
+        *markdown_table.lines(
+            head, ([markdown_table.plain(cell) for cell in row] for row in rows), align
+        ),
+        "",
+    ]
 
 
 def _tell_drift(dataset: str, counts: Profile) -> None:
@@ -160,8 +158,8 @@ def _write(dataset: str, found: Sequence[Finding], counts: Profile, results: Pat
         )
     log.info("%s: no errors, %d warnings", dataset, len(found))
     content: dict[str, Any] = {"dataset": dataset, "findings": [asdict(f) for f in found]}
-    write_json(content | {"profile": counts}, results / s.VALIDATION_JSON)
-    write_text(text, results / s.VALIDATION_MD)
+    write_json(content | {"profile": counts}, results / file_names.VALIDATION_JSON)
+    write_text(text, results / file_names.VALIDATION_MD)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import pytest
 from paths import ROOT
 from snakemake.cli import get_argument_parser
 
-from pipeline.experiments.study.sections import markdown as study_markdown
-from pipeline.experiments.study.sections import numbers as study_show
+from pipeline.experiments.study.sections import markdown, numbers
 
 STAGES = [
     "download",
@@ -29,7 +28,7 @@ STAGES = [
     "curves",
 ]
 README = ROOT / "README.md"
-
+DOCUMENTS = [README, *ROOT.glob("workflow/*.md"), *ROOT.glob("docs/*.md")]
 
 COMMANDS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -71,6 +70,22 @@ def test_every_module_command_in_the_documents_exists():
         assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), name
 
 
+def test_every_file_and_name_in_the_documents_exists():
+    """Written as `path`, `path.py:name` or `test_file.py::test_name`."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    added = set(re.findall(r"`([^`]+)`, new[:,]", text))
+    folders = "benchmarks|docs|model|pipeline|tests|workflow"
+    pattern = rf"`((?:{folders})/[\w./-]*)(?::([\w.]+))?[`,]"
+    names = {(path, name) for path, name in re.findall(pattern, text) if path not in added}
+    assert len(names) > 80
+    for path, name in names:
+        assert (ROOT / path).exists(), path
+        assert not name or name.rpartition(".")[2] in (ROOT / path).read_text(), (path, name)
+    tests = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    for file, name in re.findall(r"`(test_\w+\.py)(?:::(\w+))?`", text):
+        assert name in tests[file], (file, name)
+
+
 def test_every_snakemake_command_in_the_documents_is_one_and_names_its_target():
     """An option that takes several values swallows a target that stands behind it."""
     parser = get_argument_parser(profiles=None)
@@ -88,8 +103,8 @@ def test_every_snakemake_command_in_the_documents_is_one_and_names_its_target():
 def _named(pattern: str) -> set[str]:
     """Return what stands in code, between backticks or in a block, after a command."""
     found: set[str] = set()
-    for path in [README, *ROOT.glob("workflow/*.md"), *ROOT.glob("docs/*.md")]:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
         for code in re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL):
             found |= set(re.findall(pattern, code))
     return {name for name in found if not name.endswith((".STAGE", "STAGE"))}
@@ -125,9 +140,9 @@ def test_the_committed_studys_numbers_are_those_of_its_trainings(folder):
             assert row["epochs"] == [own["epoch"] for own in metrics]
 
     page = (folder / "report.md").read_text()
-    parts = study_show.parts(found)
+    parts = numbers.parts(found)
     assert len(parts) > 1
     for part in parts:
         for table in part.tables:
-            for row in study_markdown.lines(table):
+            for row in markdown.lines(table):
                 assert f"\n{row}\n" in page

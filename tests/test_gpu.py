@@ -1,4 +1,4 @@
-"""What a CUDA GPU must give: the CPU's results but for rounding, and its own again."""
+"""On a CUDA GPU: the CPU's results up to rounding, and the same bytes in every run."""
 
 import io
 
@@ -10,8 +10,9 @@ from PIL import Image
 
 from model.fit import Progress, Training
 from model.recommenders import MODELS, build
-from pipeline.extractors import BLOCK, Machine, networks, torch_device
+from pipeline.extractors import networks
 from pipeline.extractors.encode import picture_encoder
+from pipeline.extractors.extraction import BLOCK, Machine, torch_device
 from pipeline.learning.command_line import use_threads
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
@@ -19,12 +20,12 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA G
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LEARN = [name for name in MODELS if name not in ("popularity", "itemknn")]
 EPOCHS = 3
-# Of the norm, on a network with random weights; docs/benchmarks.md has what was measured.
+# Relative to the norm, with random weights; docs/benchmarks.md has the measurements.
 DEVIATIONS = {"float32": 1e-5, "tensorfloat32": 5e-3, "bfloat16": 5e-2}
 
 
 @pytest.fixture(autouse=True)
-def as_the_stages_set_it():
+def torch_settings_of_the_stages():
     before = torch.get_num_threads()
     use_threads(None)
     yield
@@ -44,7 +45,7 @@ def training(name, device):
 
 
 def trained(name, device):
-    """Return the losses of a few epochs, and all that a resumed training would need."""
+    """Return the losses of a few epochs, and the state that a resumed training needs."""
     learning = training(name, device)
     losses = [learning.run_epoch() for _ in range(EPOCHS)]
     return losses, learning.tensors()

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_workflow import assert_lists_what_it_imports, of_stage, pretend, snakemake_jobs
+from test_workflow import (
+    assert_lists_what_it_imports,
+    comment,
+    of_stage,
+    pretend,
+    snakemake_jobs,
+)
 from workflow_tree import SIF, copy_tree, edit, made, run
 
 BUDGET = {"epochs": 4, "evaluate_every": 2, "patience": 2, "seeds": [1]}
 STUDY: dict[str, Any] = {
-    "items": 6,
     "tables": ["first"],
     "grids": {"figure4": {"models": ["mcln"], "setting": "layers", "values": [3, 4]}},
     "budget": "small",
@@ -31,14 +36,26 @@ def tree(tmp_path: Path) -> Path:
 
 
 def declared(tree: Path) -> Path:
-    edit(tree, study=STUDY, tables={"first": ["bprmf", "mcln"]}, models=["bprmf", "mcln"])
+    models = ["bprmf", "mcln"]
+    edit(tree, study=STUDY, factors={"items": 6}, tables={"first": models}, models=models)
     return tree
+
+
+def planned(tree: Path) -> str:
+    """Return what Snakemake would run now."""
+    return run(tree, "snakemake", "--dry-run", "--printshellcmds", "study")
 
 
 def cells(tree: Path) -> list[str]:
     """Return the trainings that Snakemake would run now."""
-    said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "study")
-    return sorted(re.findall(r"pipeline\.experiments\.study\.cell sample (\S+) ", said))
+    return sorted(
+        re.findall(r"pipeline\.experiments\.study\.cell sample (\S+) ", planned(tree))
+    )
+
+
+def modules(tree: Path) -> set[str]:
+    """Return the modules of pipeline/ that Snakemake would run now."""
+    return set(re.findall(r"python -m pipeline\.(\S+) ", planned(tree)))
 
 
 def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
@@ -46,7 +63,7 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
 
     jobs = snakemake_jobs(tree, "study")
 
-    trained = [path.split("/")[3] for path in of_stage(jobs, "study_cell")]
+    trained = [path.split("/")[3] for path in of_stage(jobs, "experiments.study.cell")]
     assert trained == 2 * CELLS
     pages = [job for job in jobs if "pipeline.experiments.study.page " in job.command]
     assert ["--factors" in job.command for job in sorted(pages)] == [False, True]
@@ -55,7 +72,7 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
             if f"pipeline.experiments.study.{stage} " in job.command:
                 module = f"pipeline/experiments/study/{stage}.py"
                 assert_lists_what_it_imports(job, module)
-    (cell,) = [job for job in jobs if "study_cell sample bprmf" in job.command]
+    (cell,) = [job for job in jobs if "study.cell sample bprmf" in job.command]
     assert not [name for name in cell.inputs if name.startswith("data/features")]
 
 
@@ -69,6 +86,21 @@ def test_an_edit_plans_what_it_concerns(tree):
     assert cells(tree) == ["bprmf__seed-1"]
     edit(tree, bprmf__default__l2=0.01, study__budgets__small__seeds=[1, 2])
     assert cells(tree) == [name.replace("seed-1", "seed-2") for name in CELLS]
+
+
+def test_an_edit_of_the_page_or_the_tables_trains_nothing_again(tree):
+    """Edits are of code; each one follows those before it."""
+    pretend(tree, "study")
+    study = "pipeline/experiments/study"
+
+    comment(tree, f"{study}/page.py")
+    assert modules(tree) == {"experiments.study.page"}
+    comment(tree, f"{study}/sections/opening.py")
+    assert modules(tree) == {"experiments.study.page"}
+    comment(tree, f"{study}/tables.py")
+    assert modules(tree) == {"experiments.study.tables", "experiments.study.page"}
+    comment(tree, f"{study}/cell.py")
+    assert cells(tree) == CELLS
 
 
 def test_a_study_of_a_table_that_is_not_there_is_refused_and_nothing_else_is(tree):
@@ -88,10 +120,10 @@ def test_with_a_search_a_training_waits_for_its_models_sweep(tree):
 
     for job in jobs:
         if "pipeline.experiments.study.cell " in job.command:
-            model = re.search(r"study_cell sample ([a-z]+)__", job.command)[1]
+            model = re.search(r"study\.cell sample ([a-z]+)__", job.command)[1]
             assert f" --sweep results/sample/{model}/sweep.json" in job.command
             assert f"results/sample/{model}/sweep.json" in job.inputs
-    assert len(of_stage(jobs, "sweep_table")) == 2
+    assert len(of_stage(jobs, "experiments.sweep.table")) == 2
 
 
 @pytest.mark.slow

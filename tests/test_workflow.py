@@ -6,13 +6,25 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pytest
 import yaml
 from dvc.repo import Repo
-from workflow_tree import DVC_ONLY, ROOT, SIF, VGG16, copy_tree, edit, planned, run
+from workflow_tree import (
+    DVC_ONLY,
+    ROOT,
+    SIF,
+    VGG16,
+    Job,
+    copy_tree,
+    edit,
+    planned,
+    pretend,
+    run,
+    snakemake_jobs,
+)
 
 from pipeline import params
 from workflow.code import closure
@@ -47,37 +59,12 @@ READ_BY_COMPARE = [
 ]
 
 
-class Job(NamedTuple):
-    """One command with the files it names as inputs and outputs."""
-
-    command: str
-    inputs: frozenset[str]
-    outputs: frozenset[str]
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     return copy_tree(tmp_path / "tree")
 
 
 # --- the plans ----------------------------------------------------------------------------
-
-
-def snakemake_jobs(tree: Path, target: str = "evaluate", *options: str) -> set[Job]:
-    """Return what Snakemake plans, from nothing, without the target rules."""
-    options = ("--dry-run", "--forceall", "--printshellcmds", *options)
-    plan = run(tree, "snakemake", *options, "--", target)
-    found = set()
-    for text in re.split(r"^\[.*\d{4}\]$", plan, flags=re.MULTILINE):
-        files = {
-            kind: frozenset(names.split(", "))
-            for kind, names in re.findall(r"^    (input|output): (.*)$", text, re.MULTILINE)
-        }
-        command = re.search(r"python -m pipeline\..*", text)
-        if command and "output" in files:
-            plain = re.sub(r" 2> logs/\S+$", "", command[0].strip())
-            found.add(Job(plain, files["input"], files["output"]))
-    return found
 
 
 def dvc_jobs(tree: Path) -> set[Job]:
@@ -210,15 +197,6 @@ def test_another_setting_of_one_compared_extractor_plans_that_feature_and_its_mo
     }
 
 
-def pretend(tree: Path, target: str) -> None:
-    """Make empty outputs, and records as if Snakemake had made them."""
-    for job in snakemake_jobs(tree, target):
-        for name in job.outputs:
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).touch()
-    run(tree, "snakemake", "--cores", "1", "--touch", "--forceall", target)
-
-
 @pytest.mark.parametrize(
     ("extractors", "message"),
     [
@@ -276,16 +254,17 @@ def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
 
     jobs = snakemake_jobs(tree, "sweep")
 
-    trained = of_stage(jobs, "sweep")
+    trained = of_stage(jobs, "experiments.sweep.cell")
     assert len(trained) == 2 * 2 + 2 * 2 * 2
     assert "results/sample/vbpr/sweep/content_dim-8__lr-0.01__seed-2.json" in trained
     trials = [f"results/sample/{model}/sweep_trials.json" for model in SWEEP["models"]]
-    assert of_stage(jobs, "sweep_search") == trials
-    for stage in ("sweep", "sweep_search", "sweep_table"):
-        found = [job for job in jobs if f"pipeline.{stage} " in job.command]
-        assert not [n for job in found for n in job.inputs if n.endswith("test.parquet")]
-        for job in found:
-            assert_lists_what_it_imports(job, stage)
+    assert of_stage(jobs, "experiments.sweep.search") == trials
+    for stage in ("cell", "search", "table"):
+        same = [job for job in jobs if f"pipeline.experiments.sweep.{stage} " in job.command]
+        assert same
+        assert not [n for job in same for n in job.inputs if n.endswith("test.parquet")]
+        for job in same:
+            assert_lists_what_it_imports(job, f"pipeline/experiments/sweep/{stage}.py")
     (table,) = [
         job for job in jobs if "pipeline.experiments.sweep.table sample vbpr" in job.command
     ]
@@ -319,6 +298,24 @@ def test_an_edited_value_plans_the_cells_that_have_it_and_the_table(tree):
     again = cells(tree)
     assert {name.partition("/")[0] for name in again} == {"vbpr"}
     assert len(again) == 2 * 2 * 2 + 1
+
+
+def test_an_edit_of_a_sweeps_table_trains_nothing_again(tree):
+    """An edit of the code that all trials share plans every cell."""
+    edit(tree, sweep=SWEEP)
+    pretend(tree, "sweep")
+
+    comment(tree, "pipeline/experiments/sweep/table.py")
+    assert cells(tree) == {"bprmf", "vbpr"}
+
+    comment(tree, "pipeline/experiments/trial.py")
+    assert len(cells(tree)) == 2 + 2 * 2 + 2 * 2 * 2
+
+
+def comment(tree: Path, file: str) -> None:
+    """Add a comment to a module."""
+    path = tree / file
+    path.write_text(f"{path.read_text()}\n# A comment.\n")
 
 
 def test_a_sweep_without_its_section_is_refused_and_nothing_else_is(tree):
@@ -423,8 +420,8 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage):
     assert_lists_what_is_imported(code, MODULES[stage])
 
 
-def test_the_study_is_of_generated_datasets_and_depends_on_the_code_that_it_imports(tree):
-    """Snakemake alone has it; `evaluate` does not ask for it."""
+def test_factors_are_of_generated_datasets_and_depend_on_the_code_that_they_import(tree):
+    """Snakemake alone has them; `study` asks for them and `evaluate` does not."""
     models = ["bprmf", "mcln", "base_vt"]
     edit(tree, datasets=["sample", "gift_cards"], models=models)
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
-from pipeline.params import extractors, study_budget, study_cells, sweep_cells
+from pipeline.params import extractors, study, sweep
 from pipeline.tables.io import sha256_of, write_text
 from workflow import named_files
 from workflow.code import ROOT, closure
@@ -49,7 +49,7 @@ def slices(settings: params.Params) -> Slices:
             by_name |= _model_slices(settings, dataset, model)
         by_name |= _comparison_slices(settings, dataset)
         by_name |= _factor_slices(settings, dataset)
-        for model in sweep_cells.models(settings, dataset):
+        for model in sweep.models(settings, dataset):
             by_name |= _sweep_slices(settings, dataset, model)
         by_name |= _study_slices(settings, dataset)
     return by_name
@@ -102,9 +102,11 @@ def model_code(architecture: str) -> dict[str, str]:
     That is its file, what it imports, and the files at the top of model/: an edit of one
     recommender is no reason to train another.
     """
-    recommender = Path(f"model/recommenders/{architecture}.py")
-    shared = (path.relative_to(ROOT) for path in (ROOT / "model").glob("[!_]*.py"))
-    files = closure([recommender, *shared], Path("model"))
+    recommenders = Path("model/recommenders")
+    top = (path.relative_to(ROOT) for path in (ROOT / "model").glob("[!_]*.py"))
+    # Not what knows several recommenders, such as explanations: no training imports it.
+    shared = (file for file in top if not closure([file], recommenders))
+    files = closure([recommenders / f"{architecture}.py", *shared], Path("model"))
     return {file.as_posix(): sha256_of(ROOT / file) for file in files}
 
 
@@ -131,50 +133,50 @@ def _factor_slices(settings: params.Params, dataset: str) -> Slices:
     models = settings.content_models(dataset)
     code = {model: model_code(settings.architecture(model)) for model in models}
     shared = [source, features, models, settings.seed, code]
-    return {f"study/{dataset}": [settings.study.items, *shared]}
+    return {f"factors/{dataset}": [settings.factors.items, *shared]}
 
 
 def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str, Any]:
-    sweep, code = sweep_cells.declared(settings), model_code(settings.architecture(model))
-    fixed = sweep_cells.fixed(settings, dataset, model) | {"code": code}
-    tried = [sweep_cells.ranges(settings, dataset, model), sweep.seeds, sweep.trials]
-    cells = [cell.name for cell in sweep_cells.cells(settings, dataset, model)]
-    # The lines to paste hold what the section has for this dataset already.
-    own = settings.sections[model].get(dataset)
+    section, code = sweep.section(settings), model_code(settings.architecture(model))
+    fixed = sweep.fixed(settings, dataset, model) | {"code": code}
+    tried = [sweep.ranges(settings, dataset, model), section.seeds, section.trials]
+    cells = [cell.short_name for cell in sweep.cells(settings, dataset, model)]
+    # The lines to paste also hold what the section already has for this dataset.
+    layer = settings.sections[model].get(dataset)
     return {
-        f"sweep/{dataset}/{model}": fixed,
+        f"sweep_cell/{dataset}/{model}": fixed,
         f"sweep_search/{dataset}/{model}": [fixed, *tried, settings.seed],
-        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, own],
+        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer],
     }
 
 
 def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
     """Return the slices of the study's trainings, of its tables and of its page."""
-    if not study_cells.is_asked(settings):
+    if not study.is_possible(settings):
         return {}
-    spent, found = study_budget.budget(settings), {}
-    train = settings.train.model_copy(
-        update=spent.model_dump(include={"epochs", "evaluate_every", "patience"})
-    )
-    for name, own in study_cells.cells(settings, dataset).items():
-        found[f"study_cell/{dataset}/{name}"] = [
-            model_code(settings.architecture(own.model)),
-            settings.architecture(own.model),
-            study_cells.taken(settings, dataset, own.model, own.values),
-            settings.model_modalities(own.model, dataset),
-            own.seed,
-            [train, settings.evaluate, study_budget.searched(settings, own.model)],
+    budget = study.budget(settings)
+    train = settings.train.model_copy(update=budget.of_a_training().model_dump())
+    trainings = {
+        f"study_cell/{dataset}/{name}": [
+            model_code(settings.architecture(cell.model)),
+            settings.architecture(cell.model),
+            study.model_settings(settings, dataset, cell.model, cell.values),
+            settings.model_modalities(cell.model, dataset),
+            cell.seed,
+            [train, settings.evaluate, study.searched(settings, cell.model)],
         ]
+        for name, cell in study.cells(settings, dataset).items()
+    }
     rows = {
         table: [[row.label, [cell.name for cell in row.cells]] for row in rows]
-        for table, rows in study_cells.tables(settings, dataset).items()
+        for table, rows in study.tables(settings, dataset).items()
     }
-    source = settings.source(dataset)
-    features = settings.dataset_features(dataset)
+    shared = [rows, budget, settings.study.budget, settings.source(dataset)]
     shown = [settings.models, settings.compare, settings.seed]
-    found[f"study_tables/{dataset}"] = [rows, spent, settings.study.budget, source, features]
-    found[f"study_page/{dataset}"] = [rows, spent, settings.study.budget, source, shown]
-    return found
+    return trainings | {
+        f"study_tables/{dataset}": [*shared, settings.dataset_features(dataset)],
+        f"study_page/{dataset}": [*shared, shown],
+    }
 
 
 def write(settings: params.Params, folder: Path, links_folder: Path) -> None:

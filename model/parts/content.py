@@ -1,4 +1,4 @@
-"""Fixed item features, brought to a common scale before a model reads them.
+"""Scaling of fixed item features before a model reads them.
 
 Shapes: I items, W the width of a feature.
 """
@@ -21,14 +21,14 @@ def scale(feature: Tensor, norm: FeatureNorm, like: Tensor | None = None) -> Ten
 
     Args:
         feature: (I, W) float; an item without the modality has a row of zeros.
-        norm: `none` leaves them raw, `unit_mean` divides all by the mean norm of the rows that
-            are present, `unit_rows` divides each row by its own norm, `whitened` gives every
+        norm: `none` keeps them raw, `unit_mean` divides all by the mean norm of the rows that
+            are present, `unit_rows` divides each row by its norm, `whitened` gives every
             direction the same variance, `half_whitened` takes the square root of every
             direction's standard deviation (see `whitening`); both then divide as `unit_mean`.
-        like: (I, W) features that decide the scale, where they are not `feature` itself.
+        like: (I, W) features that determine the scale, by default `feature`.
 
     Returns:
-        (I, W); rows of zeros stay so.
+        (I, W); rows of zeros remain zero.
     """
     like = feature if like is None else like
     if norm == "unit_rows":
@@ -45,20 +45,20 @@ def scale(feature: Tensor, norm: FeatureNorm, like: Tensor | None = None) -> Ten
 
 
 def whitening(feature: Tensor, power: float) -> tuple[Tensor, Tensor]:
-    """Return what divides each principal direction by a power of its standard deviation.
+    """Return the map that divides each principal direction by a power of its deviation.
 
-    Word2Vec and the like put most of their variance into a few directions, and a projection
+    Features such as Word2Vec have most of their variance in a few directions, and a projection
     learns the others slowly. Power 1 makes the covariance the identity. It needs many more
-    items than numbers: with fewer, any two items end up equally far apart and nothing of the
-    content is left. Powers below 1 keep the order of the directions.
+    items than dimensions: with fewer, all items become equally far apart and the content is
+    lost. Powers below 1 keep the order of the directions.
 
     Args:
         feature: (I, W) float.
         power: from 0 (a rotation) to 1.
 
     Returns:
-        The mean (W,) and the directions (W, W), to be used as (x - mean) @ directions.
-        Directions without variance are zero columns.
+        The mean (W,) and the directions (W, W), for (x - mean) @ directions. Directions without
+        variance are zero columns.
     """
     rows = feature[feature.norm(dim=1) > 0].double()
     if not len(rows):

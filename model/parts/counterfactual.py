@@ -3,8 +3,8 @@
 Li et al., "Multimodal Counterfactual Learning Network for Multimedia-based Recommendation",
 SIGIR 2023, https://doi.org/10.1145/3539618.3591739.  Equation numbers are the paper's.
 
-The paper does not say over which axis the softmax of Eq. 12-13 runs. Read literally, with one
-vector per item, it is the softmax of a single number; three readings are offered.
+The paper does not give the axis of the softmax in Eq. 12-13. Taken literally, with one vector
+per item, it is the softmax of a single number; three interpretations are implemented.
 
 Shapes: R rows (items), T tokens (one per modality, plus the ID embedding), D = dim,
 X = T * D (d_x), S rows of a block.
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from model.parts.dropout import drop
 
 Attention = Literal["modality", "batch", "dimension"]
-# `distributions` is Eq. 14; `logits` the released code; the last two are controls: the same
+# `distributions` is Eq. 14, `logits` the released code. The last two are controls: the same
 # network without A*, and without attention.
 Difference = Literal["distributions", "logits", "factual", "none"]
 
-# Numbers of an attention by dimension held at once: 64 MiB of float32.
+# Elements of an attention by dimension in memory at once: 64 MiB of float32.
 BLOCK = 1 << 24
 
 
@@ -42,8 +42,8 @@ def attend_modalities(
 ) -> Tensor:  # fmt: skip
     """Return Eq. 12-14 with the T modality vectors of one item as the tokens.
 
-    An item's result depends on the item and its i* alone. With one token the softmax is 1
-    whatever the input, so the difference is 0.
+    An item's result depends only on the item and its i*. With one token the softmax is always
+    1, so the difference is 0.
 
     Returns:
         (R, X).
@@ -63,8 +63,8 @@ def attend_dimensions(
 ) -> Tensor:
     """Return Eq. 12-14 with Q K^T as the X x X outer product of one item's vectors.
 
-    An item's result depends on the item and its i* alone. Takes R X^2 exponentials; they are
-    made again in the backward pass, block by block, so that memory stays small.
+    An item's result depends only on the item and its i*. Computes R X^2 exponentials; the
+    backward pass recomputes them block by block to save memory.
 
     Returns:
         (R, X).
@@ -88,11 +88,11 @@ def attend_batch(
     q_RX: Tensor, k_RX: Tensor, v_RX: Tensor, other: Other | None,
     *, difference: Difference, context: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return Eq. 12-14 with the softmax over the other rows, as the released code has it.
+    """Return Eq. 12-14 with the softmax over the other rows, as in the released code.
 
     The R x R matrix is never stored: (softmax(S) - softmax(S*)) V is two attentions, and
     softmax(S - S*) V is one with queries [Q, -Q*] and keys [K, K*]. About `context` rows attend
-    to each other, every n-th row with the n that comes closest; all rows, where it is None.
+    to each other, namely every n-th row for the closest n; all rows if it is None.
 
     Returns:
         (R, X).
@@ -103,7 +103,7 @@ def attend_batch(
     def attention(query: Tensor, key: Tensor) -> Tensor:
         result_RX = torch.empty_like(v_RX)
         for first in range(contexts):
-            # A batch and a head of one: the shape that the fast kernels want.
+            # One batch and one head: the shape that the fast kernels require.
             q, k, v = (x[None, None, first::contexts] for x in (query, key, v_RX))
             part = F.scaled_dot_product_attention(q, k, v, scale=scale)
             result_RX[first::contexts] = part[0, 0]
@@ -117,7 +117,7 @@ def attend_batch(
 
 
 def weights(score: Tensor, other: Tensor | None, difference: Difference) -> Tensor:
-    """Return A - A* of Eq. 12-14 from the scaled products, or its variants."""
+    """Return A - A* of Eq. 12-14, or a variant of it, from the scaled products."""
     if other is None or difference == "factual":
         return score.softmax(-1)
     if difference == "logits":
@@ -133,11 +133,11 @@ class CounterfactualLayer(nn.Module):
         *, context: int | None = None, dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:  # fmt: skip
-        """Make the weights; the inner width of the feed-forward network is 4 X, as released.
+        """Create the weights; the inner width of the feed-forward network is 4 X, as released.
 
-        `dropout` is on what the attention and the feed-forward network add to the stream, as in
-        Vaswani et al. 2017, 5.4, with draws from `generator`. `context` is that of
-        `attend_batch`.
+        `dropout` applies to the outputs of the attention and of the feed-forward network before
+        they are added, as in Vaswani et al. 2017, 5.4, with draws from `generator`. `context`
+        is that of `attend_batch`.
         """
         super().__init__()
         width = tokens * dim
@@ -153,7 +153,7 @@ class CounterfactualLayer(nn.Module):
         self.attention_norm, self.output_norm = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def others(self, other_RX: Tensor) -> Other | None:
-        """Return Eq. 11 for X_i*; None for a control that does without it."""
+        """Return Eq. 11 for X_i*; None for the controls that do not use it."""
         if self.difference in ("factual", "none"):
             return None
         return Other(self.other_query(other_RX), self.other_key(other_RX))
@@ -163,7 +163,7 @@ class CounterfactualLayer(nn.Module):
 
         Args:
             x_RX: X_i.
-            other: of X_i*; None attends without subtracting anything.
+            other: Eq. 11 of X_i*; None subtracts nothing.
 
         Returns:
             e_vt, (R, X).

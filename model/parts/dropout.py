@@ -1,4 +1,4 @@
-"""Dropout with a generator of one's own."""
+"""Dropout that draws from a given generator."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def drop(rows: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Return the rows with a share of their numbers at 0, and the rest divided by 1 - share.
+    """Set a random share of the elements to 0, and divide the others by 1 - share.
 
-    `nn.Dropout` draws from the global generator, which a resumed training does not have.
+    `nn.Dropout` draws from the global generator, whose state a checkpoint does not have.
 
     Args:
         rows: any shape.
         share: below 1; with 0 nothing is drawn.
-        generator: on the CPU, whatever the device of the rows.
+        generator: on the CPU, for rows on any device.
     """
     if not share:
         return rows

@@ -1,6 +1,6 @@
-"""Edges of the user-item graph with values of their own, such as attention.
+"""Edges of the user-item graph with computed values, such as attention.
 
-`model.graph` has matrices whose values are fixed; these are computed anew in every step.
+The matrices of `model.graph` have fixed values; these are computed in every step.
 
 Shapes: U users, I items, N = U + I nodes (users first), E directed edges (two for each
 distinct training pair), W width of the vectors on the nodes.
@@ -20,8 +20,8 @@ from model.data import Interactions
 class Edges(nn.Module):
     """The edges j -> i of the user-item graph, sorted by receiver i.
 
-    Edge values multiply nodes as a sparse matrix, and are made by sampled products: gathering
-    (E, W) vectors of both ends instead takes over ten times as long and E * W numbers.
+    Edge values multiply nodes as a sparse matrix and come from sampled products. Gathering the
+    (E, W) vectors of both ends instead takes ten times as long, and E * W elements of memory.
     """
 
     starts: Tensor
@@ -41,7 +41,7 @@ class Edges(nn.Module):
         receivers, sources = keys // size, keys % size
         degree = torch.bincount(receivers, minlength=size)
         starts = F.pad(degree.cumsum(0), (1, 0))
-        # Where j -> i stands i -> j: the transpose has the same pattern.
+        # Position of i -> j for each j -> i: the transpose has the same pattern.
         reverse = (sources * size + receivers).argsort()
         self.register_buffer("starts", starts, persistent=False)
         self.register_buffer("receivers", receivers, persistent=False)
@@ -57,14 +57,14 @@ class Edges(nn.Module):
         """Return (E,) the softmax of (E,) scores over the edges of each receiver."""
         size = len(self.degree)
         lowest = scores.new_full((size,), float("-inf"))
-        # It changes nothing but the range of exp, so no gradient goes through it.
+        # It only limits the range of exp, so it needs no gradient.
         highest = lowest.scatter_reduce(0, self.receivers, scores.detach(), "amax")
         weights = (scores - highest.index_select(0, self.receivers)).exp()
         total = weights.new_zeros(size).index_add(0, self.receivers, weights)
         return weights / total.index_select(0, self.receivers)
 
     def sum(self, weights: Tensor, nodes: Tensor) -> Tensor:
-        """Return (N, W) sums of w_ij x_j over the neighbours j of i, 0 where there is none.
+        """Return (N, W) sums of w_ij x_j over the neighbours j of i, 0 without neighbours.
 
         Args:
             weights: (E,).
@@ -73,7 +73,7 @@ class Edges(nn.Module):
         return _Sum.apply(weights, nodes, self)
 
     def mean(self, nodes: Tensor) -> Tensor:
-        """Return (N, W) means over the neighbours, 0 where there is none."""
+        """Return (N, W) means over the neighbours, 0 without neighbours."""
         return self.sum(self.degree[self.receivers].to(nodes.dtype).reciprocal(), nodes)
 
     def matrix(self, values: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class _Dots(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """The product of edge values, as a matrix, with nodes; fixed values get no gradient."""
+    """The product of edge values, as a matrix, with nodes; constant values get no gradient."""
 
     @staticmethod
     def forward(ctx, weights: Tensor, nodes: Tensor, edges: Edges) -> Tensor:  # type: ignore[override]

@@ -1,7 +1,7 @@
-"""The stages between InvRL's backbone and its final model: environments, and the mask.
+"""InvRL's stages between the backbone and the final model: environments and the mask.
 
 See model/recommenders/invrl.py for the citation. The backbone's ID tables are fixed here; only
-projections of content and the mask are learnt.
+projections of content and the mask are learned.
 
 Shapes: U users, I items, P training pairs, E environments, D = dim, W width of content,
 B pairs of a batch, K = 1 + n scored items of a pair, the positive first.
@@ -23,33 +23,33 @@ from model.parts.sampled import sampled_scores, spread
 from model.parts.ultragcn import UltraGCN
 
 GATE_NOISE = 0.01  # standard deviation; released code
-SETTLED = 0.01  # share of moved pairs at which environments stay as they are; released code
+SETTLED = 0.01  # share of moved pairs at which clustering stops; released code
 
 Pairs: TypeAlias = tuple[Tensor, Tensor]  # (B,) users and (B, K) items
 
 
 @dataclass(frozen=True)
 class Stages:
-    """What the stages before the final model may cost, and their coefficients."""
+    """Limits and coefficients of the stages before the final model."""
 
-    pretrain_epochs: int  # at most
-    iterations: int  # T; 0 leaves out everything: the mask is one
+    pretrain_epochs: int  # maximum
+    iterations: int  # T; 0 skips all stages: the mask is 1
     environments: int  # E
-    environment_rounds: int  # of training E projections and moving pairs, at most
+    environment_rounds: int  # maximum, each of training E projections and moving pairs
     environment_epochs: int  # of a projection over its environment's pairs
     mask_epochs: int
-    invariance: float  # alpha, of the penalty on gradients that differ
+    invariance: float  # alpha, of the penalty on differences of gradients
     gate_l2: float  # lambda, of sum mu^2
     l2_projection: float  # of A and b, also in pre-training, and of the L1 term
-    lr: float  # of projections and mask; pre-training has the model's
-    batch_size: int  # of projections and mask; pre-training has the model's
+    lr: float  # of projections and mask; pre-training uses the model's
+    batch_size: int  # of projections and mask; pre-training uses the model's
 
 
 class Invariance:
-    """A fixed backbone, and what is learnt on it."""
+    """Environments and masks, learned on a fixed backbone."""
 
     def __init__(self, backbone: UltraGCN, stages: Stages, preparation: Preparation) -> None:
-        """Take the backbone's tables, as they are."""
+        """Take the backbone's tables as constants."""
         self.stages, self.preparation = stages, preparation
         self.objective, self.content = backbone.objective, backbone.content
         self.negatives = backbone.negatives
@@ -62,12 +62,12 @@ class Invariance:
     def environments(self, mask: Tensor) -> Tensor:
         """Cluster the pairs by the projection of content that scores them highest.
 
-        Each environment trains a projection of its own on its pairs, all from the same start
-        (as the released code does, by its seed), then each pair moves to the environment
-        whose projection gives it the highest score, until few move.
+        Each environment trains a projection on its pairs, all from the same initial values (as
+        in the released code, through its seed). Then each pair moves to the environment whose
+        projection gives it the highest score. This repeats until few pairs move.
 
         Args:
-            mask: (W,) the mask so far; a projection pays for the dimensions that it keeps.
+            mask: (W,) the mask so far; it weights the L1 penalty of a projection.
 
         Returns:
             (P,) int64 environments, on the CPU.
@@ -78,7 +78,7 @@ class Invariance:
         start = self._draw_projection()
         for count in range(1, stages.environment_rounds + 1):
             scores_EP = torch.stack(
-                [self._explained(start, rows, mask) for rows in self._groups(labels)]
+                [self._content_scores(start, rows, mask) for rows in self._groups(labels)]
             )
             best = scores_EP.argmax(0).cpu()
             moved, labels = float((best != labels).float().mean()), best
@@ -91,7 +91,7 @@ class Invariance:
         return labels
 
     def mask(self, labels: Tensor, growth: float) -> Tensor:
-        """Learn gates on content under which the environments' gradients agree.
+        """Learn a gate on content under which the environments' gradients agree.
 
         Args:
             labels: (P,) int64 environments.
@@ -120,54 +120,54 @@ class Invariance:
     def invariant_loss(
         self, projection: Tensor, gate: Tensor, batches: list[Pairs], growth: float
     ) -> Tensor:
-        """Return () the mean loss of environments, plus penalties.
+        """Return () the mean loss of the environments, plus penalties.
 
         Args:
             projection: (D, W).
             gate: (W,) mu; content is multiplied by clip(mu + 1/2 + noise, 0, 1).
-            batches: one of each environment.
+            batches: one from each environment.
             growth: factor on alpha and lambda.
         """
         noise = [self._draw(self.width) * GATE_NOISE for _ in batches]
-        parts = [
+        results = [
             self.loss_and_gradient(projection, (gate + 0.5 + e).clamp(0, 1), *pairs)
             for e, pairs in zip(noise, batches, strict=True)
         ]
-        losses, gradients = (torch.stack(part) for part in zip(*parts, strict=True))
+        losses, gradients = (torch.stack(values) for values in zip(*results, strict=True))
         penalty = self.stages.invariance * disagreement(gradients, gate)
         penalty = penalty + self.stages.gate_l2 * gate.square().sum()
         shrink = self.stages.l2_projection * projection.square().sum()
         return losses.mean() + shrink + growth * penalty
 
     def loss_and_gradient(
-        self, projection: Tensor, opened: Tensor, users: Tensor, items: Tensor
+        self, projection: Tensor, mask: Tensor, users: Tensor, items: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of some pairs and its derivative in the projection.
 
-        The latter in closed form, sum_bk dl/ds_bk user_b (z * f_k)^T, because scores are
-        linear in the projection: autograd would have to differentiate twice. The penalty on
-        the projection is left out, as it is the same in all environments.
+        The derivative is in closed form, sum_bk dl/ds_bk user_b (z * f_k)^T, because scores are
+        linear in the projection; autograd would have to differentiate twice. The penalty on the
+        projection is omitted, as it is the same in all environments.
 
         Args:
             projection: (D, W).
-            opened: (W,) z.
+            mask: (W,) z.
             users: (B,) int64.
             items: (B, K) int64.
 
         Returns:
             () and (D, W), differentiable in the projection and z.
         """
-        content = F.linear(self.content, projection * opened)
+        content = F.linear(self.content, projection * mask)
         scores = self._scores(content, users, items)
         slopes = self.objective.slopes(scores, users, items)
         spread_ID = spread(slopes, self.content_users[users], items, len(content))
-        gradient = (spread_ID.T @ self.content) * opened
+        gradient = (spread_ID.T @ self.content) * mask
         return self.objective(scores, users, items).sum(), gradient
 
-    def _explained(self, start: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-        """Return (P,) the content part of all pairs' scores, once trained on some of them.
+    def _content_scores(self, start: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
+        """Return (P,) content scores of all pairs by a projection trained on some of them.
 
-        The part of the IDs is the same in all environments. Without pairs, it is the start's.
+        The ID scores are the same in all environments. Without `rows` it stays at `start`.
         """
         projection = start.clone().requires_grad_()
         bias = torch.zeros_like(start[:, 0], requires_grad=True)
@@ -190,27 +190,27 @@ class Invariance:
 
     def _scores(self, content: Tensor, users: Tensor, items: Tensor) -> Tensor:
         """Return (B, K) scores of items (B, K) by (B,) users, given (I, D) content."""
-        fixed = sampled_scores(self.id_users[users], self.id_items, items)
-        return fixed + sampled_scores(self.content_users[users], content, items)
+        id_scores = sampled_scores(self.id_users[users], self.id_items, items)
+        return id_scores + sampled_scores(self.content_users[users], content, items)
 
     def _groups(self, labels: Tensor) -> list[Tensor]:
         return [(labels == e).nonzero().squeeze(1) for e in range(self.stages.environments)]
 
     def _batches(self, rows: Tensor) -> Iterator[Pairs]:
         """Yield one pass over the shuffled pairs (R,), negatives drawn from all items."""
-        known, generator = self.preparation.interactions, self.preparation.generator
+        pairs, generator = self.preparation.interactions, self.preparation.generator
         order = rows[torch.randperm(len(rows), generator=generator)]
         for start in range(0, len(order), self.stages.batch_size):
-            some = order[start : start + self.stages.batch_size]
-            shape = (len(some), self.negatives)
-            negatives = torch.randint(known.n_items, shape, generator=generator)
-            items = torch.cat([known.items[some, None], negatives], dim=1)
-            yield known.users[some].to(self.content.device), items.to(self.content.device)
+            batch = order[start : start + self.stages.batch_size]
+            shape = (len(batch), self.negatives)
+            negatives = torch.randint(pairs.n_items, shape, generator=generator)
+            items = torch.cat([pairs.items[batch, None], negatives], dim=1)
+            yield pairs.users[batch].to(self.content.device), items.to(self.content.device)
 
     def _joint(self, groups: list[Tensor]) -> Iterator[list[Pairs]]:
-        """Yield a batch of each group at a time, until each group was passed once.
+        """Yield a batch of each group at a time, for one epoch of the largest group.
 
-        Smaller ones start anew.
+        Smaller groups start again.
         """
         steps = max(-(-len(rows) // self.stages.batch_size) for rows in groups)
         yield from islice(map(list, zip(*map(self._endless, groups), strict=True)), steps)

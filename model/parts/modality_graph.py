@@ -1,10 +1,10 @@
-"""What MMGCN and MGAT share: for each modality, layers over the user-item graph.
+"""Layers over the user-item graph for each modality, shared by MMGCN and MGAT.
 
-The modalities have the same edges and other vectors on the nodes. Users have no content; a
-learned table stands in for it.
+The modalities have the same edges and different vectors on the nodes. Users have no content; a
+learned table replaces it.
 
 Shapes: U users, I items, N = U + I nodes (users first), M modalities, W width of a modality's
-vectors, D dimensions, L layers, R rows (nodes) that are asked for, B triples of a batch.
+vectors, D dimensions, L layers, R rows (requested nodes), B triples of a batch.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from model.parts.edges import Edges
 
 
 class ModalityNodes(nn.Module):
-    """Layer 0 of a modality: a table for users above the items' content, rows of length 1.
+    """Layer 0 of a modality: a table for users, then the items' content, in unit rows.
 
     Args of the constructor:
-        feature: (I, width), fixed; absent items are zero rows.
+        feature: (I, width), fixed; zero rows for items without the modality.
         n_users: U.
         project: from (I, width) to (I, W).
         width: W.
@@ -42,24 +42,24 @@ class ModalityNodes(nn.Module):
 
     def forward(self) -> Tensor:
         """Return (N, W)."""
-        # Without `present` an absent item would be the bias alone, which starts at 0, where
-        # the gradient of a row's direction is endless.
+        # Without `present` an item without content would equal the bias, which starts at 0,
+        # where the gradient of a row's direction is infinite.
         items = self.present * self.project(self.feature)
         return F.normalize(torch.cat([self.users, items]))
 
 
 class ModalityGraphs(nn.Module):
-    """A stack of graph layers for each modality, and one table of IDs that all of them add.
+    """A stack of graph layers for each modality, and one table of IDs that all of them use.
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
         features: `{modality: (I, width)}`, at least one.
         dim: D.
         layers: L >= 1.
-        content_dim: the most a modality's W may be; a narrower feature keeps its width.
-        project: makes the module from a feature's width to W.
-        layer: makes a layer from the width of its input: a module from nodes (N, width),
-            edges, IDs (N, D) and the rows that are asked for to (R, D).
+        content_dim: maximum of a modality's W; a narrower feature keeps its width.
+        project: returns the module from a feature's width to W.
+        layer: returns a layer, given the width of its input: a module from nodes (N, width),
+            edges, IDs (N, D) and the requested rows to (R, D).
         generator: for the Xavier initialisation, normal as in MMGCN's code; biases are 0.
 
     Raises:
@@ -108,13 +108,13 @@ class ModalityGraphs(nn.Module):
         )
 
     def penalised(self, batch: Batch) -> list[Tensor]:
-        """Return what the L2 penalty is on: IDs of the batch, and its users' tables."""
+        """Return the rows under the L2 penalty: IDs of the batch, and its users' tables."""
         identity = self.identity[self.rows_of(batch)].chunk(3)
         return [*identity, *(table[batch.users] for table in self.user_tables)]
 
     @property
     def user_tables(self) -> list[nn.Parameter]:
-        """The (U, W) tables that stand in for users' content, one for each modality."""
+        """The (U, W) tables in place of users' content, one for each modality."""
         return [nodes.users for nodes in self.nodes.values()]  # type: ignore[misc]
 
     def _layers(self, name: str, rows: Tensor) -> list[Tensor]:
@@ -123,5 +123,5 @@ class ModalityGraphs(nn.Module):
         for layer in layers[:-1]:
             nodes = layer(nodes, self.edges, self.identity, slice(None))
             outputs.append(nodes[rows])
-        # Nobody receives from the last layer: it is computed where it is asked for only.
+        # No node receives from the last layer, so only the requested rows are computed.
         return [*outputs, layers[-1](nodes, self.edges, self.identity, rows)]

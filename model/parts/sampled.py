@@ -1,7 +1,7 @@
 """Inner products of users with a few items each, as products with a sparse matrix.
 
-Gathering the items would copy (B, K, D) numbers, forwards and back: with 50 negatives a pair
-that takes ten times as long.
+Gathering the items would copy (B, K, D) elements, forward and backward: with 50 negatives per
+pair this takes ten times as long.
 
 Shapes: I items, B users of a batch, K items of each, D dimensions.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def sampled_scores(users: Tensor, items: Tensor, index: Tensor) -> Tensor:
-    """Return the inner product of each user with items of its own.
+    """Return the inner product of each user with its items.
 
     Args:
         users: (B, D).
@@ -29,13 +29,13 @@ def sampled_scores(users: Tensor, items: Tensor, index: Tensor) -> Tensor:
 
 
 def spread(values: Tensor, users: Tensor, index: Tensor, n_items: int) -> Tensor:
-    """Return the sum over (b, k) of value_bk * user_b in the row of item index_bk.
+    """Add value_bk * user_b to the row of item index_bk, for all (b, k).
 
-    It is the gradient of `sampled_scores` in the items, when `values` is that in the scores.
+    This is the gradient of `sampled_scores` in the items if `values` is that in the scores.
 
     Args:
         values: (B, K).
-        users: (B, D), fixed: no gradient goes there.
+        users: (B, D), constant: they get no gradient.
         index: (B, K) int64.
         n_items: I.
 
@@ -94,5 +94,5 @@ def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]
     with warnings.catch_warnings():
         # torch announces on every first use that CSR is in beta.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
-        # Columns are neither sorted nor distinct, which products do not need.
+        # Columns are neither sorted nor distinct; products do not require it.
         return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)

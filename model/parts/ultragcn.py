@@ -1,9 +1,9 @@
 """UltraGCN over content: the backbone of InvRL.
 
 Mao et al., "UltraGCN: Ultra Simplification of Graph Convolutional Networks for
-Recommendation", CIKM 2021, https://arxiv.org/abs/2110.15114. The form is that of the code
-released with InvRL (see model/recommenders/invrl.py): with projected content beside the item's
-ID, and without the paper's item-item loss and its factor on the negatives.
+Recommendation", CIKM 2021, https://arxiv.org/abs/2110.15114. This is the variant in the code
+released with InvRL (see model/recommenders/invrl.py): it appends projected content to the
+item's ID, and omits the paper's item-item loss and its factor on the negatives.
 
 Shapes: U users, I items, D = dim, W width of the features of all modalities together,
 B pairs of a batch, K = 1 + n scored items of a pair, the positive first.
@@ -42,7 +42,7 @@ class Objective(nn.Module):
     def __init__(
         self, interactions: Interactions, kind: LossName, weights: Sequence[float]
     ) -> None:
-        """Prepare beta, as a product of a user's and an item's factor.
+        """Compute beta as a product of a user's and an item's factor.
 
         Args:
             interactions: the training pairs; repeats count once in a degree.
@@ -86,28 +86,28 @@ class Objective(nn.Module):
 
 
 def _signed(scores: Tensor) -> Tensor:
-    """Negate the positives: softplus of it is the cross-entropy."""
+    """Negate the positives: softplus of the result is the cross-entropy."""
     return torch.cat([-scores[:, :1], scores[:, 1:]], dim=1)
 
 
 def pair_items(batch: Batch) -> Tensor:
     """Return (B, K) the items that are scored for each pair, the positive first."""
-    negatives = batch.negatives.reshape(len(batch.users), -1)  # also a single one
+    negatives = batch.negatives.reshape(len(batch.users), -1)  # (B,) or (B, n)
     return torch.cat([batch.positives[:, None], negatives], dim=1)
 
 
 class UltraGCN(Recommender):
-    """Score <u, [v_i | A f_i + b]>, with f_i the unit rows of all modalities side by side.
+    """Score <u, [v_i | A f_i + b]>, with f_i the concatenated unit rows of all modalities.
 
     Args of the constructor:
         interactions: the training pairs; their degrees weight the loss.
         features: `{modality: (I, width)}`, fixed, at least one.
         dim: D, of the item's ID and of its projected content; a user has 2 D numbers.
-        negatives: n for each pair, from all items, the user's own included (released code).
+        negatives: n for each pair, from all items including the user's (released code).
         loss: `bce` (the paper) or `bpr`, a control.
         weights: w1..w4 of the loss, see `Objective`.
-        l2: of the whole tables, each step; not the scale of `model.losses`, as the loss is a
-            sum over the batch.
+        l2: of the whole tables in each step; not on the scale of `model.losses`, as the loss
+            is a sum over the batch.
         kappa: factor of l2 on the item table.
         l2_projection: of A and b.
         init: `xavier` (MCLN's comparison) or `normal`, N(0, 0.01^2) (the released code).
@@ -153,11 +153,11 @@ class UltraGCN(Recommender):
                 nn.init.normal_(parameter, std=0.01, generator=generator)
 
     def masked_projection(self) -> Tensor:
-        """Return (D, W) the matrix that content is multiplied by; here A itself."""
+        """Return (D, W) the matrix that multiplies content; here A."""
         return self.projection
 
     def item_embeddings(self) -> Tensor:
-        """Return (I, 2 D), ID beside content."""
+        """Return (I, 2 D), the ID followed by the projected content."""
         content = F.linear(self.content, self.masked_projection(), self.bias)
         return torch.cat([self.items, content], dim=1)
 

@@ -1,7 +1,7 @@
 """The models that params.yaml can name, one file each.
 
-from model import recommenders
-model = recommenders.build("lightgcn", interactions, {}, dim=64, layers=4, l2=0.01, generator=g)
+To add one: a file here with a subclass of `model.base.Recommender`, a line in `MODELS`, and a
+section of settings with the class's name in pipeline/params/models.py.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from model.base import Recommender
     from model.data import Interactions
 
-# File -> class. A file is imported when its model is asked for, so that no model depends on
-# another one's code. pipeline/params/models.py has a section under each class's name.
+# File -> class. A file is only imported with its model, so that no model depends on the code of
+# another one.
 MODELS = {
-    # Baselines without parameters.
+    # Without parameters.
     "popularity": "Popularity",
     "itemknn": "ItemKNN",
-    # IDs alone.
+    # Only IDs.
     "bprmf": "BPRMF",
     "svdpp": "SVDPP",
     "ngcf": "NGCF",
@@ -43,7 +43,7 @@ def get(name: str) -> type[Recommender]:
     """Return the class of the model called `name`.
 
     Raises:
-        ValueError: no such model; the message lists the names there are.
+        ValueError: there is no such model; the message lists the names.
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}, expected one of {sorted(MODELS)}")
@@ -54,15 +54,15 @@ def get(name: str) -> type[Recommender]:
 def build(
     name: str, interactions: Interactions, features: Mapping[str, Tensor], **settings: object
 ) -> Recommender:
-    """Return the model called `name`, freshly initialised.
+    """Return a newly initialised model.
 
     Args:
         name: a key of `MODELS`.
         interactions: the training pairs.
-        features: `{modality: (I, width) float32}`; empty for a model of ids alone.
-        settings: keyword arguments of the model's class, among them a `generator`.
+        features: `{modality: (I, width) float32}`; may be empty for models of IDs.
+        settings: keyword arguments of the model's class, including its `generator`.
 
     Raises:
-        ValueError: no such model.
+        ValueError: there is no such model.
     """
     return get(name)(interactions, features, **settings)

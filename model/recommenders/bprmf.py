@@ -23,8 +23,8 @@ class BPRMF(Recommender):
     """Score s_ui = <p_u, q_i>.
 
     Args of the constructor:
-        interactions: the training pairs; only their numbers of users and items are used.
-        features: ignored, as the model reads no content.
+        interactions: the training pairs; only the numbers of users and items are used.
+        features: ignored; the model uses no content.
         dim: D.
         l2: lambda, on the scale of `model.losses`.
         generator: for the Xavier initialisation.

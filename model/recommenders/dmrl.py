@@ -3,14 +3,14 @@
 Liu et al., "Disentangled Multimodal Representation Learning for Recommendation", IEEE
 Transactions on Multimedia 2023, https://arxiv.org/abs/2203.05406.
 
-The loss is the mean over a batch where the paper sums, so that `l2` and `decorrelation` are on
-the scale of `model.losses` and one search range of lambda serves all models. Adam does not see
-the common factor B: the released lambda_r = 0.01 and lambda_c = 1 beside a sum are 0.01 / B
-and 1 / B here.
+The loss is the mean over a batch, not the paper's sum, so that `l2` and `decorrelation` are on
+the scale of `model.losses` and all models share one search range of lambda. The common factor
+B has no effect on Adam: the released lambda_r = 0.01 and lambda_c = 1, which go with a sum,
+correspond to 0.01 / B and 1 / B here.
 
-Shapes: U users, I items, D = dim, K factors of F = D / K numbers each, T tokens of an item (its
-ID and one for each modality), B pairs of a batch, C candidates of a user in a batch (the
-positive, then n negatives), R rows of whatever is computed.
+Shapes: U users, I items, D = dim, K factors of F = D / K dimensions each, T tokens of an item
+(its ID and one per modality), B pairs of a batch, C candidates of a user in a batch (the
+positive, then n negatives), R rows.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from model.ranking import Scorer
 from model.sampler import pair_uniform
 
 SLOPE = 0.2  # of the leaky ReLU: TensorFlow's default, which the released code relies on
-# A missing item's zero row meets zero biases: with the usual 1e-12 its gradient would be 1e12
-# times what it is for others, and swamp theirs. Norms of present rows are far above it.
+# While biases are 0, an item without content has norm 0. With the usual 1e-12, its gradient is
+# 1e12 times as large as those of others, whose norms are far above 0.01.
 EPSILON = 0.01
-TILE = 1 << 16  # pairs scored at once, so that they stay in the processor's cache
+TILE = 1 << 16  # pairs scored at once, few enough for the processor's cache
 
 
 class DMRL(Recommender):
@@ -43,26 +43,26 @@ class DMRL(Recommender):
     The attention a_k over the tokens is a softmax that depends on the user and the item.
 
     Args of the constructor:
-        interactions: the training pairs; only their numbers of users and items are used.
+        interactions: the training pairs; only the numbers of users and items are used.
         features: `{modality: (I, width)}`, fixed; any number of modalities.
         dim: D, a multiple of `factors`.
         feature_norm: `none` (the paper), or another of `model.parts.content.scale`; each row is
-            brought to unit length after it, as in the paper.
+            then divided by its norm, as in the paper.
         factors: K.
-        negatives: n for each pair; the loss takes the one that scores highest.
+        negatives: n for each pair; the loss uses the one with the highest score.
         l2: lambda_r, of the batch's rows of users, items and projected features.
         decorrelation: lambda_c, of the distance correlation between factors.
-        pairs: the pairs of factors kept apart: `all` (the paper), or the `adjacent` ones (the
-            released code, which still divides as if by all).
-        decorrelation_rows: rows of a batch whose distances are taken, at most; the paper: B.
-        dropout: share of the projections' hidden units left out in training.
+        pairs: the pairs of factors that are decorrelated: `all` (the paper), or the `adjacent`
+            ones (the released code, which still divides by the number of all).
+        decorrelation_rows: maximum of rows of a batch in the distance matrices; B in the paper.
+        dropout: share of the projections' hidden units that are dropped in training.
         hidden: width of the projections' hidden layer, or `{modality: width}`.
-        trained: `all` (the paper), or only the ID `tables`, as in the released code: the
-            projections and the attention keep their first values.
+        trained: `all` (the paper), or only the ID `tables`, as in the released code, where the
+            projections and the attention keep their initial values.
         generator: for the Xavier initialisation and dropout. Biases start at 0.
 
     Raises:
-        ValueError: `factors` does not divide `dim`, or `hidden` leaves out a modality.
+        ValueError: `factors` does not divide `dim`, or `hidden` lacks a modality.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class DMRL(Recommender):
         return self._split(torch.stack([self.items[rows], *content], dim=1))
 
     def scores(self, user_BKF: Tensor, item_BCTKF: Tensor) -> Tensor:
-        """Return (B, C) scores of the candidates of each user, as the paper writes them."""
+        """Return (B, C) scores of each user's candidates, in the form of the paper."""
         user_B11KF = user_BKF[:, None, None]
         joined = torch.cat(
             [user_B11KF.expand(*item_BCTKF.shape[:2], -1, -1, -1), item_BCTKF], dim=2
@@ -145,7 +145,7 @@ class DMRL(Recommender):
         user_BKF = self._split(self.users[batch.users])
         negatives = batch.negatives.reshape(len(batch.users), -1)
         candidates = torch.cat([batch.positives[:, None], negatives], dim=1)
-        # Each item is projected once a batch, so its occurrences share their dropout.
+        # Each item is projected once per batch, so its occurrences share their dropout.
         unique, place_BC = candidates.unique(return_inverse=True)
         tokens = self.tokens(unique)
         item_BCTKF = F.embedding(place_BC, tokens.flatten(1)).unflatten(2, tokens.shape[1:])
@@ -158,20 +158,20 @@ class DMRL(Recommender):
         )
 
     def scorer(self) -> Scorer:
-        """Return the scores of all items, in tiles of a few users.
+        """Return the scores of all items, computed in tiles of a few users.
 
-        They equal `scores`. Before the tanh, user and item contribute separate sums that only
-        the norm of both couples, so no pair needs a product as wide as the joined vector.
+        They equal `scores`. Before the tanh, user and item contribute separate sums that are
+        only coupled by the norm, so no pair needs a product of the joined vector's width.
         """
-        everything = torch.arange(len(self.items), device=self.items.device)
-        item_KTFI = self.tokens(everything).permute(2, 1, 3, 0)
+        all_items = torch.arange(len(self.items), device=self.items.device)
+        item_KTFI = self.tokens(all_items).permute(2, 1, 3, 0)
         from_item = self.attention_in.weight[:, item_KTFI.shape[2] :]
         hidden_KTI = from_item @ item_KTFI.flatten(1, 2)
         square_KI = item_KTFI.square().sum((1, 2))
 
         @torch.no_grad()
         def score(rows: Tensor) -> Tensor:
-            tiles = rows.split(max(1, TILE // len(everything)))
+            tiles = rows.split(max(1, TILE // len(all_items)))
             return torch.cat([self._tile(t, item_KTFI, hidden_KTI, square_KI) for t in tiles])
 
         return score
@@ -196,15 +196,15 @@ class DMRL(Recommender):
         return rows.unflatten(-1, (self.factors, -1))
 
     def _correlation(self, user_BKF: Tensor, positive_BTKF: Tensor) -> Tensor:
-        """Return () the distance correlation between factors, over tensors summed."""
+        """Return () the distance correlation between factors, summed over users and tokens."""
         if self.factors == 1:
             return user_BKF.new_zeros(())
         rows = slice(self.decorrelation_rows)  # batches are in random order
         tensors = torch.cat([user_BKF[rows, None], positive_BTKF[rows]], dim=1)
-        found_KK = distance_correlation(tensors.permute(1, 2, 0, 3)).sum(0)
+        correlation_KK = distance_correlation(tensors.permute(1, 2, 0, 3)).sum(0)
         if self.pairs == "adjacent":
-            return found_KK.diagonal(1).sum() / (self.factors * (self.factors + 1) / 2)
-        return found_KK.triu(1).sum() / (self.factors * (self.factors - 1) / 2)
+            return correlation_KK.diagonal(1).sum() / (self.factors * (self.factors + 1) / 2)
+        return correlation_KK.triu(1).sum() / (self.factors * (self.factors - 1) / 2)
 
 
 def _width(hidden: int | Mapping[str, int], modality: str) -> int:
@@ -216,7 +216,7 @@ def _width(hidden: int | Mapping[str, int], modality: str) -> int:
 
 
 class Projection(nn.Module):
-    """W_2 rownorm(dropout(LReLU(W_1 x + b_1))) + b_2, a feature's way into the factors."""
+    """W_2 rownorm(dropout(LReLU(W_1 x + b_1))) + b_2, from a feature to the factors."""
 
     def __init__(
         self, width: int, hidden: int, dim: int, dropout: float, generator: torch.Generator
@@ -228,13 +228,13 @@ class Projection(nn.Module):
     def forward(self, x_RW: Tensor) -> Tensor:
         """Return the projection of (R, W) unit rows, (R, D)."""
         hidden_RH = F.leaky_relu(self.first(x_RW), SLOPE)
-        if self.training:  # the scale does not matter: the norm that follows undoes it
+        if self.training:  # its scale has no effect, as a norm follows
             hidden_RH = drop(hidden_RH, self.dropout, self.generator)
         return self.second(F.normalize(hidden_RH, dim=1, eps=EPSILON))
 
 
 def distance_correlation(x_KRF: Tensor) -> Tensor:
-    """Return the distance correlation of K variables with each other, given R samples of each.
+    """Return the distance correlations of K variables, given R samples of each.
 
     Szekely et al., "Measuring and testing dependence by correlation of distances", Annals of
     Statistics 2007, https://doi.org/10.1214/009053607000000505. The small constants are those
@@ -244,13 +244,13 @@ def distance_correlation(x_KRF: Tensor) -> Tensor:
         x_KRF: (..., K, R, F).
 
     Returns:
-        (..., K, K) in [0, 1]: 0 only for independent variables, in the limit of many samples.
+        (..., K, K) in [0, 1]; in the limit of many samples 0 only for independent variables.
     """
     square_KR = x_KRF.square().sum(-1)
     square_KRR = square_KR[..., None] + square_KR[..., None, :] - 2 * x_KRF @ x_KRF.mT
-    # Inside the root: its slope at the diagonal's 0 would be infinite.
+    # Inside the root, whose derivative at the diagonal's 0 would be infinite.
     distance_KRR = (square_KRR.clamp_min(0) + 1e-8).sqrt()
-    row_mean = distance_KRR.mean(-1, keepdim=True)  # that of columns is its transpose
+    row_mean = distance_KRR.mean(-1, keepdim=True)  # the column mean is its transpose
     centred_KRR = distance_KRR - row_mean - row_mean.mT + row_mean.mean(-2, keepdim=True)
     flat = centred_KRR.flatten(-2)
     covariance_KK = ((flat @ flat.mT / flat.shape[-1]).clamp_min(0) + 1e-8).sqrt()
@@ -260,5 +260,5 @@ def distance_correlation(x_KRF: Tensor) -> Tensor:
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """Return ln(1 + e^x), to an absolute 1e-7, in a third of the time of torch's on a CPU."""
+    """Return ln(1 + e^x) to an absolute error of 1e-7, on a CPU 3 times as fast as torch."""
     return x.abs().neg_().exp_().add_(1).log_().add_(x.clamp_min(0))

@@ -1,15 +1,14 @@
-"""InvRL: a mask on content that keeps what predicts alike in all environments.
+"""InvRL: a mask that keeps the content which predicts equally well in all environments.
 
 Du et al., "Invariant Representation Learning for Multimedia Recommendation", MM 2022,
-https://doi.org/10.1145/3503161.3548405. Settings called released are those of its code,
-https://github.com/nickwzk/InvRL.
+https://doi.org/10.1145/3503161.3548405. "Released code" is https://github.com/nickwzk/InvRL.
 
-Three stages; `prepare` does the first two, training the last:
+Three stages; `prepare` runs the first two, training is the third:
 
 1. A backbone (model/parts/ultragcn.py) is trained on all content.
-2. T times, on that backbone: pairs are clustered into environments, then a mask is learnt
+2. T times, on that backbone: pairs are clustered into environments, then a mask is learned
    under which environments agree (model/parts/invariance.py).
-3. A fresh backbone is trained on masked content. It alone ranks.
+3. A new backbone is trained on masked content. It alone is used for ranking.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from model.fit import Training, fit
 from model.parts.invariance import Invariance, Stages
 from model.parts.ultragcn import LossName, UltraGCN
 
-# Facts of the released code.
+# Constants of the released code.
 GROWTH = 1.05  # of alpha and lambda, after each iteration
 EVALUATE_EVERY, PATIENCE = 5, 10  # epochs and measurements of pre-training
 PRETRAIN_KAPPA, KAPPA = 1.0, 2.0
 
 
 class InvRL(UltraGCN):
-    """Score <u, [v_i | A (m * f_i) + b]>, UltraGCN's with a mask m learnt before the rest.
+    """Score <u, [v_i | A (m * f_i) + b]>, UltraGCN's with a mask m that is learned before.
 
     Args of the constructor:
         interactions: the training pairs.
@@ -43,10 +42,10 @@ class InvRL(UltraGCN):
         negatives: n for each pair, from all items.
         loss: `bce` (the paper) or `bpr`, a control; in all stages.
         weights: w1..w4 of the loss, see `Objective`.
-        l2: of the whole tables, each step.
+        l2: of the whole tables, in each step.
         l2_projection: of A and b in the final model.
         init: `xavier` (MCLN's comparison) or `normal` (the released code).
-        stages: what comes before the final model, the fields of `Stages`.
+        stages: the fields of `Stages`, about what comes before the final model.
         generator: for the initialisation.
 
     Raises:
@@ -94,11 +93,11 @@ class InvRL(UltraGCN):
         self.register_buffer("mask", torch.ones(self.content.shape[1]))
 
     def masked_projection(self) -> Tensor:
-        """Return (D, W) A diag(m): the same as masking content, and a smaller product."""
+        """Return (D, W) A diag(m): equal to masking the content, but a smaller product."""
         return self.projection * self.mask
 
     def prepare(self, preparation: Preparation) -> None:
-        """Learn the mask; parameters stay as they were initialised."""
+        """Learn the mask; parameters keep their initial values."""
         if not self.stages.iterations:
             return
         search = Invariance(self._pretrained(preparation), self.stages, preparation)
@@ -109,7 +108,7 @@ class InvRL(UltraGCN):
         self.mask.copy_(mask)
 
     def _pretrained(self, preparation: Preparation) -> UltraGCN:
-        """Return a trained backbone: at its best measurement, or its end without any."""
+        """Return a trained backbone, at its best measurement if there is a measure."""
         backbone = self.make_backbone(generator=preparation.generator)
         training = Training(
             backbone,
@@ -126,7 +125,7 @@ class InvRL(UltraGCN):
             patience=PATIENCE,
             measure=preparation.measure,
         )
-        kept = [record for record in records if record.epoch == training.progress.best_epoch]
+        best = [record for record in records if record.epoch == training.progress.best_epoch]
         backbone.load_state_dict(training.best)
-        preparation.report(f"pre-training: {training.progress.epoch} epochs, kept {kept[-1]}")
+        preparation.report(f"pre-training: {training.progress.epoch} epochs, kept {best[-1]}")
         return backbone

@@ -1,4 +1,4 @@
-"""ItemKNN: an item is scored by its similarity to the items that the user interacted with.
+"""ItemKNN: an item's score is its similarity to the items that the user interacted with.
 
 Deshpande and Karypis, "Item-based Top-N Recommendation Algorithms", ACM Transactions on
 Information Systems 2004, https://doi.org/10.1145/963770.963776.  The shrunk cosine, and
@@ -6,7 +6,7 @@ content as the similarity or as a part of it, follow Ferrari Dacrema et al., "Ar
 Making Much Progress?", RecSys 2019, https://arxiv.org/abs/1907.06902.
 
 Shapes: U users, I items, K neighbours of an item, B rows of a block (users, or items), P
-training pairs of a block's users, W numbers of an item's content.
+training pairs of a block's users, W width of an item's content.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class ItemKNN(Recommender):
 
     Args of the constructor:
         interactions: the training pairs; repeats count once.
-        features: `{modality: (I, width)}`; read unless `similarity` is `cooccurrence`.
+        features: `{modality: (I, width)}`; unused if `similarity` is `cooccurrence`.
         similarity: `cooccurrence` (shrunk cosine of the sets of users), `content` (cosine of
             the features) or `both` (the first plus `content_weight` times the second; without
-            features it is the first).
-        neighbours: K, kept for each item; fewer where fewer are similar.
-        shrinkage: added to the denominator of the co-occurrence cosine, so that items with few
-            users are not near on the strength of one user.
+            features only the first).
+        neighbours: K, or fewer where fewer items are similar.
+        shrinkage: added to the denominator of the co-occurrence cosine, so that one common user
+            does not make items with few users similar.
         content_weight: weight of the content in `both`.
-        generator: ignored, as nothing is drawn.
+        generator: ignored; nothing is drawn.
 
     Raises:
         ValueError: `content` without features.
@@ -88,7 +88,7 @@ class ItemKNN(Recommender):
             self.register_buffer(name, buffer, persistent=False)
 
     def scorer(self) -> Scorer:
-        """Return the scores of all items, added up neighbour by neighbour."""
+        """Return the scores of all items, by summing over neighbours."""
 
         def score(users: Tensor) -> Tensor:
             place_P, item_P = self._history(users.to(self.items.device))
@@ -131,10 +131,10 @@ def cooccurrence(interactions: Interactions, shrinkage: float) -> Similarity:
 
 
 def content(features: Mapping[str, Tensor]) -> Similarity:
-    """Return the cosine of the joined features, each modality's rows first made unit rows.
+    """Return the cosine of the concatenated unit rows of all modalities.
 
-    Of two items that have all modalities it is the mean of their cosines. An item without any
-    is similar to nothing.
+    For two items that have all modalities it is the mean of their cosines. An item without
+    content has similarity 0 to all.
 
     Args:
         features: `{modality: (I, width)}`, not empty.
@@ -151,7 +151,7 @@ def _total(parts: list[tuple[float, Similarity]], block: Tensor) -> Tensor:
 def _nearest(similarity: Tensor, block: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k nearest of (B,) items by (B, I) similarity: items and weights, (B, K).
 
-    An item is no neighbour of its own, and what is not similar at all has weight 0.
+    An item is not its own neighbour, and items that are not similar have weight 0.
     """
     similarity[torch.arange(len(block)), block] = 0.0
     best = similarity.topk(min(k, similarity.shape[1]), dim=1)

@@ -1,8 +1,8 @@
-"""JMP-GCF: graph convolution at several sensitivities to popularity, learnt jointly.
+"""JMP-GCF: graph convolution at several sensitivities to popularity, learned jointly.
 
 Liu et al., "Joint Multi-grained Popularity-aware Graph Convolution Collaborative Filtering
 for Recommendation", 2022, https://arxiv.org/abs/2210.04614.  MCLN takes its popularity-aware
-norm from here.
+norm from it.
 
 Shapes: U users, I items, N = U + I nodes (users first), D dimensions, L layers, G
 granularities, B triples of a batch.
@@ -30,12 +30,12 @@ class JMPGCF(Recommender):
 
     Args of the constructor:
         interactions: the training pairs, which make the graphs.
-        features: ignored, as the model reads no content.
+        features: ignored; the model uses no content.
         dim: D.
         layers: L >= 1; layers L - 1 and L are used.
         l2: lambda, on the scale of `model.losses`, on the rows of layer L.
-        popularity: alpha of each granularity, in the order in which they join.
-        stage: epochs after which one more granularity joins, in training and in the score (the
+        popularity: alpha of each granularity, in the order in which they are added.
+        stage: epochs after which one more granularity is added to training and score (the
             paper's multistage training); 0 for all from the start.
         generator: for the Xavier initialisation.
     """
@@ -61,36 +61,36 @@ class JMPGCF(Recommender):
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
         for table in (self.users, self.items):
             nn.init.xavier_uniform_(table, generator=generator)
-        # Begun so far. In the state dict: a saved model scores with what it was trained with.
+        # Epochs begun. In the state dict, so that a saved model keeps its granularities.
         self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
 
     def granularities(self) -> int:
-        """Return how many granularities have joined, at least 1 and at most G."""
+        """Return the number of granularities in use, from 1 to G."""
         if not self.stage:
             return len(self.graphs)
         return min(1 + max(int(self.epochs) - 1, 0) // self.stage, len(self.graphs))
 
     def last_layers(self) -> list[tuple[Tensor, Tensor]]:
-        """Return layers L - 1 and L, (N, D) each, of the granularities that have joined."""
+        """Return layers L - 1 and L, (N, D) each, of the granularities in use."""
         pairs = []
         for graph in list(self.graphs)[: self.granularities()]:
             layer = torch.cat([self.users, self.items])
             for _ in range(self.layers):
-                before, layer = layer, graph(layer)
-            pairs.append((before, layer))
+                previous, layer = layer, graph(layer)
+            pairs.append((previous, layer))
         return pairs
 
     def batches(
         self, interactions: Interactions, batch_size: int, generator: torch.Generator
     ) -> Iterator[Batch]:
-        """Yield the batches of one epoch, and count it."""
+        """Count the epoch and yield its batches."""
         self.epochs += 1
         yield from super().batches(interactions, batch_size, generator)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return () the sum over granularities of a BPR term for each layer and a penalty.
 
-        Each of the two layers has to rank by itself; the penalty is on the rows of layer L.
+        Each of the two layers is trained to rank by itself; the penalty is on layer L.
         """
         n_users, losses = len(self.users), []
         rows = torch.cat([batch.users, n_users + batch.positives, n_users + batch.negatives])
@@ -102,6 +102,6 @@ class JMPGCF(Recommender):
         return torch.stack(losses).sum()
 
     def scorer(self) -> Scorer:
-        """Return the scores of all items as one matrix product of the joined layers."""
+        """Return the scores of all items as one matrix product of the concatenated layers."""
         nodes = torch.cat([layer for pair in self.last_layers() for layer in pair], dim=1)
         return inner_product(*nodes.split([len(self.users), len(self.items)]))

@@ -25,7 +25,7 @@ class LightGCN(Recommender):
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
-        features: ignored, as the model reads no content.
+        features: ignored; the model uses no content.
         dim: D.
         layers: L >= 0; 0 is BPRMF.
         l2: lambda, on the scale of `model.losses`, on layer-0 rows.

@@ -3,13 +3,13 @@
 Li et al., "Multimodal Counterfactual Learning Network for Multimedia-based Recommendation",
 SIGIR 2023, https://doi.org/10.1145/3539618.3591739.  Equation numbers are the paper's.
 
-The equations leave gaps (over which axis the softmax of Eq. 12 runs, how a 3d vector is
-added to d vectors in Eq. 19, what i* is at inference, what negatives go through); each way of
-filling one is an argument here and a row in docs/paper.md. The program that the authors
-released is another network: see model/recommenders/mcln_released.py.
+The equations leave some choices open: the axis of the softmax in Eq. 12, how a 3d vector is
+added to d vectors in Eq. 19, what i* is at inference, how negatives are computed. Each choice
+is an argument here and a row in docs/paper.md. The authors' released program is another
+network: see model/recommenders/mcln_released.py.
 
 Shapes: U users, I items, D = dim, T tokens (one per modality, plus the ID embedding),
-X = T * D (d_x), B triples of a batch, R rows (items) of whatever is computed, C draws of i*.
+X = T * D (d_x), B triples of a batch, R rows (items), C draws of i*.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class MCLN(Recommender):
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
-        features: `{modality: (I, width)}`, fixed; any number of modalities, also none.
+        features: `{modality: (I, width)}`, fixed; any number of modalities, including none.
         dim: D.
         layers: L of Eq. 4.
         popularity: alpha of Eq. 2-3.
@@ -54,22 +54,22 @@ class MCLN(Recommender):
         identity: the propagated ID embedding as a modality of X (Eq. 6).
         counterfactual_layers: M.
         attention: the axis of the softmax of Eq. 12-13.
-        context: with `attention: batch`, about how many items share a softmax; None for all of
-            the batch in training and all of the catalogue outside.
+        context: with `attention: batch`, about how many items share a softmax; None for the
+            whole batch in training and the whole catalogue at inference.
         difference: Eq. 14 (`distributions`), the released code (`logits`), or a control:
             without A* (`factual`), without attention (`none`).
-        negatives: whether j of the loss goes through the counterfactual layers like i (the
-            paper), or attends without subtracting anything (`factual`, the released code).
-        others: how i* is drawn in training: uniformly from what the user did not take (the
-            paper), by popularity, or as the best scored of a few.
+        negatives: whether the counterfactual layers treat j of the loss like i
+            (`counterfactual`, the paper), or subtract nothing (`factual`, the released code).
+        others: how i* is drawn in training: uniformly from items outside the user's list (the
+            paper), by popularity, or as the one of a few with the highest score.
         inference: what i* is outside training: the item itself (released code), its image
             under a fixed permutation of the catalogue, or the mean over several permutations.
-        dropout: of X and of what each counterfactual layer adds to it, in training.
-        gate: first value of a learned factor on e_vt; None adds it as it is (the paper).
+        dropout: of X and of the outputs that each counterfactual layer adds to it, in training.
+        gate: initial value of a learned factor on e_vt; None for no factor (the paper).
         modality_weight: lambda_m of Eq. 22.
         generator: for the Xavier initialisation, the permutation, and dropout in every step.
 
-    Without features that enter (neither `intra` nor `counterfactual`) it is the paper's Base.
+    With neither `intra` nor `counterfactual`, or without features, it is the paper's Base.
     """
 
     permutation: Tensor
@@ -158,10 +158,10 @@ class MCLN(Recommender):
         ]
 
     def uninteracted(self, items_base: Tensor, others: Tensor) -> list[Other | None]:
-        """Return what each counterfactual layer needs of (R,) items i*, Eq. 11.
+        """Return Eq. 11 of (R,) items i* for each counterfactual layer.
 
-        They do not depend on i: in every layer X_i* is the same, and only i's own stream is
-        updated (Eq. 18).
+        It does not depend on i: X_i* is the same in every layer, and only X_i is updated
+        (Eq. 18).
         """
         if not self.counterfactual:
             return []
@@ -187,7 +187,7 @@ class MCLN(Recommender):
     def batches(
         self, interactions: Interactions, batch_size: int, generator: torch.Generator
     ) -> Iterator[Batch]:
-        """Yield the batches of one epoch, with i* drawn as `others` says."""
+        """Yield the batches of one epoch, with i* drawn according to `others`."""
         for batch in super().batches(interactions, batch_size, generator):
             if self.others == "popular":
                 batch = replace(batch, others=popular(interactions, batch.users, generator))
@@ -221,8 +221,8 @@ class MCLN(Recommender):
     def scorer(self) -> Scorer:
         """Return the scores of Eq. 22 for all items, as one matrix product.
 
-        With `attention: batch` an item's context is of the whole catalogue, or every n-th of
-        it, so that its score does not depend on who else is asked for.
+        With `attention: batch` an item's context is the whole catalogue or every n-th item of
+        it, so that its score does not depend on the other users of the call.
         """
         users, items = self.base()
         if not self.intra and not self.counterfactual:
@@ -241,7 +241,7 @@ class MCLN(Recommender):
 
 
 def _hardest(user_BD: Tensor, items: Tensor, batch: Batch) -> Tensor:
-    """Return for each user the one of its (B, C) draws that Base scores highest, (B,)."""
+    """Return for each user the one of its (B, C) draws with Base's highest score, (B,)."""
     with torch.no_grad():
         scores_BC = (items[batch.others] @ user_BD[:, :, None]).squeeze(2)
         return batch.others.gather(1, scores_BC.argmax(1, keepdim=True)).squeeze(1)

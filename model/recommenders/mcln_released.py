@@ -1,8 +1,8 @@
 """MCLN as its authors released it, which is not the network of the paper.
 
-github.com/hfutmars/MCLN at 78279aa, described in docs/paper.md. It is here to show how the
-published program behaves, not to be used: positives and negatives end in different
-projections, which the loss can tell apart without looking at the items.
+github.com/hfutmars/MCLN at 78279aa, described in docs/paper.md. It shows how the published
+program behaves and should not be used: positives and negatives have different output
+projections, so the loss can fall whatever the items are.
 
 Shapes: U users, I items, D = dim, T tokens, X = T * D, B triples of a batch, R rows.
 """
@@ -27,7 +27,7 @@ class ReleasedLayer(nn.Module):
     """A counterfactual layer with an output projection and a ReLU on both sides of the FFN."""
 
     def __init__(self, width: int) -> None:
-        """Make the weights; none but the FFN and the norms has a bias."""
+        """Create the weights; only the FFN and the norms have biases."""
         super().__init__()
         self.query, self.key, self.value, self.other_query, self.other_key, self.out = (
             nn.Linear(width, width, bias=False) for _ in range(6)
@@ -55,22 +55,22 @@ class ReleasedLayer(nn.Module):
 
 
 class ReleasedMCLN(Recommender):
-    """Score <e_u, e_i^base> + sum_m w_m <e_u, e_m> + <e_u, e_vt>, all of one batch together.
+    """Score <e_u, e_i^base> + sum_m w_m <e_u, e_m> + <e_u, e_vt>, e_vt by whole batches.
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
-        features: `{modality: (I, width)}`, at least one; used as they are.
+        features: `{modality: (I, width)}`, at least one, not scaled.
         dim: D.
         layers: L.
         popularity: alpha of Eq. 2-3.
         l2: lambda, on the scale of `model.losses`.
         counterfactual_layers: M.
-        modality_weights: w_m, for the modalities that do not have 1; at ranking only. The
+        modality_weights: w_m, 1 for modalities that are not in it; only at ranking. The
             released code has 0.3 for `visual` on Beauty and 0.2 on Taobao.
         generator: for the Xavier initialisation.
 
-    Deviation: at ranking an item attends to the whole catalogue, where the program attends to
-    the 100 candidates of one user, so that full ranking is defined.
+    Deviation: at ranking an item attends to the whole catalogue, not to the 100 candidates of
+    one user as in the program, so that full ranking is defined.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class ReleasedMCLN(Recommender):
         }
 
     def positive(self, x_RX: Tensor, other_RX: Tensor | None) -> Tensor:
-        """Return e_vt of interacted items, (R, D); without i* nothing is subtracted."""
+        """Return e_vt of positives, (R, D); without i* nothing is subtracted."""
         for layer in self.counterfactual:
             x_RX = layer(x_RX, other_RX)
         return F.relu(self.positive_output(x_RX))
@@ -134,7 +134,7 @@ class ReleasedMCLN(Recommender):
         return F.relu(self.negative_output(x_RX))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return () four BPR losses, of the base, each modality and e_vt, and the penalty."""
+        """Return () the BPR losses of base, each modality and e_vt, plus the penalty."""
         users, items = self.base()
         user = users[batch.users]
         i, j = self.content(batch.positives), self.content(batch.negatives)
@@ -155,7 +155,7 @@ class ReleasedMCLN(Recommender):
         return torch.stack(losses).sum() + self.l2 * penalty
 
     def scorer(self) -> Scorer:
-        """Return the scores of all items, every one on the positive path with i* = itself."""
+        """Return the scores of all items, each as a positive with i* = the item itself."""
         users, items = self.base()
         rows = torch.arange(len(items), device=items.device)
         x_IX = self._joined(items, rows)

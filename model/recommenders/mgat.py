@@ -5,8 +5,8 @@ Processing & Management 57(5), 2020, https://doi.org/10.1016/j.ipm.2020.102277. 
 code" is github.com/zltao/MGAT.
 
 Shapes: U users, I items, N = U + I nodes (users first), E directed edges, W width of a
-modality's vectors (D from layer 1 on), D dimensions, L layers, R rows (nodes) that are asked
-for, B triples of a batch.
+modality's vectors (D from layer 1 on), D dimensions, L layers, R rows (requested nodes), B
+triples of a batch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Representation = Literal["concat", "last"]
 
 
 class MGAT(Recommender):
-    """Score <x_u, x_i>, where x is the mean over the modalities of their joined layers.
+    """Score <x_u, x_i>, where x is the mean over modalities of their concatenated layers.
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
@@ -44,13 +44,13 @@ class MGAT(Recommender):
         content_dim: W of layer 0; narrower features keep their width. The released code has
             256 for visual and 100 for textual features.
         feature_norm: `none` (the paper), or another of `model.parts.content.scale`.
-        representation: all layers side by side (`concat`, the paper) or the `last` one.
-        gate: whose number of neighbours scales the gate: that of the node that receives (the
-            paper) or of the neighbour that it receives from (released code).
+        representation: all layers concatenated (`concat`, the paper) or the `last` one.
+        gate: whose number of neighbours scales the gate: that of the `receiver` (the paper) or
+            of the `source`, the neighbour it receives from (released code).
         loss_form: `mean`, the loss of the other models, or `released`: the sum over the batch
             of -log2 sigmoid, and L2 on every parameter through Adam.
         l2: lambda, on the scale of `model.losses`, on rows of the IDs and the user tables;
-            Adam's weight decay with `released`.
+            with `released` Adam's weight decay.
         generator: for the Xavier initialisation.
 
     Raises:
@@ -146,12 +146,12 @@ class AttentionLayer(nn.Module):
         """Return (R, D) from (N, W) nodes and (N, D) IDs."""
         values = self.aggregate(nodes)
         message = edges.sum(self.attention(values, edges), values)[rows] + self.bias
-        # A node without neighbours hears nothing, rather than the direction of a bias that
-        # starts at 0, where its gradient is endless.
+        # A node without neighbours receives 0 and not the direction of the bias, whose gradient
+        # is infinite at the initial 0.
         message = F.normalize(message * (edges.degree[rows, None] > 0))
-        around = F.leaky_relu(self.combine(message))
-        own = F.leaky_relu(self.transform(nodes[rows]))
-        return F.leaky_relu(around + own + identity[rows])
+        neighbours = F.leaky_relu(self.combine(message))
+        itself = F.leaky_relu(self.transform(nodes[rows]))
+        return F.leaky_relu(neighbours + itself + identity[rows])
 
 
 def _projection(width: int, content_dim: int) -> nn.Module:

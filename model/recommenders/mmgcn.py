@@ -1,12 +1,11 @@
-"""MMGCN: a graph convolution for each modality, tied together by ID embeddings.
+"""MMGCN: a graph convolution for each modality, connected by ID embeddings.
 
 Wei et al., "MMGCN: Multi-modal Graph Convolution Network for Personalized Recommendation of
 Micro-video", ACM Multimedia 2019, https://doi.org/10.1145/3343031.3351034.  "Released code" is
 github.com/weiyinwei/MMGCN.
 
 Shapes: U users, I items, N = U + I nodes (users first), W width of a modality's vectors (D
-from layer 1 on), D dimensions, L layers, R rows (nodes) that are asked for, B triples of a
-batch.
+from layer 1 on), D dimensions, L layers, R rows (requested nodes), B triples of a batch.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from model.ranking import Scorer, inner_product
 
 
 class MMGCN(Recommender):
-    """Score <x_u, x_i>, where x is the mean over the modalities of their last layers.
+    """Score <x_u, x_i>, where x is the mean over modalities of their last layers.
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
         features: `{modality: (I, width)}`, fixed; one or more.
         dim: D.
-        layers: L >= 1 (the released code has three, whatever its option says).
-        content_dim: W of layer 0. Wider features are projected to it, others enter as they
-            are. The released code has 256 and projects visual features only.
+        layers: L >= 1 (always three in the released code, whatever its option).
+        content_dim: W of layer 0. Wider features are projected to it, others are unchanged. The
+            released code has 256 and projects only visual features.
         feature_norm: `none` (the paper), or another of `model.parts.content.scale`.
-        concat: combine a node with its neighbours by concatenation (what the released code
-            runs, though its option says otherwise) or by adding.
+        concat: whether to combine a node with its neighbours by concatenation (always so in the
+            released code, whatever its option) or by addition.
         l2: lambda, on the scale of `model.losses`, on rows of the IDs and the user tables.
-        learn_ids: whether these are learned (the paper). In the released code they are
-            tensors that the optimiser never sees; `l2` then changes nothing.
+        learn_ids: whether these are learned (the paper). In the released code the optimiser
+            does not have them; `l2` then has no effect.
         generator: for the Xavier initialisation.
 
     Raises:
@@ -80,8 +79,8 @@ class MMGCN(Recommender):
 
     def representations(self, rows: Tensor) -> Tensor:
         """Return (R, D) of the nodes `rows`."""
-        # Deviation: the paper adds the modalities up. The mean, as released, ranks alike and
-        # has one scale whatever their number.
+        # Deviation: the paper sums the modalities. The mean, as released, gives the same order,
+        # and its scale does not depend on their number.
         return torch.stack([layers[-1] for layers in self.graphs(rows)]).mean(0)
 
     def loss(self, batch: Batch) -> Tensor:
@@ -121,12 +120,12 @@ class MeanLayer(nn.Module):
         self, nodes: Tensor, edges: Edges, identity: Tensor, rows: Tensor | slice
     ) -> Tensor:
         """Return (R, D) from (N, W) nodes and (N, D) IDs."""
-        # The mean of products is the product of the mean, which is needed at `rows` only.
-        around = F.leaky_relu(self.aggregate(edges.mean(nodes)[rows]))
-        own = F.leaky_relu(self.transform(nodes[rows])) + identity[rows]
+        # The mean of products is the product of the mean, which is only needed at `rows`.
+        neighbours = F.leaky_relu(self.aggregate(edges.mean(nodes)[rows]))
+        itself = F.leaky_relu(self.transform(nodes[rows])) + identity[rows]
         if self.concat:
-            return F.leaky_relu(self.combine(torch.cat([around, own], dim=1)))
-        return F.leaky_relu(self.combine(around) + own)
+            return F.leaky_relu(self.combine(torch.cat([neighbours, itself], dim=1)))
+        return F.leaky_relu(self.combine(neighbours) + itself)
 
 
 def _projection(width: int, content_dim: int) -> nn.Module:

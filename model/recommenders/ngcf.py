@@ -4,7 +4,7 @@ Wang et al., "Neural Graph Collaborative Filtering", SIGIR 2019,
 https://doi.org/10.1145/3331184.3331267.  "Released code" is the authors'
 github.com/xiangwang1223/neural_graph_collaborative_filtering.
 
-Shapes: U users, I items, N = U + I nodes (users first), R rows (nodes) asked for, D
+Shapes: U users, I items, N = U + I nodes (users first), R rows (requested nodes), D
 dimensions, L layers, B triples of a batch.
 """
 
@@ -24,23 +24,23 @@ from model.losses import bpr, squared_norm
 from model.parts.dropout import drop
 from model.ranking import Scorer, inner_product
 
-SLOPE = 0.2  # of the leaky ReLU; TensorFlow's default, which the released code leaves as it is
+SLOPE = 0.2  # of the leaky ReLU: TensorFlow's default, which the released code relies on
 
 
 class NGCF(Recommender):
-    """Score <e_u, e_i>, where e joins layer 0 and the unit rows of layers 1..L.
+    """Score <e_u, e_i>, where e concatenates layer 0 and the unit rows of layers 1..L.
 
     Args of the constructor:
         interactions: the training pairs, which make the graph.
-        features: ignored, as the model reads no content.
-        dim: D of every layer; scores are products of (L + 1) * D numbers.
+        features: ignored; the model uses no content.
+        dim: D of every layer; final embeddings have (L + 1) * D dimensions.
         layers: L >= 0; 0 is BPRMF.
         l2: lambda, on the scale of `model.losses`, on the final rows.
-        variant: `paper`, or `official`: the released code, whose authors say that its
-            departure from their equations is on purpose (their issue 13).
-        dropout: share of a layer's numbers that is zeroed in training, before the next layer.
-        generator: for the Xavier initialisation and the dropout of every step. It has to be
-            the training's own, so that a resumed training drops the same numbers.
+        variant: `paper`, or `official`: the released code, which differs from the equations on
+            purpose, according to its authors (their issue 13).
+        dropout: share of a layer's elements set to 0 in training, before the next layer.
+        generator: for the Xavier initialisation and the dropout of every step. It must be the
+            one of training, so that resumed training drops the same elements.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class NGCF(Recommender):
             if depth < len(self.sums):
                 layer_ND = self._drop(self._transform(depth, layer_ND, near_ND))
                 chosen_RD = layer_ND[rows]
-            else:  # nobody receives from the last layer: the other nodes' rows are not needed
+            else:  # no node receives from the last layer: only the requested rows are needed
                 last_RD = self._transform(depth, layer_ND[rows], near_ND[rows])
                 chosen_RD = self._drop(last_RD)
-            parts.append(F.normalize(chosen_RD))  # what goes to the next layer is not
+            parts.append(F.normalize(chosen_RD))  # the next layer gets the rows before
         return torch.cat(parts, dim=1)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return () mean -ln sigmoid(s_ui - s_uj) + lambda / (2B) of the final rows."""
         n_users = len(self.users)
         nodes = [batch.users, n_users + batch.positives, n_users + batch.negatives]
-        # Distinct, so that a node which occurs twice drops the same numbers in both places.
+        # Distinct, so that both occurrences of a node have the same dropout.
         rows, places = torch.cat(nodes).unique(return_inverse=True)
         user, positive, negative = self.embeddings(rows)[places].chunk(3)
         scores = (user * positive).sum(1), (user * negative).sum(1)
@@ -102,12 +102,12 @@ class NGCF(Recommender):
         nodes = self.embeddings(torch.arange(sum(sizes), device=self.users.device))
         return inner_product(*nodes.split(sizes))
 
-    def _transform(self, depth: int, own: Tensor, near: Tensor) -> Tensor:
-        """Return layer `depth` of some rows of the layer below and of its graph product."""
+    def _transform(self, depth: int, layer: Tensor, near: Tensor) -> Tensor:
+        """Return layer `depth` from rows of the layer below and of its graph product."""
         w1, w2 = self.sums[depth - 1], self.affinities[depth - 1]
         if self.variant == "paper":  # the (L + I) E W_1 + (L E * E) W_2 of its matrix form
-            return F.leaky_relu(w1(near + own) + w2(near * own), SLOPE)
-        return F.leaky_relu(w1(near), SLOPE) + F.leaky_relu(w2(near * own), SLOPE)
+            return F.leaky_relu(w1(near + layer) + w2(near * layer), SLOPE)
+        return F.leaky_relu(w1(near), SLOPE) + F.leaky_relu(w2(near * layer), SLOPE)
 
     def _drop(self, rows: Tensor) -> Tensor:
         return drop(rows, self.dropout, self.generator) if self.training else rows

@@ -1,6 +1,6 @@
-"""Popularity: every user gets the items that most users interacted with.
+"""Popularity: all users get the items with which most users interacted.
 
-No paper's model; the floor that a personal ranking has to exceed, as in Cremonesi et al.,
+A baseline that personalised rankings must exceed, as in Cremonesi et al.,
 "Performance of Recommender Algorithms on Top-N Recommendation Tasks", RecSys 2010,
 https://doi.org/10.1145/1864708.1864721.
 
@@ -24,8 +24,8 @@ class Popularity(Recommender):
 
     Args of the constructor:
         interactions: the training pairs; repeats count once.
-        features: ignored, as the model reads no content.
-        generator: ignored, as nothing is drawn.
+        features: ignored; the model uses no content.
+        generator: ignored; nothing is drawn.
     """
 
     counts: Tensor
@@ -46,7 +46,7 @@ class Popularity(Recommender):
         """Return a function that gives each of (B,) users the same (B, I) scores."""
 
         def score(users: Tensor) -> Tensor:
-            # A copy for each user, since ranking writes into the scores.
+            # A copy for each user, because ranking changes the scores in place.
             return self.counts.repeat(len(users), 1)
 
         return score

@@ -1,8 +1,8 @@
-"""SVD++: matrix factorisation in which a user is also what the user interacted with.
+"""SVD++: matrix factorisation in which a user's vector includes the user's items.
 
 Koren, "Factorization Meets the Neighborhood: a Multifaceted Collaborative Filtering Model",
 KDD 2008, https://doi.org/10.1145/1401890.1401944.  It predicts ratings; here its score is
-learnt under the BPR loss, in which the overall mean and the user's bias cancel.
+learned under the BPR loss, in which the overall mean and the user's bias cancel.
 
 Shapes: U users, I items, D dimensions, B triples of a batch.
 """
@@ -26,12 +26,12 @@ class SVDPP(Recommender):
 
     Args of the constructor:
         interactions: the training pairs, whose distinct items are N(u).
-        features: ignored, as the model reads no content.
+        features: ignored; the model uses no content.
         dim: D.
         l2: lambda, on the scale of `model.losses`, on the rows p, q and b of a batch and on
             the mean of ||y_j||^2 over each user's N(u).
-        exclude_target: leave the positive item i out of its own N(u) in training. Otherwise
-            <q_i, y_i> is part of the score of every training pair and of no held-out one.
+        exclude_target: whether to exclude the positive item i from N(u) in training. Otherwise
+            <q_i, y_i> is part of the score of every training pair, but of no held-out pair.
         generator: for the Xavier initialisation.
     """
 
@@ -65,8 +65,8 @@ class SVDPP(Recommender):
         user, history = self.users[batch.users], self.history(self.implicit)[batch.users]
         item_i, item_j = self.items[batch.positives], self.items[batch.negatives]
         bias_i, bias_j = self.bias[batch.positives], self.bias[batch.negatives]
-        seen = self._without(batch, history) if self.exclude_target else history
-        positive = ((user + seen) * item_i).sum(1) + bias_i
+        others = self._without(batch, history) if self.exclude_target else history
+        positive = ((user + others) * item_i).sum(1) + bias_i
         negative = ((user + history) * item_j).sum(1) + bias_j
         penalty = squared_norm(user, item_i, item_j, bias_i, bias_j)
         penalty = penalty + self._mean_squares(batch.users).mean() / 2
@@ -75,15 +75,15 @@ class SVDPP(Recommender):
     def scorer(self) -> Scorer:
         """Return the scores of all items as one matrix product, the bias as a column."""
         users = self.users + self.history(self.implicit)
-        one = torch.ones_like(users[:, :1])
+        ones = torch.ones_like(users[:, :1])
         items = torch.cat([self.items, self.bias[:, None]], dim=1)
-        return inner_product(torch.cat([users, one], dim=1), items)
+        return inner_product(torch.cat([users, ones], dim=1), items)
 
     def _without(self, batch: Batch, history: Tensor) -> Tensor:
         """Return (|N(u)| - 1)^-1/2 (sum of y_j - y_i), (B, D); 0 for a history of i alone."""
         size = self.sizes[batch.users][:, None]
-        rest = history * size.sqrt() - self.implicit[batch.positives]
-        return rest / (size - 1).clamp_min(1).sqrt()
+        total = history * size.sqrt() - self.implicit[batch.positives]
+        return total / (size - 1).clamp_min(1).sqrt()
 
     def _mean_squares(self, users: Tensor) -> Tensor:
         """Return the mean of ||y_j||^2 over N(u) for (B,) users with a training pair, (B,)."""

@@ -1,4 +1,4 @@
-"""VBPR: BPRMF plus a second factorisation over projected content.
+"""VBPR: BPRMF plus a second factorisation of projected content.
 
 He and McAuley, "VBPR: Visual Bayesian Personalized Ranking from Implicit Feedback",
 AAAI 2016, https://arxiv.org/abs/1510.01784.
@@ -28,14 +28,14 @@ class VBPR(Recommender):
     they cancel in the BPR loss and do not change a ranking.
 
     Args of the constructor:
-        interactions: the training pairs; only their numbers of users and items are used.
-        features: `{modality: (I, width)}`, fixed, at least one. v_i is their concatenation;
-            the paper's is the visual one alone.
+        interactions: the training pairs; only the numbers of users and items are used.
+        features: `{modality: (I, width)}`, fixed, at least one. v_i is their concatenation; in
+            the paper it is only the visual one.
         dim: D, of gamma.
         content_dim: C, of theta.
         l2: lambda, on the scale of `model.losses`, of the batch's rows of gamma, theta and b.
-        l2_projection: lambda_E of E and beta', which every triple uses: times half their
-            squared norm, not divided by B.
+        l2_projection: lambda_E of E and beta', which every triple uses; it multiplies half
+            their squared norm, not divided by B.
         feature_norm: of each modality, see `model.parts.content.scale`; `none` is the paper.
         generator: for the Xavier initialisation. Biases b start at 0.
 
@@ -79,7 +79,7 @@ class VBPR(Recommender):
         user, content_user = self.users[batch.users], self.content_users[batch.users]
         positive, negative = self.items[batch.positives], self.items[batch.negatives]
         biases = self.bias[batch.positives], self.bias[batch.negatives]
-        # Content is linear, so the difference v_i - v_j is projected, once.
+        # The projection is linear, so only the difference v_i - v_j is projected.
         feature_BW = self.feature[batch.positives] - self.feature[batch.negatives]
         content_B = (content_user * (feature_BW @ self.projection)).sum(1)
         content_B = content_B + (feature_BW @ self.content_bias).squeeze(1)
@@ -92,7 +92,7 @@ class VBPR(Recommender):
         return ranking + self.l2 * rows + self.l2_projection / 2 * shared
 
     def scorer(self) -> Scorer:
-        """Return the scores of all items as one matrix product, biases against a 1."""
+        """Return the scores of all items as one matrix product, with a 1 for the biases."""
         ones = torch.ones_like(self.users[:, :1])
         bias = self.bias[:, None] + self.feature @ self.content_bias
         return inner_product(

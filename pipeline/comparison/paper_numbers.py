@@ -1,9 +1,9 @@
-"""The paper's own numbers, as printed: Tables 1 to 5, by published split.
+"""The numbers printed in the paper: Tables 1 to 5, by published split.
 
-Li et al., SIGIR 2023, https://doi.org/10.1145/3539618.3591739. Table 2 prints HR@5, NDCG@5,
-HR@10 and NDCG@10, the other two print HR@5 and NDCG@5. Rows of Table 3 and 4 stand under the
-names that params.yaml gives them. Of Figure 4 the text says where each peak is, and a peak is
-the model of Table 2; no number is printed for its other points.
+Li et al., SIGIR 2023, https://doi.org/10.1145/3539618.3591739. Table 2 has HR@5, NDCG@5, HR@10
+and NDCG@10; Tables 3 and 4 have HR@5 and NDCG@5, and their rows have the models' names of
+params.yaml here. For Figure 4 the text names each peak, which is the model of Table 2; its
+other points have no printed numbers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ TABLE_4 = ("mcln_without_intra", "mcln_without_inter")
 
 
 def table_of(model: str, printed: tuple[float, ...]) -> str:
-    """Return the paper's name of the table that prints a model's numbers."""
+    """Return the table of the paper that has a model's numbers, such as `Table 2`."""
     if model in TABLE_4:
         return "Table 4"
     return "Table 2" if len(printed) == 4 else "Table 3"
@@ -89,7 +89,7 @@ def point_of(
 ) -> tuple[str, tuple[float, ...]] | None:
     """Return where the paper prints a point of a curve, and its numbers; None if nowhere.
 
-    Of Figure 4 the paper has no numbers but those of the tables, made with the L of its peak.
+    For Figure 4 these are the numbers of the tables, which use the L of its peak.
     """
     if setting == "layers" and folder in FIGURE_4 and FIGURE_4[folder] == value:
         where = {"mcln": "peak of Figure 4", "base": "Table 3, with the L of Figure 4's peak"}

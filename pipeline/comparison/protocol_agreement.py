@@ -1,4 +1,4 @@
-"""Sampled against full ranking: whether both put the models in the same order."""
+"""Do sampled and full ranking put the models in the same order?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import hypergeom, kendalltau, spearmanr
 
-from pipeline.comparison import user_metrics
+from pipeline.comparison.user_metrics import CUTOFFS, FULL, NAMES, RANK, SAMPLED
 from pipeline.tables import schema as s
 
 NOTE = (
@@ -31,19 +31,19 @@ def between(models: Mapping[str, Any], opponents: pl.DataFrame) -> dict[str, Any
 
     Args:
         models: `{model: {part: {name: {"value"}}}}`, as in significance.json.
-        opponents: `user` and `opponents`, see `redraws.opponents`.
+        opponents: `user` and `opponents`, see `other_negatives.opponents`.
 
     Returns:
-        "measures": for each NAME the models from best to worst by "sampled" and by "full",
-        "kendall" (tau-b) and "spearman" of their values over the models (null for fewer than
-        two or where all are alike), and "disagree": pairs [a, b] of which a is better sampled
-        and b is better full. "even": for each k the place (0-based) in the full ranking, among
-        the median user's opponents, behind which a target is more often outside the sampled
-        top k than in it.
+        "measures": for each NAME the models from best to worst by "sampled" and by "full";
+        "kendall" (tau-b) and "spearman", the correlations of the two over the models (null for
+        fewer than two models or where all values are equal); and "disagree": pairs [a, b] of
+        which a is better sampled and b is better full. "even": for each k the last place
+        (0-based) in the full ranking at which a held-out item of the median user is at least as
+        likely inside the sampled top k as outside.
     """
     return {
-        "measures": {name: _measure(models, name) for name in user_metrics.NAMES},
-        "even": {str(k): even(opponents, k) for k in user_metrics.CUTOFFS},
+        "measures": {name: _measure(models, name) for name in NAMES},
+        "even": {str(k): even(opponents, k) for k in CUTOFFS},
     }
 
 
@@ -56,12 +56,10 @@ def even(opponents: pl.DataFrame, k: int) -> int:
 
 def _measure(models: Mapping[str, Any], name: str) -> dict[str, Any]:
     values = {
-        part: {model: found[part][name]["value"] for model, found in models.items()}
-        for part in user_metrics.RANK
+        part: {model: metrics[part][name]["value"] for model, metrics in models.items()}
+        for part in RANK
     }
-    sampled, full = (
-        list(values[part].values()) for part in (user_metrics.SAMPLED, user_metrics.FULL)
-    )
+    sampled, full = (list(values[part].values()) for part in (SAMPLED, FULL))
     varied = len(set(sampled)) > 1 and len(set(full)) > 1
     return {
         part: sorted(by_model, key=by_model.__getitem__, reverse=True)
@@ -69,14 +67,14 @@ def _measure(models: Mapping[str, Any], name: str) -> dict[str, Any]:
     } | {
         "kendall": float(kendalltau(sampled, full).statistic) if varied else None,
         "spearman": float(spearmanr(sampled, full).statistic) if varied else None,
-        "disagree": _disagreements(values[user_metrics.SAMPLED], values[user_metrics.FULL]),
+        "disagree": _disagreements(values[SAMPLED], values[FULL]),
     }
 
 
 def _disagreements(sampled: Mapping[str, float], full: Mapping[str, float]) -> list[list[str]]:
-    found = []
+    pairs = []
     for a, b in combinations(sampled, 2):
         better, worse = (a, b) if sampled[a] > sampled[b] else (b, a)
         if sampled[better] > sampled[worse] and full[worse] > full[better]:
-            found.append([better, worse])
-    return found
+            pairs.append([better, worse])
+    return pairs

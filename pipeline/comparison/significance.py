@@ -1,4 +1,4 @@
-"""How sure the numbers of a comparison are: the content of significance.json.
+"""Confidence intervals, tests and seeds of a comparison: the content of significance.json.
 
     {"dataset", "best", "n_users", "seed", "resamples", "level", "note",
      "n_targets", "models": {MODEL: {PART: {NAME: {"value", "low", "high", "seeds", "sd",
@@ -7,21 +7,22 @@
                 "wins", "ties", "losses", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm"}],
      "protocols": see `pipeline.comparison.protocol_agreement.between`}
 
-PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10.
+PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10. A target is a held-out item;
+with leave-one-out each user has one.
 
-- value: the mean over targets (and seeds), with the bootstrap interval [low, high] over them.
-  With leave-one-out each user has one target, else perhaps several.
-- seeds, sd: the number of seeds, and the standard deviation over them of the mean; null with
+- value: the mean over targets and seeds; [low, high] is its bootstrap confidence interval over
+  the targets.
+- seeds, sd: the number of seeds, and the standard deviation of the mean over them; null with
   one seed.
-- redrawn: the mean and standard deviation over all lists of negatives that could have been
-  drawn, see `pipeline.comparison.other_negatives`; absent where a user has several targets.
-- pairs: the best model against each other one. wins are users for whom it is worth more, and
-  difference, low and high are over users, of each of whom the targets' mean counts. The
-  tests are paired over users and two-sided: Student's t, and Wilcoxon's signed ranks without
-  the users that tie. Holm's correction is over the pairs of one PART and NAME.
+- redrawn: the mean and standard deviation over all possible lists of negatives, see
+  `pipeline.comparison.other_negatives`; absent where a user has several targets.
+- pairs: the best model against each other one. Each user counts once, with the mean over their
+  targets; wins are users for whom the best model has the higher value. The tests are paired
+  over users and two-sided: Student's t, and Wilcoxon's signed-rank test without ties. Holm's
+  correction is over the pairs of one PART and NAME.
 
-Seeds enter a test as a user's mean, so that p says whether other users would agree, not
-whether another training would.
+The tests use each user's mean over the seeds. So p is about other users, not about another
+training.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import polars as pl
 from scipy.stats import ttest_1samp, wilcoxon
 
 from pipeline.comparison import other_negatives, protocol_agreement, user_metrics
-from pipeline.comparison.user_metrics import Floats
+from pipeline.comparison.user_metrics import COLUMNS, MEASURE, SAMPLED, TITLES, Floats
 
 TESTS = ("t", "wilcoxon")
 
@@ -59,80 +60,93 @@ def table(
     Raises:
         SchemaError: the models ranked different users.
     """
-    worth, of_targets = (
-        user_metrics.aligned(ranks),
-        user_metrics.aligned(ranks, user_metrics.TARGETS),
-    )
+    of_users = user_metrics.aligned(ranks)
+    of_targets = user_metrics.aligned(ranks, user_metrics.TARGETS)
     opponents = other_negatives.opponents(parts, n_items)
     generator = np.random.default_rng(seed)
-    means = _resampled(worth, generator)
-    several = of_targets[best].height > worth[best].height
-    spread = _resampled(of_targets, generator) if several else means
-    models = {model: _model(of_targets[model], spread[model], ranks[model]) for model in worth}
-    for model, found in other_negatives.table(ranks, opponents).items():
-        for name, redrawn in found.items():
-            models[model][user_metrics.SAMPLED][name]["redrawn"] = redrawn
+    means = _bootstrap(of_users, generator)
+    several = of_targets[best].height > of_users[best].height
+    target_means = _bootstrap(of_targets, generator) if several else means
+    models = {m: _model(of_targets[m], target_means[m], ranks[m]) for m in ranks}
+    for model, metrics in other_negatives.expectations(ranks, opponents).items():
+        for name, moments in metrics.items():
+            models[model][SAMPLED][name]["redrawn"] = moments
     return {
         "best": best,
-        "n_users": worth[best].height,
+        "n_users": of_users[best].height,
         "n_targets": of_targets[best].height,
         "seed": seed,
         "resamples": user_metrics.RESAMPLES,
         "level": user_metrics.LEVEL,
         "note": protocol_agreement.NOTE,
         "models": models,
-        "pairs": [
-            row
-            for column in user_metrics.COLUMNS
-            for row in pairs(worth, best, *column, means=means)
-        ],
+        "pairs": [row for c in COLUMNS for row in pairs(of_users, best, *c, means=means)],
         "protocols": protocol_agreement.between(models, opponents),
     }
 
 
-def _resampled(
-    worth: Mapping[str, pl.DataFrame], generator: np.random.Generator
-) -> dict[str, Floats]:
-    columns = [user_metrics.title(*column) for column in user_metrics.COLUMNS]
-    values = np.hstack([found.select(columns).to_numpy() for found in worth.values()])
-    drawn = np.split(user_metrics.resampled(values, generator), len(worth), axis=1)
-    return dict(zip(worth, drawn, strict=True))
-
-
 def pairs(
-    worth: Mapping[str, pl.DataFrame],
+    metrics: Mapping[str, pl.DataFrame],
     best: str,
     part: str,
     name: str,
     means: Mapping[str, Floats] | None = None,
 ) -> list[dict[str, Any]]:
-    """Test the best model against each other one in one measure.
+    """Test the best model against each other one in one metric.
 
     Args:
-        worth: `gains.aligned` of the models.
-        best: one of them, or any other model that the rest is to be held against.
+        metrics: `user_metrics.aligned` of the models.
+        best: one of them, or any other model to compare the rest with.
         part: `sampled` or `full`.
         name: such as `ndcg@10`.
-        means: the models' resampled means, (B, C); without them rows have no interval.
+        means: the models' bootstrap means, (B, C); without them rows have no interval.
 
     Returns:
         A row per other model, as in significance.json.
     """
-    column, place = user_metrics.title(part, name), user_metrics.COLUMNS.index((part, name))
+    column, place = user_metrics.title(part, name), COLUMNS.index((part, name))
     rows = []
-    for other in (model for model in worth if model != best):
-        difference = (worth[best][column] - worth[other][column]).to_numpy()
+    for other in (model for model in metrics if model != best):
+        difference = (metrics[best][column] - metrics[other][column]).to_numpy()
         row: dict[str, Any] = {"best": best, "other": other, "part": part, "name": name}
         row |= _counts(difference) | _p_values(difference)
         if means is not None:
-            ends = user_metrics.intervals((means[best] - means[other])[:, [place]])[:, 0]
-            row |= {"low": float(ends[0]), "high": float(ends[1])}
+            bounds = user_metrics.intervals((means[best] - means[other])[:, [place]])[:, 0]
+            row |= {"low": float(bounds[0]), "high": float(bounds[1])}
         rows.append(row)
     for test in TESTS:
         corrected = holm([row[f"p_{test}"] for row in rows])
         for row, p in zip(rows, corrected, strict=True):
             row[f"p_{test}_holm"] = p
     return rows
+
+
+def against_best(ranks: Mapping[str, pl.DataFrame], best: str) -> list[dict[str, Any]]:
+    """Test the best model against each other one in sampled NDCG@10, by Wilcoxon's test.
+
+    Args:
+        ranks: schema.RANKS of each model. Several seeds of a user are averaged.
+        best: one of the models.
+
+    Returns:
+        One row per other model: the mean difference of NDCG@10 (positive where the best one is
+        better), the number of users and of those that differ, p, and p after Holm's correction.
+
+    Raises:
+        SchemaError: the models ranked different users.
+    """
+    return [
+        {
+            "best": best,
+            "other": row["other"],
+            "mean_difference": row["difference"],
+            "n_users": row["n_users"],
+            "n_different": row["wins"] + row["losses"],
+            "p": row["p_wilcoxon"],
+            "p_holm": row["p_wilcoxon_holm"],
+        }
+        for row in pairs(user_metrics.aligned(ranks), best, SAMPLED, MEASURE)
+    ]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -152,20 +166,29 @@ def over_seeds(ranks: pl.DataFrame, part: str, name: str) -> tuple[int, float | 
         part: `sampled` or `full`.
         name: such as `ndcg@10`.
     """
-    worth = user_metrics.expression(part, name).mean().alias("mean")
-    means = ranks.group_by("seed").agg(worth).sort("seed")["mean"].to_numpy()
+    mean = user_metrics.expression(part, name).mean().alias("mean")
+    means = ranks.group_by("seed").agg(mean).sort("seed")["mean"].to_numpy()
     return len(means), float(means.std(ddof=1)) if len(means) > 1 else None
 
 
-def _model(worth: pl.DataFrame, means: Floats, ranks: pl.DataFrame) -> dict[str, Any]:
-    found: dict[str, Any] = {part: {} for part in user_metrics.RANK}
-    ends = user_metrics.intervals(means)
-    for (part, name), low, high in zip(user_metrics.COLUMNS, *ends.tolist(), strict=True):
+def _bootstrap(
+    metrics: Mapping[str, pl.DataFrame], generator: np.random.Generator
+) -> dict[str, Floats]:
+    """Return the bootstrap means of each model, (B, C); the models share the draws."""
+    values = np.hstack([table.select(TITLES).to_numpy() for table in metrics.values()])
+    means = np.split(user_metrics.resampled(values, generator), len(metrics), axis=1)
+    return dict(zip(metrics, means, strict=True))
+
+
+def _model(metrics: pl.DataFrame, means: Floats, ranks: pl.DataFrame) -> dict[str, Any]:
+    numbers: dict[str, Any] = {part: {} for part in user_metrics.RANK}
+    bounds = user_metrics.intervals(means)
+    for (part, name), low, high in zip(COLUMNS, *bounds.tolist(), strict=True):
         seeds, sd = over_seeds(ranks, part, name)
-        value = worth[user_metrics.title(part, name)].mean()
-        found[part][name] = {"value": value, "low": low, "high": high}
-        found[part][name] |= {"seeds": seeds, "sd": sd}
-    return found
+        value = metrics[user_metrics.title(part, name)].mean()
+        interval = {"value": value, "low": low, "high": high}
+        numbers[part][name] = interval | {"seeds": seeds, "sd": sd}
+    return numbers
 
 
 def _counts(difference: Floats) -> dict[str, Any]:
@@ -179,11 +202,11 @@ def _counts(difference: Floats) -> dict[str, Any]:
 
 
 def _p_values(difference: Floats) -> dict[str, float]:
-    differing = difference[difference != 0]
-    if not len(differing):
+    untied = difference[difference != 0]
+    if not len(untied):
         return {"p_t": 1.0, "p_wilcoxon": 1.0}
     with warnings.catch_warnings():
-        # Of differences that are all alike: t is infinite and p is 0, as it should be.
+        # Where all differences are equal, t is infinite and p is 0, as it should be.
         warnings.filterwarnings("ignore", message="Precision loss|divide by zero")
         t = ttest_1samp(difference, 0.0)
-    return {"p_t": float(t.pvalue), "p_wilcoxon": float(wilcoxon(differing).pvalue)}
+    return {"p_t": float(t.pvalue), "p_wilcoxon": float(wilcoxon(untied).pvalue)}

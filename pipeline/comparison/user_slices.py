@@ -1,4 +1,4 @@
-"""How the models do on parts of the test items: the content of slices.json.
+"""The models on subsets of the held-out items: the content of slices.json.
 
     {"dataset", "counted", "seed", "resamples", "level",
      "partitions": {KEY: {"title", "slices": [
@@ -6,25 +6,25 @@
           "models": {MODEL: {PART: {NAME: {"value", "low", "high"}}}}}]}}}
 
 PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10. Each partition puts every
-target, a user's held-out item, into one slice:
+target (a user's held-out item) into one slice:
 
 - activity: by the number of the user's training items.
 - popularity: by the number of the target's training users. Head, mid and tail items have about
   a third of the training pairs each; cold items have none.
-- recurs: whether the target is among the user's training items (a published split may have such
-  targets).
-- has MODALITY: whether the target has that content at all; a target without it has a row of
-  zeros for a feature.
+- recurs: whether the target is among the user's training items, which happens in published
+  splits.
+- has MODALITY: whether the target has that content; without it, its feature is a row of zeros.
 
 `counted` says which pairs are training pairs: those that the models learned from. [low, high]
-is the bootstrap interval over the slice's targets; null for fewer than two of them, or where
-all are worth the same, of which resampling can say nothing. A slice without targets has no
-models.
+is the bootstrap confidence interval over the slice's targets; null for fewer than two targets,
+or where all have the same value, so that resampling has no spread. A slice without targets has
+no models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.comparison import user_metrics
+from pipeline.comparison.user_metrics import COLUMNS, RANK, TARGETS, TITLES
 from pipeline.tables import schema as s
 
 BOTH = "train and validation"
@@ -42,13 +43,14 @@ PLACES = {
     "tail": "the other items with a training pair",
     "cold": "items without a training pair",
 }
+Mask = npt.NDArray[np.bool_]
 
 
 def table(
     ranks: Mapping[str, pl.DataFrame],
     parts: Mapping[str, pl.DataFrame],
     trained_on: Iterable[str | None],
-    present: Mapping[str, npt.NDArray[np.bool_]],
+    present: Mapping[str, Mask],
     seed: int,
 ) -> dict[str, Any]:
     """Return the content of slices.json, less `dataset`.
@@ -63,28 +65,24 @@ def table(
     Raises:
         SchemaError: the models ranked different users.
     """
-    worth = user_metrics.aligned(ranks, user_metrics.TARGETS)
+    metrics = user_metrics.aligned(ranks, TARGETS)
     counted, pairs = learned_from(parts[s.TRAIN], parts[s.VALIDATION], trained_on)
-    targets = next(iter(worth.values())).select(user_metrics.TARGETS)
+    targets = next(iter(metrics.values())).select(TARGETS)
     generator = np.random.default_rng(seed)
-    found = {}
-    for key, (title, whats, labels) in partitions(targets, pairs, present).items():
-        inside = {name: (labels == name).to_numpy() for name in whats}
-        found[key] = {
+    result = {}
+    for key, (title, slices, labels) in partitions(targets, pairs, present).items():
+        inside = {name: (labels == name).to_numpy() for name in slices}
+        result[key] = {
             "title": title,
             "slices": [
                 {"name": name, "what": what}
-                | _counted(targets.filter(inside[name]))
-                | {"models": _models(worth, inside[name], generator)}
-                for name, what in whats.items()
+                | _sizes(targets.filter(inside[name]))
+                | {"models": _models(metrics, inside[name], generator)}
+                for name, what in slices.items()
             ],
         }
     facts = {"counted": counted, "seed": seed, "resamples": user_metrics.RESAMPLES}
-    return facts | {"level": user_metrics.LEVEL, "partitions": found}
-
-
-def _counted(targets: pl.DataFrame) -> dict[str, int]:
-    return {"n_users": targets[s.USER].n_unique(), "n_targets": targets.height}
+    return facts | {"level": user_metrics.LEVEL, "partitions": result}
 
 
 def learned_from(
@@ -97,14 +95,15 @@ def learned_from(
         validation: schema.INTERACTIONS.
         trained_on: of each model, from metrics.json.
     """
-    own, held = (part.select(s.USER, s.ITEM) for part in (train, validation))
+    train, validation = (part.select(TARGETS) for part in (train, validation))
     if set(trained_on) == {BOTH}:
-        return BOTH, pl.concat([own, held]).unique(maintain_order=True)
-    return s.TRAIN, own.join(held, on=[s.USER, s.ITEM], how="anti").unique(maintain_order=True)
+        return BOTH, pl.concat([train, validation]).unique(maintain_order=True)
+    rest = train.join(validation, on=TARGETS, how="anti")
+    return s.TRAIN, rest.unique(maintain_order=True)
 
 
 def partitions(
-    targets: pl.DataFrame, pairs: pl.DataFrame, present: Mapping[str, npt.NDArray[np.bool_]]
+    targets: pl.DataFrame, pairs: pl.DataFrame, present: Mapping[str, Mask]
 ) -> dict[str, tuple[str, dict[str, str], pl.Series]]:
     """Return each partition's title, its slices in words, and the slice of each target.
 
@@ -114,20 +113,18 @@ def partitions(
         present: (I,) of each modality.
     """
     recurs = {"yes": "the target is one of them", "no": "it is not"}
-    found = {
+    recurs_title = "the target among the user's training items"
+    result = {
         "activity": ("training items of the user", _classes(), activity(targets, pairs)),
         "popularity": ("popularity of the target", PLACES, popularity(targets, pairs)),
-        "recurs": (
-            "the target among the user's training items",
-            recurs,
-            recurring(targets, pairs),
-        ),
+        "recurs": (recurs_title, recurs, recurring(targets, pairs)),
     }
-    for modality, of in present.items():
-        whats = {"present": f"the target has {modality} content", "absent": "it has none"}
-        has = pl.Series(np.where(of[targets[s.ITEM].to_numpy()], "present", "absent"))
-        found[f"has {modality}"] = (f"{modality} content of the target", whats, has)
-    return found
+    for modality, has_content in present.items():
+        slices = {"present": f"the target has {modality} content", "absent": "it has none"}
+        of_targets = has_content[targets[s.ITEM].to_numpy()]
+        labels = pl.Series(np.where(of_targets, "present", "absent"))
+        result[f"has {modality}"] = (f"{modality} content of the target", slices, labels)
+    return result
 
 
 def activity(targets: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
@@ -139,31 +136,35 @@ def activity(targets: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
 def popularity(targets: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
     """Return head, mid, tail or cold for each target.
 
-    Items with as many training users as each other are in one slice: an item is in the head
-    while those with more users have less than a third of the pairs.
+    Items with the same number of training users are in the same slice: an item is in the head
+    while the items with more users have less than a third of the pairs.
     """
     by_count = (
         pairs.group_by(s.ITEM)
         .len("users")
         .group_by("users")
         .agg(pl.col("users").sum().alias("pairs"))
-    ).sort("users", descending=True)
+        .sort("users", descending=True)
+    )
     before = (pl.col("pairs").cum_sum() - pl.col("pairs")) / max(pairs.height, 1)
     place = (
         pl.when(before * 3 < 1).then(pl.lit("head")).when(before * 3 < 2).then(pl.lit("mid"))
     )
-    named = by_count.select("users", place.otherwise(pl.lit("tail")).alias("place"))
+    places = by_count.select("users", place.otherwise(pl.lit("tail")).alias("place"))
     counts = _counts(targets, pairs, s.ITEM).alias("users").to_frame()
-    return counts.join(named, on="users", how="left", maintain_order="left")["place"].fill_null(
-        "cold"
-    )
+    rows = counts.join(places, on="users", how="left", maintain_order="left")
+    return rows["place"].fill_null("cold")
 
 
 def recurring(targets: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
     """Return yes where a target is among its user's training items, else no."""
     marked = pairs.with_columns(pl.lit("yes").alias("recurs"))
-    rows = targets.join(marked, on=[s.USER, s.ITEM], how="left", maintain_order="left")
+    rows = targets.join(marked, on=TARGETS, how="left", maintain_order="left")
     return rows["recurs"].fill_null("no")
+
+
+def _sizes(targets: pl.DataFrame) -> dict[str, int]:
+    return {"n_users": targets[s.USER].n_unique(), "n_targets": targets.height}
 
 
 def _classes() -> dict[str, str]:
@@ -172,34 +173,27 @@ def _classes() -> dict[str, str]:
     return {name: f"{name} training items" for name in (*names, f"{EDGES[-1]}+")}
 
 
-def _counts(targets: pl.DataFrame, pairs: pl.DataFrame, of: str) -> pl.Series:
+def _counts(targets: pl.DataFrame, pairs: pl.DataFrame, column: str) -> pl.Series:
     """Return how many training pairs each target's user or item has."""
-    counts = pairs.group_by(of).len("n")
-    return targets.join(counts, on=of, how="left", maintain_order="left")["n"].fill_null(0)
+    counts = pairs.group_by(column).len("n")
+    return targets.join(counts, on=column, how="left", maintain_order="left")["n"].fill_null(0)
 
 
 def _models(
-    worth: Mapping[str, pl.DataFrame],
-    inside: npt.NDArray[np.bool_],
-    generator: np.random.Generator,
+    metrics: Mapping[str, pl.DataFrame], inside: Mask, generator: np.random.Generator
 ) -> dict[str, Any]:
+    """Return the numbers of each model on the targets that are `inside` a slice."""
     if not inside.any():
         return {}
-    columns = [user_metrics.title(*column) for column in user_metrics.COLUMNS]
-    values = np.hstack([found.select(columns).to_numpy()[inside] for found in worth.values()])
-    alike = values.min(axis=0) == values.max(axis=0)
-    rows = zip(
-        values.mean(axis=0).tolist(),
-        alike.tolist(),
-        *user_metrics.intervals(user_metrics.resampled(values, generator)).tolist(),
-        strict=True,
+    values = np.hstack([table.select(TITLES).to_numpy()[inside] for table in metrics.values()])
+    bounds = user_metrics.intervals(user_metrics.resampled(values, generator))
+    constant = values.min(axis=0) == values.max(axis=0)
+    numbers = zip(
+        values.mean(axis=0).tolist(), constant.tolist(), *bounds.tolist(), strict=True
     )
-    found: dict[str, Any] = {}
-    for model in worth:
-        found[model] = {part: {} for part in user_metrics.RANK}
-        for (part, name), (value, same, low, high) in zip(
-            user_metrics.COLUMNS, rows, strict=False
-        ):
-            ends = {"low": None, "high": None} if same else {"low": low, "high": high}
-            found[model][part][name] = {"value": value} | ends
-    return found
+    result: dict[str, Any] = {model: {part: {} for part in RANK} for model in metrics}
+    columns = product(metrics, COLUMNS)
+    for (model, (part, name)), (value, same, low, high) in zip(columns, numbers, strict=True):
+        interval = {"low": None, "high": None} if same else {"low": low, "high": high}
+        result[model][part][name] = {"value": value} | interval
+    return result

@@ -1,4 +1,4 @@
-r"""Stage `explain`: take scores of one model apart, for the report's users or for one pair.
+r"""Stage `explain`: split scores of one model into parts, for the report's users or one pair.
 
     checkpoint, recommendations, data/processed/D, data/features/D
         -> results/D/M/explanations.json
@@ -14,16 +14,16 @@ r"""Stage `explain`: take scores of one model apart, for the report's users or f
 
 - place: 0-based, among the items that the user has neither in train nor in validation.
 - parts: `id`, each modality, and `inter`, the output of the counterfactual layers. The values
-  sum to the score. share is |value| over the sum of the |values|. above_mean is the value less
-  its mean over the catalogue: what sets this item apart for this user; it sums to the score
-  less mean_score.
-- counterfactual: the value of `inter` with the layers as they are, what it would be with the
-  same weights if they subtracted nothing, and how much the subtraction took away.
-- history: of the user's n_history items those through which most of the score came, most
-  first; their values, `own` (the user's own embedding) and `rest` (the other items) sum to the
-  score. See model/parts/explanation.py. Null where the user's items are no part of the score.
+  sum to the score. share is |value| over the sum of the |values|. above_mean is the value minus
+  its mean over the catalogue; it sums to the score minus mean_score.
+- counterfactual: the value of `inter` with the layers as they are, without their subtraction
+  (same weights), and the difference.
+- history: those of the user's n_history items that contribute most to the score, the largest
+  contribution first. Their values, `own` (the user's own embedding) and `rest` (the other
+  items) sum to the score. See model/parts/explanation.py. Null where the score does not use
+  the user's items.
 
-`parts` is null for a model whose score is no sum of such parts; `why` says so.
+`parts` is null for a model whose score is not a sum of such parts; `why` says why.
 
     python -m pipeline.explore.explain sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -44,19 +44,19 @@ import torch
 from torch import Tensor
 
 from model.base import Recommender
-from model.data import Interactions
-from model.parts.explanation import INTER, Parts, parts, sources
+from model.explanation import INTER, Parts, parts, sources
 from pipeline import params
-from pipeline.comparison import report
 from pipeline.job.command_line import run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, arguments_of, model_parser
 from pipeline.learning.dataset import Dataset
+from pipeline.pages import file_names
+from pipeline.pages.gallery import chosen_users, labels
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json
 
-RECOMMENDED, SOURCES = 3, 5  # items of a user's list that are explained; items of the history
+RECOMMENDED, SOURCES = 3, 5  # explained items of a user's list; shown items of the history
 NO_CONTENT = "{} reads no content: the whole of a score is from who took what."
 NO_SUM = (
     "{} is not taken apart: its score is no inner product with a sum of an ID part and content "
@@ -66,23 +66,16 @@ log = logging.getLogger("explain")
 
 
 class Explainer:
-    """A trained model's parts, and the names of what they are about."""
+    """Explains the scores of a trained model."""
 
-    def __init__(
-        self, found: Parts, known: Interactions, items: pl.DataFrame, users: pl.DataFrame
-    ) -> None:
-        """Keep them.
-
-        Args:
-            found: the model's parts.
-            known: pairs of train and validation.
-            items: schema.ITEMS.
-            users: schema.USERS.
-        """
-        self.parts, self.known = found, known
-        self.raw_items = items.sort(s.ITEM)[s.RAW_ID].to_list()
-        self.raw_users = users.sort(s.USER)[s.RAW_ID].to_list()
-        self.titles = report.labels(items, items[s.ITEM].to_list())
+    def __init__(self, parts: Parts, processed: Path) -> None:
+        """Keep the model's parts; read the pairs of train and validation, and the names."""
+        self.parts = parts
+        self.pairs = Dataset(processed).pairs(validation=True)
+        items = read_parquet(processed / s.ITEMS_FILE, s.ITEMS).sort(s.ITEM)
+        users = read_parquet(processed / s.USERS_FILE, s.USERS).sort(s.USER)
+        self.raw_items, self.raw_users = items[s.RAW_ID].to_list(), users[s.RAW_ID].to_list()
+        self.titles = labels(items, items[s.ITEM].to_list())
 
     def explain(self, user: int, item: int) -> dict[str, Any]:
         """Return one of the explanations, less `kind`."""
@@ -90,8 +83,10 @@ class Explainer:
         scores = {name: rows.double() @ vector for name, rows in self.parts.items.items()}
         total = torch.stack(list(scores.values())).sum(0)
         size = sum(abs(values[item].item()) for values in scores.values())
-        named = {"user": user, "raw_user": self.raw_users[user], **self._named(item)}
-        return named | {
+        return {
+            "user": user,
+            "raw_user": self.raw_users[user],
+            **self._named(item),
             "place": self._place(total, user, item),
             "score": total[item].item(),
             "mean_score": total.mean().item(),
@@ -114,12 +109,12 @@ class Explainer:
         Raises:
             ParamsError: there is no such user or item.
         """
-        known = {"user": (self.raw_users, raw_user), "item": (self.raw_items, raw_item)}
-        for what, (names, wanted) in known.items():
-            if wanted not in names:
+        ids = {"user": (self.raw_users, raw_user), "item": (self.raw_items, raw_item)}
+        for kind, (raw_ids, raw_id) in ids.items():
+            if raw_id not in raw_ids:
                 raise ParamsError(
-                    f"--{what}: expected a raw_id of {what}s.parquet, such as {names[0]!r}, "
-                    f"got {wanted!r}"
+                    f"--{kind}: expected a raw_id of {kind}s.parquet, such as {raw_ids[0]!r}, "
+                    f"got {raw_id!r}"
                 )
         return self.raw_users.index(raw_user), self.raw_items.index(raw_item)
 
@@ -128,87 +123,75 @@ class Explainer:
 
     def _place(self, scores: Tensor, user: int, item: int) -> int:
         others = torch.ones(len(scores), dtype=torch.bool)
-        others[self.known.items[self.known.users == user]] = False
+        others[self.pairs.items[self.pairs.users == user]] = False
         others[item] = False
         return int((scores[others] >= scores[item]).sum())
 
     def _counterfactual(self, vector: Tensor, item: int) -> dict[str, float] | None:
         if self.parts.without is None:
             return None
-        with_, without = (
-            (rows[item].double() @ vector).item()
-            for rows in (self.parts.items[INTER], self.parts.without)
-        )
-        return {"with": with_, "without": without, "removed": without - with_}
+        value = (self.parts.items[INTER][item].double() @ vector).item()
+        without = (self.parts.without[item].double() @ vector).item()
+        return {"with": value, "without": without, "removed": without - value}
 
     def _history(self, user: int, item: int) -> dict[str, Any]:
-        """Return the user's items in the order of what came through them."""
+        """Return the user's items in the order of their contributions."""
         if self.parts.propagation is None:
             return {"own": None, "rest": None, "n_history": None, "history": None}
-        items, through, own = sources(
-            self.parts.propagation, user, n_users=len(self.parts.users)
-        )
+        items, through, own = sources(self.parts.propagation, user, len(self.parts.users))
         target = torch.stack([rows[item] for rows in self.parts.items.values()]).double()
         values = through.double() @ target.T  # (S, parts)
         order = values.sum(1).argsort(descending=True, stable=True)
-        first, others = order[:SOURCES].tolist(), order[SOURCES:]
+        largest, others = order[:SOURCES].tolist(), order[SOURCES:]
         return {
             "own": (target @ own.double()).sum().item(),
             "rest": values[others].sum().item(),
             "n_history": len(items),
             "history": [
-                self._named(int(items[place]))
-                | {"value": values[place].sum().item()}
-                | {"parts": dict(zip(self.parts.items, values[place].tolist(), strict=True))}
-                for place in first
+                self._named(int(items[row]))
+                | {"value": values[row].sum().item()}
+                | {"parts": dict(zip(self.parts.items, values[row].tolist(), strict=True))}
+                for row in largest
             ],
         }
 
 
-def reason(model: str, reads: list[str]) -> str:
-    """Say why a model has no parts.
+def explainer(model: Recommender, processed: Path) -> Explainer | None:
+    """Return what explains a trained model; None if its score is not a sum of parts."""
+    model_parts = parts(model.cpu())
+    return Explainer(model_parts, processed) if model_parts else None
 
-    Args:
-        model: its name.
-        reads: the modalities that it reads.
-    """
-    return (NO_SUM if reads else NO_CONTENT).format(model)
+
+def reason(settings: params.Params, arguments: Arguments, name: str) -> str:
+    """Return why a model called `name` has no parts."""
+    modalities = settings.model_modalities(arguments.model, arguments.dataset)
+    return (NO_SUM if modalities else NO_CONTENT).format(name)
 
 
 def example_pairs(
     train: pl.DataFrame, test: pl.DataFrame, lists: pl.DataFrame, n: int
 ) -> Iterator[tuple[int, int, str]]:
-    """Yield user, item and kind: the report's users with what was held out and recommended.
+    """Yield user, item and kind (held out, recommended) for the `n` users of the report.
 
     Args:
-        train: schema.INTERACTIONS.
-        test: schema.INTERACTIONS.
+        train: schema.INTERACTIONS, like test.
+        test: the held-out items.
         lists: schema.RECOMMENDATIONS, of these users at least.
         n: how many users the report shows.
     """
-    best = lists.filter(pl.col("position") < RECOMMENDED).sort(s.USER, "position")
+    top = lists.filter(pl.col("position") < RECOMMENDED).sort(s.USER, "position")
     targets = dict(test.select(s.USER, s.ITEM).iter_rows())
-    for user in report.chosen_users(train, test, n):
+    for user in chosen_users(train, test, n):
         yield user, targets[user], "held out"
-        for item in best.filter(pl.col(s.USER) == user)[s.ITEM]:
+        for item in top.filter(pl.col(s.USER) == user)[s.ITEM]:
             if item != targets[user]:
                 yield user, item, "recommended"
-
-
-def explainer(model: Recommender, processed: Path) -> Explainer | None:
-    """Return what takes a trained model's scores apart; None if it is not taken apart."""
-    found = parts(model.cpu())
-    if found is None:
-        return None
-    items = read_parquet(processed / s.ITEMS_FILE, s.ITEMS)
-    users = read_parquet(processed / s.USERS_FILE, s.USERS)
-    return Explainer(found, Dataset(processed).pairs(validation=True), items, users)
 
 
 def table(
     settings: params.Params,
     arguments: Arguments,
-    own: Explainer | None,
+    explains: Explainer | None,
     lists: pl.DataFrame,
     name: str = "",
 ) -> dict[str, Any]:
@@ -217,31 +200,28 @@ def table(
     Args:
         settings: the file params.yaml.
         arguments: names and folders.
-        own: of the model.
+        explains: the model's `explainer`.
         lists: schema.RECOMMENDATIONS of the model, of the report's users at least.
-        name: what the model is called, where that is not the name of its run.
+        name: of the model, where that is not the name of its run.
     """
-    dataset, model = arguments.dataset, arguments.model
-    reads = settings.model_modalities(model, dataset)
-    train, test = (
-        read_parquet(arguments.processed / file, s.INTERACTIONS)
-        for file in (s.TRAIN_FILE, s.TEST_FILE)
-    )
+    processed, name = arguments.processed, name or arguments.model
+    train = read_parquet(processed / s.TRAIN_FILE, s.INTERACTIONS)
+    test = read_parquet(processed / s.TEST_FILE, s.INTERACTIONS)
     pairs = example_pairs(train, test, lists, settings.compare.users)
     return {
-        "dataset": dataset,
-        "model": name or model,
-        "architecture": settings.architecture(model),
-        "parts": list(own.parts.items) if own else None,
-        "why": None if own else reason(name or model, reads),
-        "explanations": [own.explain(u, i) | {"kind": kind} for u, i, kind in pairs if own],
+        "dataset": arguments.dataset,
+        "model": name,
+        "architecture": settings.architecture(arguments.model),
+        "parts": list(explains.parts.items) if explains else None,
+        "why": None if explains else reason(settings, arguments, name),
+        "explanations": [explains.explain(u, i) | {"kind": k} for u, i, k in pairs if explains],
     }
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read, take apart, write; or print the one explanation that was asked for."""
+    """Read, explain, write; or print one explanation."""
     line = model_parser(__doc__)
-    line.add_argument("--user", help="raw_id; with --item, prints one explanation, writes none")
+    line.add_argument("--user", help="raw_id; with --item: print one explanation, write none")
     line.add_argument("--item", help="raw_id")
     args = line.parse_args(argv)
     if (args.user is None) != (args.item is None):
@@ -249,18 +229,17 @@ def main(argv: list[str] | None = None) -> None:
     arguments, settings = arguments_of(args), params.load()
     with torch.inference_mode():
         model, _ = restored(settings, arguments, Dataset(arguments.processed))
-        own = explainer(model, arguments.processed)
+        explains = explainer(model, arguments.processed)
         if args.user is not None:
-            if own is None:
-                reads = settings.model_modalities(arguments.model, arguments.dataset)
-                raise ParamsError(reason(arguments.model, reads))
-            one = own.explain(*own.numbers(args.user, args.item))
-            print(json.dumps(one, indent=2, ensure_ascii=False))
+            if explains is None:
+                raise ParamsError(reason(settings, arguments, arguments.model))
+            explanation = explains.explain(*explains.numbers(args.user, args.item))
+            print(json.dumps(explanation, indent=2, ensure_ascii=False))
             return
         lists = read_parquet(arguments.results / s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS)
-        found = table(settings, arguments, own, lists)
-    log.info("%s %s: %d", arguments.dataset, arguments.model, len(found["explanations"]))
-    write_json(found, arguments.results / s.EXPLANATIONS_FILE)
+        content = table(settings, arguments, explains, lists)
+    log.info("%s %s: %d", arguments.dataset, arguments.model, len(content["explanations"]))
+    write_json(content, arguments.results / file_names.EXPLANATIONS_FILE)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-r"""Pages to look around in a dataset: users, items, neighbours, the top of every model's list.
+r"""Explore a dataset in the browser: users, items, neighbours, every model's lists.
 
     data/processed/D, data/features/D, data/images/D, results/D/M -> http://127.0.0.1:8000
 
-Nothing is written, nothing is fetched from elsewhere, and only this machine is answered.
-Titles and pictures come from strangers: texts are escaped, pictures are decoded and made again,
-and the pages have no script.
+A local, read-only server that loads nothing from other hosts. Titles and pictures come from
+outside: texts are escaped, pictures are decoded and written again, and the pages have no
+scripts.
 
     python -m pipeline.explore.explorer sample data/processed/sample data/features/sample \
         data/images/sample.parquet results/sample
@@ -17,11 +17,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pipeline import params
-from pipeline.comparison import report
 from pipeline.explore.catalogue import Catalogue
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
-from pipeline.pages import template
+from pipeline.pages import gallery, template
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -36,15 +35,15 @@ HEADERS = {
 
 
 def renderer(catalogue: Catalogue) -> Callable[..., str]:
-    """Return a function from a page's kind and what was found to its HTML."""
+    """Return a function that writes the HTML of a page, given its kind and its content."""
     shared = {
         "dataset": catalogue.material.dataset,
         "titles": catalogue.titles,
         "pictured": catalogue.pictured,
     }
 
-    def page(kind: str, found: dict[str, Any], query: str = "") -> str:
-        return template.render("explorer", kind=kind, found=found, query=query, **shared)
+    def page(kind: str, content: dict[str, Any], query: str = "") -> str:
+        return template.render("explorer", kind=kind, content=content, query=query, **shared)
 
     return page
 
@@ -54,7 +53,7 @@ def application(catalogue: Catalogue) -> Flask:
     from flask import Flask, Response, abort, request
 
     app = Flask("explore", static_folder=None)
-    # A page elsewhere must not reach these through a name of its own for this machine.
+    # Refuses other host names that resolve to this address (DNS rebinding).
     app.config["TRUSTED_HOSTS"] = [HOST, "localhost"]
     page = renderer(catalogue)
 
@@ -78,7 +77,7 @@ def application(catalogue: Catalogue) -> Flask:
             abort(404)
         return Response(data, mimetype="image/jpeg", headers={"Cache-Control": "max-age=3600"})
 
-    def guarded(response: Response) -> Response:
+    def with_headers(response: Response) -> Response:
         response.headers.update(HEADERS)
         return response
 
@@ -86,12 +85,12 @@ def application(catalogue: Catalogue) -> Flask:
     app.add_url_rule("/user/<int:number>", view_func=user)
     app.add_url_rule("/item/<int:number>", view_func=item)
     app.add_url_rule("/picture/<int:number>", view_func=picture)
-    app.after_request(guarded)
+    app.after_request(with_headers)
     return app
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read, then answer until stopped."""
+    """Read the tables, then serve the pages until stopped."""
     arguments = parser(__doc__, "dataset", "processed", "features", "images", "results")
     arguments.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free")
     args = arguments.parse_args(argv)
@@ -99,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ParamsError("explore: expected the package flask; pip install -e '.[explore]'")
     from werkzeug.serving import make_server
 
-    material = report.read(args.processed, args.results, params.load(), args.dataset)
+    material = gallery.read(args.processed, args.results, params.load(), args.dataset)
     app = application(Catalogue(material, args.features, args.images))
     server = make_server(HOST, args.port, app, threaded=True)
     print(f"http://{HOST}:{server.server_port}", flush=True)

@@ -1,14 +1,14 @@
-r"""Write the vectors behind a model's scores, for a search index or a program of one's own.
+r"""Export the vectors behind a model's scores, for a search index or another program.
 
     checkpoint, data/processed/D, data/features/D
         -> OUT/{users.parquet,items.parquet,vectors.json}, and OUT/items.faiss with --faiss
 
 A score is the inner product of a row of users.parquet with one of items.parquet. The columns
-are `user` or `item`, `raw_id`, and `vector` (a fixed-size list of float32). vectors.json says
-which model they are of, and which seed. items.faiss is an exact index by inner product (extra
-`faiss`) whose row numbers are the items' numbers. Neither leaves out what a user has already.
+are `user` or `item`, `raw_id`, and `vector` (a fixed-size list of float32). vectors.json has
+the model, the seed and the sizes. items.faiss is an exact index by inner product (extra
+`faiss`) whose row numbers are the items' numbers. Items that a user has are not left out.
 
-A model whose score is no such product is refused: it has lists, but no vectors.
+A model whose score is not an inner product is refused: it has lists, but no vectors.
 
     python -m pipeline.explore.export sample mcln data/processed/sample data/features/sample \
         results/sample/mcln vectors/mcln --faiss
@@ -51,13 +51,13 @@ def vectors(model: Recommender, name: str) -> tuple[Tensor, Tensor]:
         name: its name, for the error.
 
     Raises:
-        ParamsError: the score is no inner product of two vectors.
+        ParamsError: the score is not an inner product of two vectors.
     """
     scorer = model.scorer()
     if not isinstance(scorer, InnerProduct):
         raise ParamsError(
             f"{name}: expected a model whose score is the inner product of a user's and an "
-            f"item's vector; {type(model).__name__} has no such vectors. Take the lists in "
+            f"item's vector; {type(model).__name__} has no such vectors. Use the lists in "
             f"{s.RECOMMENDATIONS_FILE} instead"
         )
     users, items = (rows.detach().float().cpu() for rows in (scorer.users, scorer.items))
@@ -65,7 +65,7 @@ def vectors(model: Recommender, name: str) -> tuple[Tensor, Tensor]:
 
 
 def table(ids: pl.DataFrame, rows: Tensor) -> pa.Table:
-    """Return ids and vectors side by side.
+    """Return a table of ids and vectors.
 
     Args:
         ids: `user` or `item`, 0, 1, 2, ..., and `raw_id`.
@@ -92,10 +92,10 @@ def write_index(items: npt.NDArray[np.float32], path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read, take the vectors, write."""
+    """Read, export, write."""
     line = model_parser(__doc__)
     line.add_argument("out", type=Path, help="folder to write to")
-    line.add_argument("--faiss", action="store_true", help="an index of the items as well")
+    line.add_argument("--faiss", action="store_true", help="also write an index of the items")
     args = line.parse_args(argv)
     if args.faiss and find_spec("faiss") is None:
         raise ParamsError("--faiss: expected the package faiss-cpu; pip install -e '.[faiss]'")
@@ -104,18 +104,16 @@ def main(argv: list[str] | None = None) -> None:
     with torch.inference_mode():
         model, facts = restored(params.load(), arguments, dataset)
         users, items = vectors(model, arguments.model)
-    names = {s.USER: (s.USERS_FILE, s.USERS, users), s.ITEM: (s.ITEMS_FILE, s.ITEMS, items)}
-    for what, (file, columns, rows) in names.items():
-        ids = (
-            read_parquet(arguments.processed / file, columns).select(what, s.RAW_ID).sort(what)
-        )
-        write_arrow(table(ids, rows), args.out / file)
+    tables = {s.USER: (s.USERS_FILE, s.USERS, users), s.ITEM: (s.ITEMS_FILE, s.ITEMS, items)}
+    for column, (file, columns, rows) in tables.items():
+        ids = read_parquet(arguments.processed / file, columns).select(column, s.RAW_ID)
+        write_arrow(table(ids.sort(column), rows), args.out / file)
     if args.faiss:
         write_index(items.numpy(), args.out / "items.faiss")
     size = {"users": len(users), "items": len(items), "dim": items.shape[1]}
     checkpoint = {"checkpoint_sha256": sha256_of(arguments.results / s.CHECKPOINT_FILE)}
-    own = {key: facts[key] for key in KEPT}
-    write_json(own | size | checkpoint | {"score": "inner product"}, args.out / FACTS)
+    kept = {key: facts[key] for key in KEPT}
+    write_json(kept | size | checkpoint | {"score": "inner product"}, args.out / FACTS)
     log.info("%s %s: %s", arguments.dataset, arguments.model, size)
 
 

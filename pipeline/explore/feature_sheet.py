@@ -1,12 +1,12 @@
-r"""Stage `look`: one page per feature file, from which an eye sees whether it is any good.
+r"""Stage `feature_sheet`: one page per feature file, to judge features by eye.
 
     data/features/D/F.parquet, data/processed/D/items.parquet, data/images/D.parquet
         -> results/D/features/F.html
 
-It shows what made the vectors, how many items lack one, how long they are, a map of the items,
-and the nearest neighbours of a dozen that are spread over the space: with a good extractor,
-shoes lie beside shoes. Nearness is the cosine. Map, spectrum and queries are of a sample of the
-items, drawn from the seed; neighbours are looked for among all.
+It shows how the vectors were made, how many items lack one, their lengths, a map of the items,
+and the nearest neighbours of a dozen items spread over the space: with a good extractor, the
+neighbours of shoes are shoes. Similarity is the cosine. Map, variance and queries use a sample
+of the items, drawn from the seed; neighbours are searched among all.
 
     python -m pipeline.explore.feature_sheet sample visual data/processed/sample \
         data/images/sample.parquet data/features/sample/visual.parquet \
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from threadpoolctl import threadpool_limits
 
 from pipeline import params
@@ -35,14 +34,14 @@ from pipeline.tables.features import read_features
 from pipeline.tables.io import read_parquet, write_text
 
 SAMPLE = 2000  # items; t-SNE takes seconds for so many
-COMPONENTS = 50  # that t-SNE sees
+COMPONENTS = 50  # principal components that t-SNE reads
 QUERIES, NEIGHBOURS = 12, 8
-SAMPLING = 6  # stream of the seed; the dump draws from 0 to 3, the study from 4 and 5
-log = logging.getLogger("look")
+SAMPLING = 6  # stream of the seed; the generated dump uses 0 to 3, the factors' study 4 and 5
+log = logging.getLogger("feature_sheet")
 
 
 def measure(present: npt.NDArray[np.bool_], feature: Feature, seed: int) -> Space | None:
-    """Return what the page shows of a table of vectors; None if none has a direction.
+    """Return what the page shows of the vectors; None if all have length 0.
 
     Args:
         present: (N,) bool.
@@ -53,45 +52,28 @@ def measure(present: npt.NDArray[np.bool_], feature: Feature, seed: int) -> Spac
     usable = np.flatnonzero(length)
     if not len(usable):
         return None
-    from pipeline.explore import (
-        item_map,  # scikit-learn takes a second, which `--help` need not wait
-    )
+    from pipeline.explore import item_map  # imports scikit-learn, too slow for `--help`
 
-    # How BLAS and OpenMP split a sum depends on the number of threads; the page must not.
+    # The number of threads changes how BLAS and OpenMP split sums, and so the page's bytes.
     with threadpool_limits(1):
         sample = np.random.default_rng([seed, SAMPLING]).permutation(usable)[:SAMPLE]
         directions = unit(feature, length, sample)
         points = principal(directions)[0][:, :COMPONENTS]
         shares = principal(feature[sample].astype(np.float64))[1]
-        rows = item_map.spread_rows(points, QUERIES, seed)
-        found = nearest(feature, length, sample[rows], NEIGHBOURS)
+        queries = sample[item_map.spread_rows(points, QUERIES, seed)]
+        neighbours = nearest(feature, length, queries, NEIGHBOURS)
         places = item_map.positions(points, seed)
     return Space(
         n_zero=int(present.sum()) - len(usable),
         copies=copies(feature, np.flatnonzero(present)),
         lengths=length[present],
         shares=shares,
-        # A permutation's neighbours are pairs drawn at random.
+        # Consecutive items of a permutation are random pairs.
         by_chance=np.einsum("md,md->m", directions[1:], directions[:-1]),
         sample=sample.tolist(),
         places=places,
-        neighbours=dict(zip(sample[rows].tolist(), found, strict=True)),
+        neighbours=dict(zip(queries.tolist(), neighbours, strict=True)),
     )
-
-
-def pictured(images: Path) -> set[int]:
-    """Return the items that have a whole picture, without loading it.
-
-    Raises:
-        SchemaError: the table is absent, or lacks a column.
-    """
-    if not images.exists():
-        raise SchemaError(f"{images}: no such table; run `python -m pipeline.images` first")
-    rows = pl.scan_parquet(images, glob=False)
-    if absent := [name for name in (s.ITEM, "status") if name not in rows.collect_schema()]:
-        raise SchemaError(f"{images}: expected columns {list(s.IMAGES)}, got none of {absent}")
-    whole = rows.filter(pl.col("status") == "ok").select(s.ITEM).collect()
-    return set(whole[s.ITEM].to_list())
 
 
 def read(args: Namespace, seed: int) -> Sheet:
@@ -118,18 +100,13 @@ def read(args: Namespace, seed: int) -> Sheet:
     )
 
 
-def _arguments(argv: list[str] | None) -> Namespace:
-    arguments = parser(__doc__, "dataset", "modality", "processed", "images", "features")
-    arguments.add_argument("output", type=Path, help="page to write")
-    return arguments.parse_args(argv)
-
-
 def main(argv: list[str] | None = None) -> None:
     """Read, measure, write."""
-    args = _arguments(argv)
+    arguments = parser(__doc__, "dataset", "modality", "processed", "images", "features")
+    arguments.add_argument("output", type=Path, help="page to write")
+    args = arguments.parse_args(argv)
     sheet = read(args, params.load().seed)
-    page = sheet_page.render(sheet, pictured(args.images), args.images)
-    write_text(page, args.output)
+    write_text(sheet_page.render(sheet, args.images), args.output)
     log.info("%s: %d of %d items present", args.output, sheet.n_present, sheet.items.height)
 
 

@@ -1,9 +1,8 @@
-"""A picture of a space: items on a square, and some of them spread over it.
+"""Items on a plane by t-SNE, and items spread over the space. Importing this takes a second.
 
-van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 9 (2008), as scikit-learn has
-it. Importing this takes a second.
+van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 9 (2008), by scikit-learn.
 
-Shapes: M items; P principal components of each, the first of most variance.
+Shapes: M items; P principal components of each, by falling variance.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from sklearn.manifold import TSNE
 
 from pipeline.explore.neighbours import Numbers
 
-PERPLEXITY = 30  # scikit-learn's; about as many neighbours count for an item
-LEAST = 5  # different items; fewer are laid out by their first two components
-START = 1e-4  # standard deviation of the first component as t-SNE begins, as in scikit-learn
+PERPLEXITY = 30  # as in scikit-learn; about the number of neighbours that count
+LEAST = 5  # different items; fewer are placed by their first two components
+START = 1e-4  # initial standard deviation of the first component, as in scikit-learn
 
 
 def positions(points: Numbers, seed: int) -> Numbers:
-    """Lay items out so that near ones lie together.
+    """Return places of the items on a plane; similar items are close together.
 
     Args:
         points: (M, P), M at least 1.
@@ -42,10 +41,9 @@ def positions(points: Numbers, seed: int) -> Numbers:
 
 
 def spread_rows(points: Numbers, n: int, seed: int) -> list[int]:
-    """Return up to `n` different rows, spread over the space as its items are.
+    """Return up to `n` different rows that are spread over the space, not only outliers.
 
-    Each is drawn with a chance that grows with its squared distance from those before
-    (k-means++): so unlike one another, but not the outliers alone.
+    By k-means++: the chance of a row grows with its squared distance from those drawn before.
     """
     n = min(n, n_different(points))
     _, rows = kmeans_plusplus(points, n, random_state=seed, n_local_trials=1)

@@ -1,7 +1,7 @@
-"""What can be said of a table of vectors: lengths, copies, variance, who is near whom.
+"""Lengths, copies, variance and nearest neighbours of a table of vectors.
 
-Nearness is the cosine, x . y / (|x| |y|). A vector of length 0 has none and is near nothing.
-Rows are taken in blocks, so that a large table is never copied.
+Similarity is the cosine, x . y / (|x| |y|); a vector of length 0 has no neighbours. Rows are
+processed in blocks, so that a large table is never copied.
 
 Shapes: N items, D numbers each, M of them sampled, Q queries.
 """
@@ -24,7 +24,7 @@ Feature = npt.NDArray[np.float32]  # (N, D)
 Items = npt.NDArray[np.integer[Any]]  # row numbers
 
 BLOCK = 1024  # rows; 32 MB of 4096-d vectors in float64
-DIGITS = 6  # of a cosine: equal vectors must not differ in the last ones
+DIGITS = 6  # of a cosine, so that rounding does not separate equal vectors
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,23 @@ class Neighbour:
 
     item: int
     cosine: float
-    same: bool  # its vector is the query's, number for number
+    same: bool  # its vector equals the query's exactly
 
 
 def lengths(feature: Feature) -> Numbers:
     """Return the (N,) Euclidean norms of the rows."""
-    found = np.empty(len(feature))
+    norms = np.empty(len(feature))
     for rows in _blocks(len(feature)):
-        found[rows] = np.linalg.norm(feature[rows].astype(np.float64), axis=1)
-    return found
+        norms[rows] = np.linalg.norm(feature[rows].astype(np.float64), axis=1)
+    return norms
 
 
 def unit(feature: Feature, length: Numbers, items: Items) -> Numbers:
-    """Return the (M, D) directions of `items`, float64.
+    """Return the (M, D) unit vectors of `items`, float64.
 
     Args:
         feature: (N, D).
-        length: (N,), their `lengths`; not 0 for any of `items`.
+        length: (N,), their `lengths`; not 0 for `items`.
         items: M row numbers.
     """
     directions: Numbers = feature[items].astype(np.float64) / length[items, None]
@@ -57,40 +57,39 @@ def unit(feature: Feature, length: Numbers, items: Items) -> Numbers:
 
 
 def nearest(feature: Feature, length: Numbers, queries: Items, k: int) -> list[list[Neighbour]]:
-    """Return the `k` nearest items of each query, nearest first, itself left out.
+    """Return the `k` nearest items of each query, nearest first, without the query.
 
     Args:
         feature: (N, D).
-        length: (N,), their `lengths`; items of length 0 are no neighbours.
-        queries: Q items of another length than 0.
-        k: how many; fewer come back where there are not as many.
+        length: (N,), their `lengths`; items of length 0 are left out.
+        queries: Q items whose length is not 0.
+        k: how many; fewer where there are fewer other items.
 
     Returns:
-        Q lists. Of two that are equally near, up to `DIGITS`, the one of lower number is first.
+        Q lists. Ties, up to `DIGITS`, are in the order of the items.
     """
     cosine = np.full((len(queries), len(feature)), -np.inf)
-    wanted = unit(feature, length, queries)
+    directions = unit(feature, length, queries)
     for rows in _blocks(len(feature)):
         usable = rows[length[rows] > 0]
         block = unit(feature, length, usable)
-        cosine[:, usable] = np.matmul(wanted, block.T).round(DIGITS)
+        cosine[:, usable] = np.matmul(directions, block.T).round(DIGITS)
     cosine[np.arange(len(queries)), queries] = -np.inf
     k = min(k, int(np.count_nonzero(length)) - 1)
     order = np.argsort(-cosine, axis=1, kind="stable")[:, :k]
     return [
         [
-            Neighbour(int(item), float(near[item]), np.array_equal(feature[item], feature[own]))
+            Neighbour(
+                int(item), float(near[item]), np.array_equal(feature[item], feature[query])
+            )
             for item in row
         ]
-        for own, near, row in zip(queries, cosine, order, strict=True)
+        for query, near, row in zip(queries, cosine, order, strict=True)
     ]
 
 
 def copies(feature: Feature, items: Items) -> tuple[int, int]:
-    """Return how many of `items` share their vector with another, and the largest such group.
-
-    The group is 0 where there is none.
-    """
+    """Return how many of `items` share their vector, and the size of the largest such group."""
     groups = Counter(_digest(feature[item]) for item in items)
     shared = [n for n in groups.values() if n > 1]
     return sum(shared), max(shared, default=0)
@@ -100,8 +99,8 @@ def principal(rows: Numbers) -> tuple[Numbers, Numbers]:
     """Return the principal components of (M, D) rows.
 
     Returns:
-        coordinates: (M, min(M, D)) of the rows in the directions of most variance, most first;
-            the largest of each column is positive.
+        coordinates: (M, min(M, D)) of the rows, by falling variance; the largest of each
+            column is positive.
         shares: (min(M, D),) of the variance; zeros where the rows are all equal.
     """
     centred = rows - rows.mean(axis=0)
@@ -109,10 +108,10 @@ def principal(rows: Numbers) -> tuple[Numbers, Numbers]:
     gram = centred @ centred.T if wide else centred.T @ centred
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
-    found = vectors * np.sqrt(values) if wide else centred @ vectors
-    largest = np.abs(found).argmax(axis=0)
-    signs = np.where(found[largest, np.arange(found.shape[1])] < 0, -1, 1)
-    return found * signs, values / (values.sum() or 1)
+    coordinates = vectors * np.sqrt(values) if wide else centred @ vectors
+    largest = np.abs(coordinates).argmax(axis=0)
+    signs = np.where(coordinates[largest, np.arange(coordinates.shape[1])] < 0, -1, 1)
+    return coordinates * signs, values / (values.sum() or 1)
 
 
 def _blocks(n: int) -> Iterator[Items]:
@@ -121,5 +120,5 @@ def _blocks(n: int) -> Iterator[Items]:
 
 
 def _digest(vector: Vector) -> bytes:
-    # -0.0 equals 0.0 and has other bytes; a sum has no -0.0.
+    # -0.0 equals 0.0 but has other bytes; adding 0.0 makes it 0.0.
     return blake2b((vector + 0.0).tobytes(), digest_size=16).digest()

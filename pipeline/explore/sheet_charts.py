@@ -1,6 +1,8 @@
-"""What stage `look` draws: bars of lengths and of variance, and a map of the items.
+"""The charts of a feature sheet: bars of lengths and of variance, and a map of the items.
 
-Only the numbers; the template makes SVG and HTML of them.
+Numbers only; the template turns them into SVG and HTML.
+
+Shapes: M sampled items.
 """
 
 from __future__ import annotations
@@ -13,36 +15,36 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.explore.neighbours import Numbers
 
-BINS = 40
-DIRECTIONS = 40  # as many of the leading ones are drawn
-COLUMNS, ROWS = 19, 13  # of the map's grid of pictures; about square cells, as it is 3 : 2
-REACH = 2.5  # cells, how far from its place a picture may stand
-TITLE_BOX = (0.2, 0.06)  # width and height, as parts of the map's
+BINS = 40  # of the histogram of lengths
+DIRECTIONS = 40  # bars of variance
+COLUMNS, ROWS = 19, 13  # of the map's grid of pictures; cells are about square, the map 3 : 2
+REACH = 2.5  # cells, the largest distance of a picture from its place
+TITLE_BOX = (0.2, 0.06)  # width and height, as shares of the map's
 MOST_TITLES = 40
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A chart of bars that stand side by side on 0."""
+    """A bar chart."""
 
     title: str
-    words: str  # what an ear is told instead
+    words: str  # the text alternative
     x: str
     y: str
     edges: list[float]  # one more than there are bars
     heights: list[float]
-    xs: list[float]  # round numbers on the axes
+    xs: list[float]  # ticks
     ys: list[float]
 
 
 @dataclass(frozen=True)
 class Spot:
-    """An item whose picture or title stands on the map."""
+    """An item whose picture or title is on the map."""
 
     item: int
     left: float  # of its centre, in per cent of the map's width
     top: float
-    query: int  # its number, from 1; 0 if it is none
+    query: int  # its number, from 1; 0 if it is not a query
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Map:
 def map_of(
     sample: Sequence[int], places: Numbers, queries: Sequence[int], pictured: Set[int]
 ) -> Map:
-    """Choose what stands on the map: the queries first, then whatever has room.
+    """Choose the spots of the map: the queries first, then other items as space permits.
 
     Args:
         sample: M items, in random order.
@@ -83,37 +85,37 @@ def map_of(
 
 
 def on_grid(places: Numbers, order: Sequence[int]) -> dict[int, Numbers]:
-    """Give each row the cell that it lies in or, once those are given, a free one in reach.
+    """Assign each row the grid cell at its place or, if taken, the nearest free one in reach.
 
     Args:
         places: (M, 2), from 0 to 1.
-        order: rows, the most wanted first.
+        order: rows by priority.
 
     Returns:
-        row -> (2,), the centre of its cell, from 0 to 1. Rows that found none are left out.
+        row -> (2,), the centre of its cell, from 0 to 1. Rows without a cell are left out.
     """
     cells = np.array([COLUMNS, ROWS])
-    own: dict[tuple[int, int], int] = {}
+    first: dict[tuple[int, int], int] = {}  # cell -> the first row whose place is in it
     for row in order:
         column, line = np.minimum(places[row] * cells, cells - 1).astype(int).tolist()
-        own.setdefault((column, line), row)
-    found = {row: (np.array(cell) + 0.5) / cells for cell, row in own.items()}
-    free = np.array([cell for cell in np.ndindex(COLUMNS, ROWS) if cell not in own]) + 0.5
-    for row in (row for row in order if row not in found):
-        away = np.linalg.norm(free.reshape(-1, 2) - places[row] * cells, axis=1)
-        if len(free) and away.min() <= REACH:
-            nearest = away.argmin()
-            found[row] = free[nearest] / cells
+        first.setdefault((column, line), row)
+    centres = {row: (np.array(cell) + 0.5) / cells for cell, row in first.items()}
+    free = np.array([cell for cell in np.ndindex(COLUMNS, ROWS) if cell not in first]) + 0.5
+    for row in (row for row in order if row not in centres):
+        distance = np.linalg.norm(free.reshape(-1, 2) - places[row] * cells, axis=1)
+        if len(free) and distance.min() <= REACH:
+            nearest = distance.argmin()
+            centres[row] = free[nearest] / cells
             free = np.delete(free, nearest, axis=0)
-    return found
+    return centres
 
 
 def thinned(places: Numbers, order: Iterable[int], size: tuple[float, float]) -> list[int]:
-    """Return the rows that can be drawn without one box lying over another.
+    """Return rows whose boxes do not overlap.
 
     Args:
         places: (M, 2) centres.
-        order: rows, the most wanted first.
+        order: rows by priority.
         size: width and height of a box, in the unit of `places`.
     """
     kept: list[int] = []
@@ -125,7 +127,7 @@ def thinned(places: Numbers, order: Iterable[int], size: tuple[float, float]) ->
 
 
 def length_bars(length: Numbers) -> Bars:
-    """Return the histogram of the vectors' lengths, from 0, so that a narrow one looks narrow.
+    """Return the histogram of the vectors' lengths; it starts at 0, to show the real spread.
 
     Args:
         length: (n,), n at least 1.
@@ -133,11 +135,11 @@ def length_bars(length: Numbers) -> Bars:
     heights, edges = np.histogram(length, BINS, (0, length.max() or 1))
     low, middle, high = np.quantile(length, [0, 0.5, 1])
     words = f"from {low:.4g} to {high:.4g}, median {middle:.4g}"
-    return _bars("Length of the vectors", words, "Euclidean norm", "items", edges, heights)
+    return _bars("Length of the vectors", words, ("Euclidean norm", "items"), edges, heights)
 
 
 def variance_bars(shares: Numbers) -> Bars:
-    """Return the shares of variance of the leading principal directions, in per cent.
+    """Return the shares of variance of the first principal directions, in per cent.
 
     Args:
         shares: all of them, the largest first, sum 1; or zeros.
@@ -145,34 +147,23 @@ def variance_bars(shares: Numbers) -> Bars:
     heights = 100 * shares[:DIRECTIONS]
     edges = np.arange(len(heights) + 1) + 0.5
     words = f"{heights[0]:.3g} % in the first direction, {directions(shares, 0.9)} hold 90 %"
-    return _bars(
-        "Variance by direction", words, "principal direction", "% of variance", edges, heights
-    )
+    axes = ("principal direction", "% of variance")
+    return _bars("Variance by direction", words, axes, edges, heights)
 
 
 def directions(shares: Numbers, part: float) -> int:
-    """Return how many leading directions hold `part` of the variance."""
+    """Return how many of the first directions hold `part` of the variance."""
     return int(np.searchsorted(shares.cumsum(), part * shares.sum() - 1e-12)) + 1
 
 
 def _bars(
-    title: str, words: str, x: str, y: str, edges: np.ndarray, heights: np.ndarray
+    title: str, words: str, axes: tuple[str, str], edges: np.ndarray, heights: np.ndarray
 ) -> Bars:
     locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])
-    xs, ys = (
-        [float(at) for at in locator.tick_values(*ends)]
-        for ends in ((edges[0], edges[-1]), (0, heights.max() or 1))
-    )
-    return Bars(
-        title=title,
-        words=words,
-        x=x,
-        y=y,
-        edges=edges.tolist(),
-        heights=heights.tolist(),
-        xs=[at for at in xs if edges[0] <= at <= edges[-1]],
-        ys=ys,
-    )
+    xs = [float(x) for x in locator.tick_values(edges[0], edges[-1])]
+    ys = [float(y) for y in locator.tick_values(0, heights.max() or 1)]
+    xs = [x for x in xs if edges[0] <= x <= edges[-1]]
+    return Bars(title, words, *axes, edges.tolist(), heights.tolist(), xs, ys)
 
 
 def _percent(place: Numbers) -> tuple[float, float]:

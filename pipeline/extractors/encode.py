@@ -1,9 +1,9 @@
-"""From picture files to vectors: decoded by all CPUs, encoded in batches.
+"""From picture files to vectors: decoded on all CPUs, encoded in batches.
 
 Shapes: B pictures of a batch, 3 channels, a square of `crop` pixels.
 
-Pillow resizes on the CPU, as torchvision's own transforms do; pixels go to the device as bytes,
-and are normalised there. The network runs in channels_last and stops at the wanted layer.
+Pillow resizes on the CPU, as torchvision's transforms do. Pixels go to the device as bytes and
+are normalised there. The network runs in channels_last, up to the feature's layer.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ import PIL
 import torch
 from torch import Tensor
 
-from pipeline.extractors import BLOCK, PictureEncoder, n_cpus, pixels
-from pipeline.extractors.arithmetic import arithmetic
-from pipeline.extractors.networks import Input, Network
+from pipeline.extractors import pixels
+from pipeline.extractors.extraction import BLOCK, PictureEncoder, n_cpus
+from pipeline.extractors.network import Input, Network, arithmetic
 from pipeline.params.features import Precision
 from pipeline.tables.features import Vector
 from pipeline.tables.pictures import IN_WORDS
 
-# Fixed, since the last digits of a feature may depend on it. More fall out of a CPU's cache:
-# benchmarks/extraction.py.
+# Fixed, since the last digits of a feature may depend on it. Larger batches do not fit in a
+# CPU's cache: benchmarks/extraction.py.
 CPU_BATCH, GPU_BATCH = 8, BLOCK
-CHUNK = 8  # pictures that a process decodes at once; divides GPU_BATCH
+CHUNK = 8  # pictures that a process decodes per task; divides GPU_BATCH
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """How pictures come to a device; `batch` alone may change a feature's last digits."""
+    """How a device gets its pictures; only `batch` may change a feature's last digits."""
 
     batch: int  # pictures
-    chunk: int  # pictures decoded by one call; divides `batch`
-    ahead: int  # chunks that are decoded meanwhile, per CPU
-    begun: int  # batches that the device is given before anybody waits for the first
+    chunk: int  # pictures decoded by one task; divides `batch`
+    ahead: int  # chunks decoded in advance, per CPU
+    begun: int  # batches queued on the device before the first result is waited for
     pool: Callable[[], AbstractContextManager[Executor]]
 
 
-# On a CPU threads decode in turn with the network, since both want the same cores, and a
-# network whose threads wait for each other slows down by more.
+# On a CPU decoding and the network take turns: both need the same cores, and competing threads
+# slow the network down by more.
 ON_CPU = Feed(batch=CPU_BATCH, chunk=1, ahead=0, begun=0, pool=pixels.threads)
 ON_GPU = Feed(batch=GPU_BATCH, chunk=CHUNK, ahead=2, begun=1, pool=pixels.processes)
 
@@ -54,7 +54,7 @@ ON_GPU = Feed(batch=GPU_BATCH, chunk=CHUNK, ahead=2, begun=1, pool=pixels.proces
 def picture_encoder(
     network: Network, device: torch.device, precision: Precision
 ) -> PictureEncoder:
-    """Return what encodes pictures with a network.
+    """Return the encoder that runs a network on a device.
 
     Args:
         network: with its weights.
@@ -62,7 +62,7 @@ def picture_encoder(
         precision: see `arithmetic`.
 
     Returns:
-        The encoder; `encode` takes files that `pictures.open_rgb` can decode.
+        The encoder; `encode` takes files that `tables.pictures.open_rgb` can decode.
     """
     module = network.module.to(device).to(memory_format=torch.channels_last).eval()
 
@@ -108,13 +108,13 @@ def encode(
                 waiting.extend(pool.submit(pixels.decode, chunk, expected) for chunk in more)
                 batch = [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
             except Exception:
-                for features in computing:  # what came before is whole, and may be kept
+                for features in computing:  # the batches before the error are complete
                     yield from features()
                 raise
             if not batch:
                 break
-            images = _on(device, batch).float().div_(255).sub_(mean).div_(std)
-            computing.append(_fetched(forward(images)))
+            images = _copied_to(device, batch).float().div_(255).sub_(mean).div_(std)
+            computing.append(_fetch(forward(images)))
             if len(computing) > feed.begun:
                 yield from computing.popleft()()
         for features in computing:
@@ -127,11 +127,11 @@ def _chunks(pictures: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def _on(device: torch.device, chunks: list[np.ndarray]) -> Tensor:
+def _copied_to(device: torch.device, chunks: list[np.ndarray]) -> Tensor:
     """Return (B, 3, crop, crop) uint8, in channels_last, on the device.
 
-    Pinned memory is copied without waiting for what the GPU computes. From any other, such a
-    copy may read what has been freed meanwhile.
+    Pinned memory is copied without waiting for the GPU. From other memory, a copy that does not
+    wait may read what has been freed since.
     """
     shape = (sum(map(len, chunks)), *chunks[0].shape[1:])
     pinned = device.type == "cuda"
@@ -141,27 +141,27 @@ def _on(device: torch.device, chunks: list[np.ndarray]) -> Tensor:
     return moved.contiguous(memory_format=torch.channels_last)
 
 
-def _fetched(features: Tensor) -> Callable[[], np.ndarray]:
-    """Return what waits for (B, dim) features and returns them.
+def _fetch(features: Tensor) -> Callable[[], np.ndarray]:
+    """Start copying (B, dim) features; return the function that waits for and returns them.
 
-    The copy is asked for now: asked for later it would wait for the batches begun since.
+    The copy is queued now: queued later it would wait for the batches queued in between.
     """
     if features.device.type != "cuda":
         return lambda: features.cpu().numpy()
-    here = torch.empty(features.shape, pin_memory=True)
-    here.copy_(features, non_blocking=True)
-    arrived = torch.cuda.Event()
-    arrived.record(torch.cuda.current_stream(features.device))
+    rows = torch.empty(features.shape, pin_memory=True)
+    rows.copy_(features, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(features.device))
 
     def wait() -> np.ndarray:
-        arrived.synchronize()
-        return here.numpy()
+        copied.synchronize()
+        return rows.numpy()
 
     return wait
 
 
 def _preprocessing(network: Network, precision: Precision) -> dict[str, Any]:
-    """Say in words what was done; stored with the features."""
+    """Describe the preprocessing in words; stored with the features."""
     expected = network.input
     return {
         "decoded": IN_WORDS,

@@ -1,8 +1,8 @@
-"""The picture networks by name: the layer that is taken, its width, what the weights expect.
+"""The picture networks by name: the layer of the feature, its width, the expected input.
 
-torchvision's names are torchvision's; the layer is the last before the classes, but for VGG,
-where it is the second fully connected layer after its ReLU: the paper takes f_v from VGG16,
-4096-d (section 3.2; Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556).
+Names are torchvision's. The feature is the last layer before the classes. For VGG it is the
+second fully connected layer after its ReLU, since the paper takes f_v from VGG16, 4096-d
+(section 3.2; Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556).
 """
 
 from __future__ import annotations
@@ -16,37 +16,18 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 from torchvision.transforms import InterpolationMode
 
+from pipeline.extractors import timm_networks
 from pipeline.extractors import weights as w
-from pipeline.extractors.extra import need, version
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a network's weights were trained on: RGB pixels in 0..1, shifted and scaled."""
-
-    resize: int  # of the shorter side, in pixels
-    crop: int  # a square in the centre
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    interpolation: InterpolationMode = InterpolationMode.BILINEAR
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """A network that stops at the wanted layer, with its weights."""
-
-    module: nn.Module  # (B, 3, crop, crop) float32 -> (B, dim)
-    dim: int
-    layer: str  # in words
-    input: Input
-    weights: str
-    weights_sha256: str
-    versions: dict[str, str]
+from pipeline.extractors.encode import picture_encoder
+from pipeline.extractors.extraction import Machine, PictureEncoder, torch_device
+from pipeline.extractors.network import Input, Network
+from pipeline.extractors.packages import need, versions
+from pipeline.params.features import ImageNetwork
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Which layer of a torchvision network is taken."""
+    """The layer of a torchvision network whose output is the feature."""
 
     dim: int
     words: str
@@ -57,16 +38,13 @@ def _drop(name: str) -> Callable[[nn.Module], object]:
     return lambda network: setattr(network, name, nn.Identity())
 
 
-def _fc7(network: nn.Module) -> None:
-    # Linear, ReLU, Dropout, Linear, ReLU; the second Dropout and the classes are dropped.
-    network.classifier = network.classifier[:5]  # type: ignore[index]
+def _keep(n_layers: int) -> Callable[[nn.Module], object]:
+    """Return the function that keeps the first layers of the classifier."""
+    return lambda network: setattr(network, "classifier", network.classifier[:n_layers])  # type: ignore[index]
 
 
-def _before_classes(network: nn.Module) -> None:
-    network.classifier = network.classifier[:2]  # type: ignore[index]
-
-
-FC7 = Layer(4096, "second fully connected layer after its ReLU, dropout off", _fc7)
+# Keeps Linear, ReLU, Dropout, Linear, ReLU; drops the second Dropout and the classes.
+FC7 = Layer(4096, "second fully connected layer after its ReLU, dropout off", _keep(5))
 POOLED = Layer(2048, "global average pooling", _drop("fc"))
 LAYERS = {
     "vgg16": FC7,
@@ -74,40 +52,45 @@ LAYERS = {
     "resnet50": POOLED,
     "resnet152": POOLED,
     "vit_b_16": Layer(768, "class token after the last layer norm", _drop("heads")),
-    "convnext_base": Layer(1024, "average pooling after its layer norm", _before_classes),
+    "convnext_base": Layer(1024, "average pooling after its layer norm", _keep(2)),
     "swin_v2_b": Layer(1024, "average pooling after the last layer norm", _drop("head")),
 }
 
 
+def encoder(settings: ImageNetwork, seed: int, machine: Machine) -> PictureEncoder:
+    """Return the encoder of pictures that the settings name; see `load` for the errors."""
+    device = torch_device(machine)
+    network = load(settings.extractor, settings.weights, seed)
+    return picture_encoder(network, device, settings.precision)
+
+
 def load(name: str, weights: str, seed: int) -> Network:
-    """Return a network by name, ready to encode.
+    """Return a network with its weights.
 
     Args:
         name: a key of `LAYERS`, `efficientnet_lite0` or `timm:<name>`.
-        weights: `imagenet` (what was published with the network), another of torchvision's
-            versions such as `IMAGENET1K_V1`, `seeded` (random, untrained) or the path of a
-            state dict with the library's own names, .pth or .safetensors.
+        weights: `imagenet` (as published with the network), another of torchvision's versions
+            such as `IMAGENET1K_V1`, `seeded` (random, untrained) or the path of a state dict
+            with the library's own names, .pth or .safetensors.
         seed: of the seeded weights.
 
     Raises:
-        RawDataError: the weights cannot be had, or are not this network's.
+        RawDataError: the weights are unavailable, or are of another network.
         ParamsError: an optional package is not installed, or has no such network.
     """
     if name == "efficientnet_lite0":
         return _efficientnet_lite0(weights, seed)
     if name.startswith("timm:"):
-        from pipeline.extractors.timm_networks import load as load_timm
-
-        return load_timm(name.partition(":")[2], weights, seed)
+        return timm_networks.load(name.partition(":")[2], weights, seed)
     return _torchvision(name, weights, seed)
 
 
 def _torchvision(name: str, weights: str, seed: int) -> Network:
-    layer, versions = LAYERS[name], get_model_weights(name)
-    published = _published(versions, weights)
-    preset = (published or versions.DEFAULT).transforms()
+    layer, entries = LAYERS[name], get_model_weights(name)
+    published = _published(entries, weights)
+    preset = (published or entries.DEFAULT).transforms()
     side = preset.crop_size[0]
-    # Only the vision transformer has a size of its own.
+    # Only the vision transformer takes the picture's size as an argument.
     size = {"image_size": side} if name == "vit_b_16" else {}
 
     def build() -> nn.Module:
@@ -121,11 +104,11 @@ def _torchvision(name: str, weights: str, seed: int) -> Network:
         dim=layer.dim,
         layer=layer.words,
         input=Input(
-            preset.resize_size[0],
-            side,
-            tuple(preset.mean),
-            tuple(preset.std),
-            preset.interpolation,
+            resize=preset.resize_size[0],
+            crop=side,
+            mean=tuple(preset.mean),
+            std=tuple(preset.std),
+            interpolation=preset.interpolation,
         ),
         weights=w.in_words(published.name if published else weights),
         weights_sha256=sha256,
@@ -133,11 +116,11 @@ def _torchvision(name: str, weights: str, seed: int) -> Network:
     )
 
 
-def _published(versions: type[WeightsEnum], weights: str) -> Any:
-    """Return torchvision's entry for a setting; None if it names none of them."""
+def _published(entries: type[WeightsEnum], weights: str) -> Any:
+    """Return torchvision's entry for a setting; None if the setting names no entry."""
     if weights == w.IMAGENET:
-        return versions.DEFAULT
-    return versions.__members__.get(weights)
+        return entries.DEFAULT
+    return entries.__members__.get(weights)
 
 
 class _Lite(nn.Module):
@@ -161,8 +144,8 @@ def _efficientnet_lite0(weights: str, seed: int) -> Network:
         return _Lite(package.EfficientNet.from_name("efficientnet-lite0"))
 
     path = files.EfficientnetLite0ModelFile.get_model_file_path()
-    wanted = str(path) if weights == w.IMAGENET else weights
-    module, sha256 = w.ready(build, "efficientnet_lite0", wanted, seed, None, "network.")
+    source = str(path) if weights == w.IMAGENET else weights
+    module, sha256 = w.ready(build, "efficientnet_lite0", source, seed, prefix="network.")
     return Network(
         module=module,
         dim=1280,
@@ -170,5 +153,5 @@ def _efficientnet_lite0(weights: str, seed: int) -> Network:
         input=Input(256, 224, (127 / 255,) * 3, (128 / 255,) * 3, InterpolationMode.BICUBIC),
         weights=w.in_words(weights),
         weights_sha256=sha256,
-        versions={"efficientnet_lite_pytorch": version("efficientnet-lite-pytorch")},
+        versions=versions("efficientnet_lite_pytorch"),
     )

@@ -8,6 +8,7 @@ the projected embedding, not normalised.
 from __future__ import annotations
 
 import logging
+from importlib.metadata import version
 
 import numpy as np
 import polars as pl
@@ -15,21 +16,20 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 
-from pipeline.extractors import Extraction
 from pipeline.extractors import weights as w
-from pipeline.extractors.arithmetic import arithmetic
-from pipeline.extractors.batches import in_batches
-from pipeline.extractors.extra import need, version
-from pipeline.extractors.networks import Input, Network
-from pipeline.extractors.timm_networks import width
+from pipeline.extractors.batches import check_strings, in_batches
+from pipeline.extractors.encode import picture_encoder
+from pipeline.extractors.extraction import Extraction, Machine, PictureEncoder, torch_device
+from pipeline.extractors.network import Input, Network, arithmetic, width
+from pipeline.extractors.packages import need
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.params.features import Precision
+from pipeline.params.features import OpenClip
 
 TEXTS = 16  # in a batch
 
 
 class _Pictures(nn.Module):
-    """The tower that reads pictures, as a network."""
+    """The picture tower as a network."""
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -40,8 +40,15 @@ class _Pictures(nn.Module):
         return embedded
 
 
+def encoder(settings: OpenClip, seed: int, machine: Machine) -> PictureEncoder:
+    """Return the encoder of pictures that the settings name; see `load` for the errors."""
+    device = torch_device(machine)
+    network = load_pictures(_name(settings), settings.weights, seed)
+    return picture_encoder(network, device, settings.precision)
+
+
 def load_pictures(name: str, weights: str, seed: int) -> Network:
-    """Return the tower that reads pictures; see `load`."""
+    """Return the picture tower; see `load`."""
     clip, sha256 = load(name, weights, seed)
     config = need("open_clip", "openclip").get_model_preprocess_cfg(clip)
     size = config["size"]
@@ -65,47 +72,41 @@ def load_pictures(name: str, weights: str, seed: int) -> Network:
     )
 
 
-def extract_texts(
+def extract(
     texts: pl.Series,
-    *,
-    name: str,
-    weights: str,
+    settings: OpenClip,
     seed: int,
-    device: torch.device,
-    precision: Precision,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
 ) -> Extraction:
-    """Embed texts with the tower that reads them.
+    """Embed strings with the text tower; see `load`, which `seed` is for.
 
-    Args:
-        texts: (n,) strings; null or blank where there is none.
-        name: of the model, without `openclip:`.
-        weights: see `load`.
-        seed: of the seeded weights.
-        device: where the model runs.
-        precision: see `arithmetic`.
+    Returns:
+        One vector per text, computed lazily; None where it is null or blank.
 
     Raises:
-        ParamsError: the column holds token lists.
+        ParamsError: the column holds token lists; or see `load`.
+        RawDataError: see `load`.
     """
-    if texts.dtype != pl.String:
-        raise ParamsError(f"field {texts.name!r}: openclip reads strings, got {texts.dtype}")
-    clip, sha256 = load(name, weights, seed)
+    check_strings(texts, "openclip")
+    device, name = torch_device(machine), _name(settings)
+    clip, sha256 = load(name, settings.weights, seed)
     clip = clip.to(device).eval()
     tokenizer = need("open_clip", "openclip").get_tokenizer(name)
 
     def embed(batch: list[str]) -> np.ndarray:
-        with arithmetic(device, precision):
+        with arithmetic(device, settings.precision):
             rows: Tensor = clip.encode_text(tokenizer(batch).to(device))  # type: ignore[operator]
         return rows.float().cpu().numpy()
 
     return Extraction(
         dim=embed([""]).shape[1],
-        weights=w.in_words(weights),
+        weights=w.in_words(settings.weights),
         weights_sha256=sha256,
         preprocessing={
             "tokens": f"open_clip's tokenizer of {name}; longer texts are cut",
             "layer": "projected embedding of the text, not normalised",
-            "precision": precision,
+            "precision": settings.precision,
         },
         versions={"torch": torch.__version__, "open_clip": version("open_clip_torch")},
         vectors=in_batches(texts, embed, TEXTS),
@@ -123,7 +124,7 @@ def load(name: str, weights: str, seed: int) -> tuple[nn.Module, str]:
 
     Raises:
         ParamsError: the package is not installed, or has no such model.
-        RawDataError: the weights cannot be had, or are not this model's.
+        RawDataError: the weights are unavailable, or are of another model.
     """
     open_clip = need("open_clip", "openclip")
     if name not in open_clip.list_models():
@@ -133,7 +134,7 @@ def load(name: str, weights: str, seed: int) -> tuple[nn.Module, str]:
         )
 
     def build() -> nn.Module:
-        # It warns of random weights, which here are asked for, or replaced.
+        # open_clip warns about random weights; here they are intended, or replaced later.
         logging.getLogger().addFilter(_no_warning)
         try:
             module: nn.Module = open_clip.create_model(name, load_weights=False)
@@ -143,15 +144,19 @@ def load(name: str, weights: str, seed: int) -> tuple[nn.Module, str]:
 
     tags = open_clip.list_pretrained_tags_by_model(name)
     if weights not in tags:
-        return w.ready(build, f"openclip:{name}", weights, seed, None)
+        return w.ready(build, f"openclip:{name}", weights, seed)
     try:
         module = open_clip.create_model(name, pretrained=weights, weights_only=True)
     except (RuntimeError, OSError, ValueError) as error:
         raise RawDataError(
-            f"weights {weights} of openclip:{name}: not to be had ({error}). Set `weights` to "
+            f"weights {weights} of openclip:{name}: unavailable ({error}). Set `weights` to "
             "the path of a state dict, or to `seeded` (untrained)"
         ) from error
     return module, w.sha256_of_state(module)
+
+
+def _name(settings: OpenClip) -> str:
+    return settings.extractor.partition(":")[2]
 
 
 def _no_warning(record: logging.LogRecord) -> bool:

@@ -1,9 +1,9 @@
-"""From picture files to pixels, by all CPUs.
+"""From picture files to pixels, on all CPUs.
 
 Shapes: 3 channels, a square of `crop` pixels.
 
-A GPU computes faster than threads of one process decode: more than a few of them wait for each
-other, and keep the one that feeds the GPU waiting too. So processes decode for a GPU.
+For a GPU, processes decode: more than a few threads of one process block each other, and block
+the thread that feeds the GPU.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
-from pipeline.extractors import n_cpus
-from pipeline.extractors.networks import Input
+from pipeline.extractors.extraction import n_cpus
+from pipeline.extractors.network import Input
 from pipeline.job.errors import RawDataError
 from pipeline.tables.pictures import open_rgb
 
-# Longer pictures are cut to this first: a 1 x 50000 strip would be resized to gigabytes.
+# Cropped to this aspect ratio first: a 1 x 50000 strip would be resized to gigabytes.
 MAX_ASPECT = 20
 
 
@@ -39,25 +39,25 @@ def threads() -> Iterator[Executor]:
 
 @contextmanager
 def processes() -> Iterator[Executor]:
-    """Decode in one process per CPU; they have nothing of what this one keeps on a GPU.
+    """Decode in one process per CPU; none of them inherits this process's GPU memory.
 
     Raises:
-        RawDataError: one of them ended too early.
+        RawDataError: a process ended too early.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # or each imports torch by itself
+    context.set_forkserver_preload([__name__])  # otherwise every process imports torch again
     try:
         with ProcessPoolExecutor(n_cpus(), context, initializer=_end_with_parent) as pool:
             yield pool
     except BrokenProcessPool as error:
         raise RawDataError(
-            "a process that decoded pictures ended, perhaps for want of memory; run the stage "
-            "again (what was encoded is kept)"
+            "a process that decodes pictures ended, perhaps for lack of memory; run the stage "
+            "again (encoded pictures are kept)"
         ) from error
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that it works for was killed and can no longer say so."""
+    """End this process when its parent is killed, which cannot tell it to stop."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -69,12 +69,12 @@ def _end_with_parent() -> None:
 
 
 def decode(files: list[bytes], expected: Input) -> np.ndarray:
-    """Return several pictures as `preprocess` does, (n, 3, crop, crop) uint8."""
-    return np.stack([preprocess(one, expected).numpy() for one in files])
+    """Apply `preprocess` to several pictures; return (n, 3, crop, crop) uint8."""
+    return np.stack([preprocess(file, expected).numpy() for file in files])
 
 
 def preprocess(data: bytes, expected: Input) -> Tensor:
-    """Return a picture as the network's weights want it, but for the normalisation.
+    """Decode, resize and crop a picture as the network's weights expect; not normalised.
 
     Args:
         data: a picture file.
@@ -95,5 +95,5 @@ def _central_part(image: Image.Image) -> Image.Image:
     if max(image.size) <= longest:
         return image
     size = [min(image.height, longest), min(image.width, longest)]
-    part: Image.Image = functional.center_crop(image, size)
-    return part
+    cropped: Image.Image = functional.center_crop(image, size)
+    return cropped

@@ -3,8 +3,8 @@
     features.parquet        a column of ids and one of lists of numbers, all of one width
     features.npy, ids.txt   a matrix, and the id of each of its rows on a line
 
-The vectors of the dataset's items are kept and no others, so that a file of a larger catalogue
-does not have to fit in memory. Rows of other items are not checked.
+Only the vectors of the dataset's items are kept, so a file of a larger catalogue need not fit
+in memory. Rows of other items are not checked.
 """
 
 from __future__ import annotations
@@ -19,78 +19,83 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.extractors import Extraction
+from pipeline.extractors.extraction import Extraction, Machine
+from pipeline.extractors.packages import versions
 from pipeline.job.errors import RawDataError
+from pipeline.params.features import Precomputed
 from pipeline.tables.features import Vector
 from pipeline.tables.io import sha256_of
 
 ROWS = 256  # read at once
-# What numpy raises for a file that is not .npy, ends early or says something impossible.
+# Raised by numpy for a file that is not .npy, ends early or has an impossible header.
 NO_NPY = (ValueError, TypeError, OSError, EOFError, OverflowError, MemoryError)
 
-Found: TypeAlias = dict[str, Vector]  # by raw id
+ID_TYPES = pa.types.is_string, pa.types.is_large_string, pa.types.is_integer
+LIST_TYPES = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+
+Vectors: TypeAlias = dict[str, Vector]  # by raw id
 
 
 def extract(
-    items: pl.Series, path: Path, *, id_column: str, column: str, ids: Path | None
+    items: pl.Series,
+    settings: Precomputed,
+    seed: int,
+    machine: Machine,
+    fit_to: pl.Series | None = None,
 ) -> Extraction:
-    """Look every item up in a file of vectors.
+    """Look the raw ids of the items up in the user's file.
 
-    Args:
-        items: the raw ids, (n,) strings.
-        path: .parquet or .npy.
-        id_column: of a .parquet file: strings, or whole numbers, which are taken as text.
-        column: of a .parquet file: lists of float16, float32 or float64; null where an item has
-            no vector.
-        ids: UTF-8 text, where `path` is .npy.
+    In a Parquet file ids are strings, or whole numbers, taken as text; vectors are lists of
+    float16, float32 or float64, null where an item has none. The ids of an .npy file are UTF-8.
 
     Returns:
         One float32 vector per item; None where the file has none.
 
     Raises:
-        RawDataError: a file or a column is absent or of another kind, vectors differ in width
+        RawDataError: a file or a column is absent or of another type, vectors differ in width
             or are not finite, an item occurs twice, or none of the items occurs.
     """
+    path, ids = Path(settings.path), None if settings.ids is None else Path(settings.ids)
     for file in (path, ids):
         if file is not None and not file.is_file():
             raise RawDataError(f"{file}, named in params.yaml: no such file")
-    wanted = set(items.drop_nulls())
+    names = set(items.drop_nulls())
     if ids is None:
-        found = _from_parquet(path, id_column, column, wanted)
+        vectors = _from_parquet(path, settings.id_column, settings.column, names)
     else:
-        found = _from_npy(path, ids, wanted)
-    if not found:
+        vectors = _from_npy(path, ids, names)
+    if not vectors:
         raise RawDataError(
-            f"{path}: expected vectors of the dataset's items, got none of {len(wanted)} raw "
+            f"{path}: expected vectors of the dataset's items, got none of {len(names)} raw "
             f"ids, such as {next(iter(items.drop_nulls()), None)!r}"
         )
     preprocessing = {"vectors": f"as given in {path.name}"}
     if ids is not None:
         preprocessing |= {"ids": ids.name, "ids_sha256": sha256_of(ids)}
     return Extraction(
-        dim=len(next(iter(found.values()))),
+        dim=len(next(iter(vectors.values()))),
         weights=path.name,
         weights_sha256=sha256_of(path),
         preprocessing=preprocessing,
-        versions={"numpy": np.__version__, "pyarrow": pa.__version__},
-        vectors=[found.get(item) for item in items],
+        versions=versions("numpy", "pyarrow"),
+        vectors=[vectors.get(item) for item in items],
     )
 
 
-def _from_parquet(path: Path, id_column: str, column: str, wanted: set[str]) -> Found:
-    found: Found = {}
+def _from_parquet(path: Path, id_column: str, column: str, wanted: set[str]) -> Vectors:
+    vectors: Vectors = {}
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(file.schema_arrow, id_column, column, path)
             for batch in file.iter_batches(ROWS, columns=[id_column, column]):
                 names = batch[id_column].cast(pa.string()).to_pylist()
-                there = batch[column].is_valid().to_pylist()
-                rows = [n for n, name in enumerate(names) if name in wanted and there[n]]
-                vectors = batch[column].take(pa.array(rows, pa.int64()))
-                _keep_lists(found, [names[n] for n in rows], vectors, path)
+                valid = batch[column].is_valid().to_pylist()
+                rows = [n for n, name in enumerate(names) if name in wanted and valid[n]]
+                lists = batch[column].take(pa.array(rows, pa.int64()))
+                _add_lists(vectors, [names[n] for n in rows], lists, path)
     except (pa.ArrowException, OSError) as error:
         raise RawDataError(f"{path}: expected a Parquet file, got {error}") from error
-    return found
+    return vectors
 
 
 def _check_columns(schema: pa.Schema, id_column: str, column: str, path: Path) -> None:
@@ -100,57 +105,51 @@ def _check_columns(schema: pa.Schema, id_column: str, column: str, path: Path) -
                 f"{path}: expected one column {name!r}, got {schema.names}; `{key}` of "
                 "precomputed names another"
             )
-    ids, vectors = schema.field(id_column).type, schema.field(column).type
-    if not (
-        pa.types.is_string(ids) or pa.types.is_large_string(ids) or pa.types.is_integer(ids)
-    ):
+    ids, lists = schema.field(id_column).type, schema.field(column).type
+    if not any(is_type(ids) for is_type in ID_TYPES):
         raise RawDataError(
             f"{path}: expected column {id_column!r} to hold strings or whole numbers, got {ids}"
         )
-    is_list = (
-        pa.types.is_list(vectors)
-        or pa.types.is_large_list(vectors)
-        or pa.types.is_fixed_size_list(vectors)
-    )
-    if not is_list or not pa.types.is_floating(vectors.value_type):
+    is_list = any(is_type(lists) for is_type in LIST_TYPES)
+    if not is_list or not pa.types.is_floating(lists.value_type):
         raise RawDataError(
             f"{path}: expected column {column!r} to hold lists of float16, float32 or float64, "
-            f"got {vectors}"
+            f"got {lists}"
         )
 
 
-def _keep_lists(found: Found, names: Sequence[str], vectors: pa.Array, path: Path) -> None:
-    """Add lists, none of them null, to `found`."""
+def _add_lists(vectors: Vectors, names: Sequence[str], lists: pa.Array, path: Path) -> None:
+    """Add lists, none of them null, to `vectors`."""
     if not names:
         return
-    widths = pc.list_value_length(vectors).to_pylist()
-    dim = len(next(iter(found.values()))) if found else widths[0]
+    widths = pc.list_value_length(lists).to_pylist()
+    dim = len(next(iter(vectors.values()))) if vectors else widths[0]
     for name, width in zip(names, widths, strict=True):
         if width != dim or width == 0:
             raise RawDataError(
                 f"{path}: expected vectors of one width, got {dim} numbers and, for {name!r}, "
                 f"{width}"
             )
-    values = vectors.flatten().to_numpy(zero_copy_only=False)
-    _keep(found, names, values.reshape(-1, dim), path)
+    values = lists.flatten().to_numpy(zero_copy_only=False)
+    _add(vectors, names, values.reshape(-1, dim), path)
 
 
-def _from_npy(path: Path, ids: Path, wanted: set[str]) -> Found:
+def _from_npy(path: Path, ids: Path, wanted: set[str]) -> Vectors:
     matrix = _open_npy(path)
     names, rows, n_lines = _wanted_lines(ids, wanted)
     if n_lines != len(matrix):
         raise RawDataError(
             f"{ids}: expected {len(matrix)} lines, one for each row of {path}, got {n_lines}"
         )
-    found: Found = {}
+    vectors: Vectors = {}
     for first in range(0, len(rows), ROWS):
-        some = slice(first, first + ROWS)
-        _keep(found, names[some], matrix[rows[some]], path)
-    return found
+        block = slice(first, first + ROWS)
+        _add(vectors, names[block], matrix[rows[block]], path)
+    return vectors
 
 
 def _open_npy(path: Path) -> np.ndarray:
-    """Return the matrix, left on disk. Nothing is unpickled."""
+    """Return the matrix, memory-mapped. Nothing is unpickled."""
     try:
         matrix: np.ndarray = np.lib.format.open_memmap(path, mode="r")
     except NO_NPY as error:
@@ -164,7 +163,7 @@ def _open_npy(path: Path) -> np.ndarray:
 
 
 def _wanted_lines(ids: Path, wanted: set[str]) -> tuple[list[str], list[int], int]:
-    """Return the wanted names, their line numbers from 0, and the number of all lines."""
+    """Return the wanted ids, their line numbers from 0, and the number of all lines."""
     names, rows, n_lines = [], [], 0
     try:
         with ids.open(encoding="utf-8-sig") as file:
@@ -178,15 +177,15 @@ def _wanted_lines(ids: Path, wanted: set[str]) -> tuple[list[str], list[int], in
     return names, rows, n_lines
 
 
-def _keep(found: Found, names: Sequence[str], values: np.ndarray, path: Path) -> None:
-    """Add the rows of a matrix to `found` as float32."""
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+def _add(vectors: Vectors, names: Sequence[str], values: np.ndarray, path: Path) -> None:
+    """Add the rows of a matrix to `vectors` as float32."""
+    with np.errstate(over="ignore"):  # beyond float32 a number becomes infinite: refused below
         matrix = values.astype(np.float32)
     for name, vector in zip(names, matrix, strict=True):
-        if name in found:
+        if name in vectors:
             raise RawDataError(f"{path}: expected one vector for each id, got two for {name!r}")
         if not np.isfinite(vector).all():
             raise RawDataError(
                 f"{path}: expected finite numbers within float32, got others for {name!r}"
             )
-        found[name] = vector
+        vectors[name] = vector

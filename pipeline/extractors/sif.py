@@ -1,7 +1,7 @@
 """Smooth inverse frequency: a sentence is the weighted mean of its words' vectors.
 
 Arora, Liang and Ma, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings", ICLR 2017,
-https://openreview.net/forum?id=SyK00v5xx, Algorithm 1. Stands for the paper's Sentence2Vec
+https://openreview.net/forum?id=SyK00v5xx, Algorithm 1. Used for the paper's Sentence2Vec
 (section 3.2), 300-d.
 
     v_s = 1/|s| sum_{w in s} a / (a + p(w)) v_w,    v_s <- v_s - u u^T v_s
@@ -10,27 +10,26 @@ p(w) is the word's share of the dataset's own tokens; u is the first singular ve
 (uncentred) matrix of all v_s. Word vectors are Word2Vec skip-grams with negative sampling,
 trained on the same text, or are read from a file.
 
-How BLAS splits a sum depends on its number of threads, which an engine may set, and the
-features' bytes must not: it is used only for the products of single blocks, with one thread.
+The way BLAS splits a sum depends on its number of threads, which an engine may set, while the
+features' bytes must not. So BLAS only multiplies single blocks, with one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import gensim
 import numpy as np
 import polars as pl
-import scipy
 from gensim.models import KeyedVectors
 from threadpoolctl import threadpool_limits
 
-from pipeline.extractors import Extraction
+from pipeline.extractors.extraction import Extraction, Machine
+from pipeline.extractors.packages import versions
 from pipeline.extractors.tokens import in_words
-from pipeline.extractors.word_means import WordMeans, count
-from pipeline.extractors.word_vectors import Training, WordVectors, obtain
+from pipeline.extractors.word_means import WordMeans, count_words
+from pipeline.extractors.word_vectors import obtain
+from pipeline.params.features import Sif
 from pipeline.tables.features import Vector
 
 MAX_ITERATIONS, TOLERANCE = 10_000, 1e-12  # of the power iteration
@@ -38,65 +37,60 @@ MAX_ITERATIONS, TOLERANCE = 10_000, 1e-12  # of the power iteration
 
 def extract(
     texts: pl.Series,
-    *,
-    weights: str,
-    smoothing: float,
-    training: Training,
-    threads: int = 1,
+    settings: Sif,
+    seed: int,
+    machine: Machine,
     fit_to: pl.Series | None = None,
 ) -> Extraction:
     """Embed every text.
 
     Args:
-        texts: one string, or list of tokens, per item; null where there is none.
-        weights: `trained`, or the path of word vectors in word2vec's text or binary format.
-        smoothing: a of the formula.
-        training: of the word vectors.
-        threads: that add up vectors; they change nothing but the speed.
-        fit_to: texts that the word vectors, p(w) and u are of, where they are not `texts`
-            themselves: other texts are then embedded in the same space.
+        texts: one string, or list of tokens, per item; null where an item has none.
+        settings: of the word vectors, and a of the formula.
+        seed: of the word vectors.
+        machine: its threads add the vectors; they change nothing but the speed.
+        fit_to: texts to take word vectors, p(w) and u from, if not `texts`; `texts` are then
+            embedded in their space.
 
     Returns:
-        One vector per text, computed as it is asked for; None where no word is known.
+        One vector per text, computed lazily; None where no word is known.
 
     Raises:
         RawDataError: there is no text, or no word of it has a vector; the weights file is
-            absent or is not in word2vec's format.
+            absent or not in word2vec's format.
         ParamsError: the weights file has vectors of another width.
     """
-    own = texts if fit_to is None else fit_to
-    vectors = obtain(own, weights, training)
+    own_texts = texts if fit_to is None else fit_to
+    vectors = obtain(own_texts, settings, seed)
+    fitted = fit(own_texts, vectors.words, settings.smoothing, machine.threads)
     return Extraction(
-        dim=training.dim,
-        weights=weights,
+        dim=settings.dim,
+        weights=settings.weights,
         weights_sha256=vectors.sha256,
-        preprocessing=_preprocessing(texts, vectors, smoothing),
-        versions={
-            "gensim": gensim.__version__,
-            "numpy": np.__version__,
-            "polars": pl.__version__,
-            "scipy": scipy.__version__,
+        preprocessing={
+            "tokens": in_words(texts),
+            "vectors": vectors.description,
+            "sentence": "mean of a / (a + p(w)) v_w over the words that have a vector; p(w) is "
+            "the word's share of this field's words",
+            "a": settings.smoothing,
+            "removed": "projection on the first singular vector of all sentences, not centred",
         },
-        vectors=fit(own, vectors.words, smoothing, threads).embed(texts),
+        versions=versions("gensim", "numpy", "polars", "scipy"),
+        vectors=fitted.embed(texts),
     )
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What Algorithm 1 takes from a collection of texts."""
+    """The parts of Algorithm 1 that are fitted to a collection of texts."""
 
     means: WordMeans  # of a / (a + p(w)) v_w
     direction: np.ndarray  # u, (dim,)
 
     def embed(self, texts: pl.Series) -> Iterator[Vector | None]:
-        """Yield the SIF embedding of each text, of the collection or not.
+        """Yield the (dim,) float32 embedding of each text; None where no word has a vector.
 
-        Args:
-            texts: (n,) strings or token lists. Words that are not in the collection do not
-                count.
-
-        Yields:
-            (dim,) float32; None where no word of the text has a vector.
+        Words outside the collection are ignored.
         """
         yield from self.means.vectors_of(texts, self._without_direction)
 
@@ -112,17 +106,17 @@ def fit(texts: pl.Series, words: KeyedVectors, smoothing: float, threads: int = 
         texts: (n,) strings or token lists.
         words: the word vectors, dim wide.
         smoothing: a of the formula.
-        threads: see `extract`.
+        threads: to add vectors with.
 
     Raises:
         RawDataError: there is no text, or no word of it has a vector.
     """
-    found = count(texts, words)
-    weight = smoothing / (smoothing + found.share)
-    means = WordMeans(found.words, weight[:, None] * found.vectors, threads)
+    vocabulary = count_words(texts, words)
+    weight = smoothing / (smoothing + vocabulary.share)
+    means = WordMeans(vocabulary.words, weight[:, None] * vocabulary.vectors, threads)
     gram = np.zeros((words.vector_size, words.vector_size))
     with threadpool_limits(1, "blas"):
-        for _, product in means.each(texts, lambda mean: mean.T @ mean):
+        for _, product in means.map_blocks(texts, lambda mean: mean.T @ mean):
             gram += product
     return Fitted(means, first_direction(gram))
 
@@ -134,7 +128,7 @@ def first_direction(gram: np.ndarray) -> np.ndarray:
         gram: X^T X, (d, d) float64; X not centred.
 
     Returns:
-        (d,) of length 1; its sign has no meaning. Zeros if `gram` is all zeros.
+        (d,) of length 1, with an arbitrary sign. Zeros if `gram` is all zeros.
     """
     direction: np.ndarray = gram[np.diag(gram).argmax()]
     for _ in range(MAX_ITERATIONS):
@@ -143,15 +137,3 @@ def first_direction(gram: np.ndarray) -> np.ndarray:
         if np.abs(direction - previous).max() < TOLERANCE:
             break
     return direction
-
-
-def _preprocessing(texts: pl.Series, vectors: WordVectors, smoothing: float) -> dict[str, Any]:
-    """Say in words what was done; stored with the features."""
-    return {
-        "tokens": in_words(texts),
-        "vectors": vectors.said,
-        "sentence": "mean of a / (a + p(w)) v_w over the words that have a vector; p(w) is the "
-        "word's share of this field's words",
-        "a": smoothing,
-        "removed": "projection on the first singular vector of all sentences, not centred",
-    }

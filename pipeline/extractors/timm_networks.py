@@ -1,18 +1,19 @@
-"""Any network of timm by its name: what stands before its classes.
+"""Any network of timm by name, without its classes.
 
-`timm:vit_base_patch16_dinov3.lvd1689m`, say, where what follows the dot is the published
-weights' tag. https://huggingface.co/docs/timm
+`timm:vit_base_patch16_dinov3.lvd1689m`, say; the tag of the published weights follows the dot.
+https://huggingface.co/docs/timm
 """
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from torch import nn
 from torchvision.transforms import InterpolationMode
 
 from pipeline.extractors import weights as w
-from pipeline.extractors.extra import need, version
-from pipeline.extractors.networks import Input, Network
+from pipeline.extractors.network import Input, Network, width
+from pipeline.extractors.packages import need, versions
 from pipeline.job.errors import ParamsError, RawDataError
 
 
@@ -21,7 +22,7 @@ def load(name: str, weights: str, seed: int) -> Network:
 
     Args:
         name: without `timm:`.
-        weights: `imagenet` for those that timm publishes under the name (whatever they were
+        weights: `imagenet` for the ones that timm publishes under the name (whatever they were
             trained on), `seeded`, or the path of a state dict.
         seed: of the seeded weights.
     """
@@ -31,11 +32,11 @@ def load(name: str, weights: str, seed: int) -> Network:
         try:
             module: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
         except RuntimeError as error:
-            raise ParamsError(f"extractor timm:{name}: timm says: {error}") from None
+            raise ParamsError(f"extractor timm:{name}: timm reports: {error}") from None
         # huggingface_hub's errors of all kinds are OSErrors.
         except (OSError, ValueError) as error:
             raise RawDataError(
-                f"weights of timm:{name}: not to be had ({type(error).__name__}: {error}). Set "
+                f"weights of timm:{name}: unavailable ({type(error).__name__}: {error}). Set "
                 "`weights` to the path of a state dict, or to `seeded` (untrained)"
             ) from error
         return module
@@ -44,7 +45,7 @@ def load(name: str, weights: str, seed: int) -> Network:
         module = build(pretrained=True)
         sha256 = w.sha256_of_state(module)
     else:
-        module, sha256 = w.ready(build, f"timm:{name}", weights, seed, None)
+        module, sha256 = w.ready(build, f"timm:{name}", weights, seed)
     expected = input_of(timm.data.resolve_model_data_config(module))
     return Network(
         module=module,
@@ -53,27 +54,17 @@ def load(name: str, weights: str, seed: int) -> Network:
         input=expected,
         weights=w.in_words(weights),
         weights_sha256=sha256,
-        versions={"timm": version("timm")},
+        versions=versions("timm"),
     )
 
 
-def input_of(config: dict[str, object]) -> Input:
-    """Return timm's data configuration of a network as the pictures are prepared here."""
-    side = int(config["input_size"][-1])  # type: ignore[index]
+def input_of(config: dict[str, Any]) -> Input:
+    """Translate timm's data configuration of a network."""
+    side = int(config["input_size"][-1])
     return Input(
-        resize=int(side / float(config["crop_pct"])),  # type: ignore[arg-type]
+        resize=int(side / float(config["crop_pct"])),
         crop=side,
-        mean=tuple(config["mean"]),  # type: ignore[arg-type]
-        std=tuple(config["std"]),  # type: ignore[arg-type]
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
         interpolation=InterpolationMode(config["interpolation"]),
     )
-
-
-def width(module: nn.Module, expected: Input) -> int:
-    """Return how many numbers a network makes of one picture."""
-    side = expected.crop
-    training = module.training
-    with torch.inference_mode():
-        row = module.eval()(torch.zeros(1, 3, side, side))
-    module.train(training)
-    return int(row.shape[1])

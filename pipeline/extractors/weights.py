@@ -18,7 +18,7 @@ from pipeline.job.errors import RawDataError
 from pipeline.tables.io import sha256_of
 
 IMAGENET, SEEDED = "imagenet", "seeded"  # settings of `weights`; else a version or a path
-# What reading another kind of file raises.
+# Raised on reading a file of another kind.
 NO_STATE_DICT = (
     UnpicklingError,
     SafetensorError,
@@ -31,7 +31,7 @@ NO_STATE_DICT = (
 
 
 def in_words(weights: str) -> str:
-    """Return a setting as the features' metadata says it."""
+    """Return a setting as it is written in the features' metadata."""
     return "seeded (untrained)" if weights == SEEDED else weights
 
 
@@ -40,24 +40,24 @@ def ready(
     name: str,
     weights: str,
     seed: int,
-    url: str | None,
+    url: str | None = None,
     prefix: str = "",
 ) -> tuple[nn.Module, str]:
-    """Build a network and give it its weights.
+    """Build a network and load its weights.
 
     Args:
-        build: makes the module up to the wanted layer, initialised as its library does.
+        build: makes the module up to the feature's layer, initialised as its library does.
         name: of the network, for messages.
-        weights: `seeded` or the path of a state dict; not read where there is a `url`.
+        weights: `seeded` or the path of a state dict; ignored if there is a `url`.
         seed: of the seeded weights.
-        url: where the published state dict is, if that is what the setting asks for.
-        prefix: what the module's names have before those of the file.
+        url: of the published state dict, if the setting names one.
+        prefix: to add to the names in the file to get those of the module.
 
     Returns:
         The module, and the sha256 of the file, or of the seeded tensors' bytes.
 
     Raises:
-        RawDataError: the weights cannot be had, or are not this network's.
+        RawDataError: the weights are unavailable, or are of another network.
     """
     if weights == SEEDED and url is None:
         module = seeded(build, seed)
@@ -80,14 +80,14 @@ def sha256_of_state(module: nn.Module) -> str:
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return the module as its library initialises it, from a seed of its own."""
+    """Return the module as its library initialises it, without using up torch's generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
 
 
 def _published_file(url: str, name: str) -> Path:
-    """Return torchvision's file in torch hub's folder, downloaded if it is not there."""
+    """Return torchvision's file in torch hub's folder, downloaded if it is absent."""
     path: Path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     sha256 = path.stem.rpartition("-")[2]  # its first digits: vgg16-397923af.pth
     try:
@@ -105,7 +105,7 @@ def _published_file(url: str, name: str) -> Path:
 
 
 def _read_state(path: Path, name: str) -> dict[str, Tensor]:
-    """Read a state dict without running anything that the file says."""
+    """Read a state dict without running code from the file."""
     if not path.is_file():
         raise RawDataError(
             f"{path}: no such file; `weights` of {name} is `{IMAGENET}`, `{SEEDED}`, a "
@@ -126,15 +126,15 @@ def _read_state(path: Path, name: str) -> dict[str, Tensor]:
 def _checked(
     state: dict[str, Tensor], network: nn.Module, path: Path, name: str
 ) -> dict[str, Tensor]:
-    """Return what the network needs of a state dict; more may be there."""
+    """Return the tensors that the network needs; a state dict may have more."""
     needed = network.state_dict()
-    found = {key: getattr(state.get(key), "shape", None) for key in needed}
-    wrong = [key for key, like in needed.items() if found[key] != like.shape]
+    shapes = {key: getattr(state.get(key), "shape", None) for key in needed}
+    wrong = [key for key, tensor in needed.items() if shapes[key] != tensor.shape]
     if wrong:
         first = wrong[0]
         raise RawDataError(
             f"{path}: expected the weights of {name}, got {len(wrong)} tensors that are absent "
             f"or of another shape; {first}: expected {tuple(needed[first].shape)}, "
-            f"got {found[first]}"
+            f"got {shapes[first]}"
         )
-    return {key: state[key].to(like.dtype) for key, like in needed.items()}
+    return {key: state[key].to(tensor.dtype) for key, tensor in needed.items()}

@@ -2,68 +2,45 @@
 
     v_s = 1/|s| sum_{w in s} v_w
 
-|s| counts the words that have a vector, as often as they occur. What `sif` improves on (Arora,
-Liang and Ma, ICLR 2017, https://openreview.net/forum?id=SyK00v5xx), and what many recommenders
-mean by Word2Vec features of a title. The vectors are those of `sif`.
+|s| counts the words that have a vector, with repetitions. `sif` improves on it (Arora, Liang
+and Ma, ICLR 2017, https://openreview.net/forum?id=SyK00v5xx); many recommenders call it
+Word2Vec features of a title. The word vectors are those of `sif`.
 """
 
 from __future__ import annotations
 
-import gensim
-import numpy as np
 import polars as pl
-import scipy
 
-from pipeline.extractors import Extraction
+from pipeline.extractors.extraction import Extraction, Machine
+from pipeline.extractors.packages import versions
 from pipeline.extractors.tokens import in_words
-from pipeline.extractors.word_means import WordMeans, count
-from pipeline.extractors.word_vectors import Training, obtain
+from pipeline.extractors.word_means import WordMeans, count_words
+from pipeline.extractors.word_vectors import obtain
+from pipeline.params.features import Word2VecMean
 
 
 def extract(
     texts: pl.Series,
-    *,
-    weights: str,
-    training: Training,
-    threads: int = 1,
+    settings: Word2VecMean,
+    seed: int,
+    machine: Machine,
     fit_to: pl.Series | None = None,
 ) -> Extraction:
-    """Return the mean of the word vectors of every text.
-
-    Args:
-        texts: one string, or list of tokens, per item; null where there is none.
-        weights: `trained`, or the path of word vectors in word2vec's text or binary format.
-        training: of the word vectors.
-        threads: that add up vectors; they change nothing but the speed.
-        fit_to: texts that the word vectors are trained on, where they are not `texts`.
-
-    Returns:
-        One vector per text, computed as it is asked for; None where no word is known.
-
-    Raises:
-        RawDataError: there is no text, or no word of it has a vector; the weights file is
-            absent or is not in word2vec's format.
-        ParamsError: the weights file has vectors of another width.
-    """
-    own = texts if fit_to is None else fit_to
-    vectors = obtain(own, weights, training)
-    read = texts if fit_to is None else pl.concat([fit_to, texts])
-    found = count(read, vectors.words)
-    means = WordMeans(found.words, found.vectors, threads)
+    """Return the mean of the word vectors of every text; see `sif.extract`."""
+    own_texts = texts if fit_to is None else fit_to
+    vectors = obtain(own_texts, settings, seed)
+    all_texts = texts if fit_to is None else pl.concat([fit_to, texts])
+    vocabulary = count_words(all_texts, vectors.words)
+    means = WordMeans(vocabulary.words, vocabulary.vectors, machine.threads)
     return Extraction(
-        dim=training.dim,
-        weights=weights,
+        dim=settings.dim,
+        weights=settings.weights,
         weights_sha256=vectors.sha256,
         preprocessing={
             "tokens": in_words(texts),
-            "vectors": vectors.said,
+            "vectors": vectors.description,
             "sentence": "mean over the words that have a vector",
         },
-        versions={
-            "gensim": gensim.__version__,
-            "numpy": np.__version__,
-            "polars": pl.__version__,
-            "scipy": scipy.__version__,
-        },
+        versions=versions("gensim", "numpy", "polars", "scipy"),
         vectors=means.vectors_of(texts, lambda mean: mean),
     )

@@ -1,8 +1,7 @@
-"""The mean of the vectors of a text's words, for any number of texts in the same memory.
+"""The mean of the vectors of a text's words, in memory that does not grow with the texts.
 
-No Python loop over words: polars cuts them and looks them up, and a sparse matrix adds up their
-vectors. Blocks of texts are computed in threads and come back in order; a vector depends on
-its text alone.
+No Python loop over words: polars cuts them and looks them up, and a sparse matrix adds their
+vectors. Threads compute blocks of texts, returned in order; a vector depends on its text alone.
 """
 
 from __future__ import annotations
@@ -22,51 +21,49 @@ from pipeline.extractors.tokens import no_text, tokenised
 from pipeline.job.errors import RawDataError
 from pipeline.tables.features import Vector
 
-BLOCK = 4096  # texts whose vectors are held at a time by each thread
-# How many known words each of some texts has, and which ones, one text after the other.
+BLOCK = 4096  # texts whose vectors each thread holds at a time
+# The number of known words of each text, and their indices, one text after the other.
 Known: TypeAlias = tuple[np.ndarray, np.ndarray]
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class WordMeans:
-    """V words, and for each what it adds to a text's mean."""
+    """V words, each with the vector that it adds to a text's mean."""
 
     words: pl.Enum  # V
     vectors: np.ndarray  # (V, dim) float64
     threads: int = 1
 
-    def each(
-        self, texts: pl.Series, then: Callable[[np.ndarray], Result]
+    def map_blocks(
+        self, texts: pl.Series, function: Callable[[np.ndarray], Result]
     ) -> Iterator[tuple[np.ndarray, Result]]:
-        """Yield what `then` makes of the means of `BLOCK` texts at a time, in order.
+        """Apply a function to the means of `BLOCK` texts at a time, in order.
 
         Args:
             texts: (n,) strings or token lists.
-            then: is given (b, dim) float64, a row of zeros where no word is known; called in
-                threads.
+            function: takes (b, dim) float64, zeros where no word is known; runs in threads.
 
         Yields:
             present: (b,) bool, whether any word is known.
-            what `then` returned.
+            the function's result.
         """
 
-        def one(known: Known) -> tuple[np.ndarray, Result]:
-            return known[0] > 0, then(self.mean(known))
+        def mapped(known: Known) -> tuple[np.ndarray, Result]:
+            return known[0] > 0, function(self.mean(known))
 
-        yield from in_order(one, self._blocks(texts), self.threads)
+        yield from map_in_order(mapped, self._blocks(texts), self.threads)
 
     def vectors_of(
-        self, texts: pl.Series, then: Callable[[np.ndarray], np.ndarray]
+        self, texts: pl.Series, function: Callable[[np.ndarray], np.ndarray]
     ) -> Iterator[Vector | None]:
-        """Yield what `then` makes of each text's mean, float32; None where no word is known."""
-        for present, rows in self.each(texts, lambda mean: then(mean).astype(np.float32)):
-            yield from (
-                row if there else None for row, there in zip(rows, present, strict=True)
-            )
+        """Apply a function to every text's mean; yield float32, None where no word is known."""
+        blocks = self.map_blocks(texts, lambda mean: function(mean).astype(np.float32))
+        for present, rows in blocks:
+            yield from where(present, rows)
 
     def mean(self, known: Known) -> np.ndarray:
-        """Return (b, dim) float64: each text's sum over its known words, by their number."""
+        """Return (b, dim) float64: the sum over each text's known words, by their number."""
         lengths, columns = known
         starts = np.concatenate([[0], np.cumsum(lengths)])
         shares = np.repeat(1 / np.maximum(lengths, 1), lengths)
@@ -78,8 +75,13 @@ class WordMeans:
             lengths, columns = known_words(tokens, self.words)
             starts = np.concatenate([[0], np.cumsum(lengths)])
             for first in range(0, len(lengths), BLOCK):
-                part = lengths[first : first + BLOCK]
-                yield part, columns[starts[first] : starts[first + len(part)]]
+                block = lengths[first : first + BLOCK]
+                yield block, columns[starts[first] : starts[first + len(block)]]
+
+
+def where(present: np.ndarray, rows: np.ndarray) -> Iterator[Vector | None]:
+    """Yield the rows, None where `present` is false."""
+    yield from (row if there else None for row, there in zip(rows, present, strict=True))
 
 
 def known_words(tokens: pl.Series, words: pl.Enum) -> Known:
@@ -87,54 +89,54 @@ def known_words(tokens: pl.Series, words: pl.Enum) -> Known:
 
     Args:
         tokens: (n,) list<string>, without nulls.
-        words: those that are known.
+        words: the vocabulary.
 
     Returns:
-        (n,) how many words of each text are known, and their places in `words`, int64.
+        (n,) the number of known words of each text; and their indices in `words`, int64.
     """
     lengths = tokens.list.len().to_numpy()
-    places = tokens.explode().drop_nulls().cast(words, strict=False).to_physical()
-    text = np.repeat(np.arange(len(tokens)), lengths)[places.is_not_null().to_numpy()]
-    found = places.drop_nulls().to_numpy().astype(np.int64)
-    return np.bincount(text, minlength=len(tokens)), found
+    indices = tokens.explode().drop_nulls().cast(words, strict=False).to_physical()
+    text = np.repeat(np.arange(len(tokens)), lengths)[indices.is_not_null().to_numpy()]
+    known = indices.drop_nulls().to_numpy().astype(np.int64)
+    return np.bincount(text, minlength=len(tokens)), known
 
 
 @dataclass(frozen=True)
-class Counted:
+class Vocabulary:
     """The words of a collection of texts that have a vector."""
 
     words: pl.Enum  # V, in the order of the word vectors
     vectors: np.ndarray  # (V, dim) float64
-    share: np.ndarray  # (V,) of all words of the texts, those without a vector included
+    share: np.ndarray  # (V,) of all words of the texts, including words without a vector
 
 
-def count(texts: pl.Series, words: KeyedVectors) -> Counted:
-    """Find the words of texts among word vectors, and count them.
+def count_words(texts: pl.Series, words: KeyedVectors) -> Vocabulary:
+    """Count the words of texts that have a vector.
 
     Raises:
         RawDataError: there is no text, or none of its words has a vector.
     """
-    every = pl.Enum(words.index_to_key)
+    vocabulary = pl.Enum(words.index_to_key)
     counts, total = np.zeros(len(words.index_to_key), np.int64), 0
     for tokens in tokenised(texts):
         total += int(tokens.list.len().sum())
-        counts += np.bincount(known_words(tokens, every)[1], minlength=len(counts))
+        counts += np.bincount(known_words(tokens, vocabulary)[1], minlength=len(counts))
     if not total:
         raise no_text(texts)
     used = np.flatnonzero(counts)
     if not len(used):
         raise RawDataError(f"field {texts.name!r}: no word of it is among the word vectors")
-    return Counted(
-        pl.Enum(every.categories.gather(used)),
+    return Vocabulary(
+        pl.Enum(vocabulary.categories.gather(used)),
         words.vectors[used].astype(np.float64),
         counts[used] / total,
     )
 
 
-def in_order(
+def map_in_order(
     function: Callable[[Known], Result], blocks: Iterable[Known], threads: int
 ) -> Iterator[Result]:
-    """Yield `function` of every block, in order; threads compute, at most one block ahead."""
+    """Yield `function(block)` in order, computed in threads, at most one block ahead."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Result]] = deque()
         for block in blocks:

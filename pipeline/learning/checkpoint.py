@@ -1,4 +1,4 @@
-"""A model and its trained parameters, as safetensors."""
+"""Models, new or trained; trained parameters are stored as safetensors."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from pipeline.job.errors import SchemaError
 from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset, load_features
 from pipeline.tables.io import replacing
-from pipeline.tables.schema import (
-    CHECKPOINT_FILE,
-)
+from pipeline.tables.schema import CHECKPOINT_FILE
 
 
 def build(
@@ -32,19 +30,20 @@ def build(
     interactions: Interactions,
     features: dict[str, Tensor],
     generator: torch.Generator,
-    **other: Any,
+    **overrides: Any,
 ) -> Recommender:
-    """Return a freshly initialised model with its settings on the dataset, but for `other`."""
-    values = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"}) | other
+    """Return an untrained model with its settings on the dataset, except for `overrides`."""
+    section = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"})
+    name = settings.architecture(model)
     return recommenders.build(
-        settings.architecture(model), interactions, features, generator=generator, **values
+        name, interactions, features, generator=generator, **section | overrides
     )
 
 
 def save_checkpoint(tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:
-    """Write parameters and facts (epoch, seed, what it was trained on) as safetensors."""
-    # One metadata entry: safetensors does not keep the order of several. Not save_file, which
-    # writes under a random name of its own: a kill would leave it there for ever.
+    """Write parameters and facts (epoch, seed, training data) as safetensors."""
+    # One metadata entry: safetensors does not keep the order of several. Not save_file: when
+    # killed, it leaves a file with a random name behind.
     content = save(tensors, metadata={"facts": json.dumps(facts, sort_keys=True)})
     with replacing(path) as partial:
         partial.write_bytes(content)
@@ -68,24 +67,27 @@ def restored(
     arguments: Arguments,
     dataset: Dataset,
     features: dict[str, Tensor] | None = None,
-    **other: Any,
+    **overrides: Any,
 ) -> tuple[Recommender, dict[str, Any]]:
     """Return the trained model in evaluation mode, and the checkpoint's facts.
 
     Args:
-        settings: the file params.yaml.
+        settings: the content of params.yaml.
         arguments: names, folders and device.
         dataset: the processed tables.
-        features: of the model's modalities; by default those in `arguments.features`.
-        other: takes the place of the model's settings.
+        features: of the model's modalities; by default read from `arguments.features`.
+        overrides: replace settings of the model.
+
+    Raises:
+        SchemaError: the checkpoint or a feature file is absent or of other items.
     """
     tensors, facts = read_checkpoint(arguments.results / CHECKPOINT_FILE)
-    names = arguments.dataset, arguments.model
     if features is None:
         modalities = settings.model_modalities(arguments.model, arguments.dataset)
         features = load_features(arguments.features, modalities, dataset.n_items)
     pairs = dataset.pairs(validation=facts["trained_on"] == "train and validation")
     generator = torch.Generator().manual_seed(settings.seed)
-    model = build(settings, *names, pairs, features, generator, **other)
+    names = arguments.dataset, arguments.model
+    model = build(settings, *names, pairs, features, generator, **overrides)
     model.load_state_dict(tensors)
     return model.to(devices.choose(arguments.device)).eval(), facts

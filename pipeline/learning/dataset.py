@@ -1,4 +1,4 @@
-"""From the processed tables and the features to tensors."""
+"""The processed tables and the features as tensors."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from pipeline.tables.schema import (
 
 
 class Dataset:
-    """The processed tables of a dataset that training may see."""
+    """The processed tables of a dataset; the test interactions are never read."""
 
     def __init__(self, folder: Path) -> None:
-        """Read train, validation and the numbers of users and items; not test."""
+        """Read train, validation and the numbers of users and items."""
         self.folder = folder
         self.n_users = read_parquet(folder / USERS_FILE, USERS).height
         self.n_items = read_parquet(folder / ITEMS_FILE, ITEMS).height
@@ -47,28 +47,27 @@ class Dataset:
     def pairs(self, *, validation: bool) -> Interactions:
         """Return the training pairs, with or without the validation items.
 
-        A published split lists its validation items in train as well: without them means
-        without every copy of such a pair.
+        A published split lists its validation pairs in train too; all copies are left out.
         """
-        held_out = self.train.join(self.validation, on=[USER, ITEM], how="anti")
+        train_only = self.train.join(self.validation, on=[USER, ITEM], how="anti")
         if not validation:
-            return self._interactions(held_out)
-        if held_out.height < self.train.height:
+            return self._interactions(train_only)
+        if train_only.height < self.train.height:
             return self._interactions(self.train)
         return self._interactions(pl.concat([self.train, self.validation]))
 
     def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
         """Return users (R,), targets (R,) and negatives (R, 99) of a part's R rows, int64."""
-        table = read_parquet(self.folder / CANDIDATES_FILE, CANDIDATES)
-        rows = table.filter(pl.col(PART) == part)
+        path = self.folder / CANDIDATES_FILE
+        rows = read_parquet(path, CANDIDATES).filter(pl.col(PART) == part)
         if rows.is_empty():
-            raise SchemaError(f"{self.folder / CANDIDATES_FILE}: no rows of part {part!r}")
+            raise SchemaError(f"{path}: expected rows of part {part!r}, got none")
         return tensor(rows[USER]), tensor(rows[ITEM]), tensor(rows["negatives"])
 
     def split(self) -> dict[str, Any]:
-        """Return how the dataset was split; `{}` for leave-one-out and published splits."""
-        path = self.folder / CANDIDATES_FILE
-        return dict(json.loads(read_metadata(path).get(SPLIT, "{}")))
+        """Return the split's method; `{}` for leave-one-out and published splits."""
+        metadata = read_metadata(self.folder / CANDIDATES_FILE)
+        return dict(json.loads(metadata.get(SPLIT, "{}")))
 
     def _interactions(self, rows: pl.DataFrame) -> Interactions:
         return Interactions(
@@ -85,7 +84,7 @@ def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str
     """Return `{modality: (I, width) float32}` in the given order.
 
     Raises:
-        SchemaError: a file is absent or has not one row per item.
+        SchemaError: a file is absent, or the number of rows is not that of the items.
     """
     features = {}
     for modality in modalities:

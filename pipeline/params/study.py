@@ -1,55 +1,192 @@
-"""The section `study`: which tables and figures of the paper are built, and at what cost.
+"""The trainings of the section `study`, and which row of which table each of them fills.
 
-    study: {tables: [table2], grids: {table5: {models: [mcln], setting: ..., values: ...}},
-            budget: quick, budgets: {quick: {epochs: 40, ...}}}
+A cell that two rows ask for is trained once: `mcln` with its own number of layers is `mcln`,
+and so is a row of another name whose settings are all the same.
 
-`tables` are names of the section of that name; a grid is models with one setting changed.
-study_cells makes trainings of them. `items` is of the stage `study`, which asks what moves a
-score, on generated datasets.
+With a budget that searches, a model's settings are those that its sweep found best on
+validation: the search of the paper's section 4.1.4. A variant that is not swept itself takes
+what was found for the model it is a variant of.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import AfterValidator, Field
+import json
+from dataclasses import dataclass
 
 from pipeline.job.errors import ParamsError
-from pipeline.params import study_budget, study_cells, sweep, sweep_cells
-from pipeline.params.models import ARCHITECTURES
-from pipeline.params.section import Count, Name, Section
-
-if TYPE_CHECKING:
-    from pipeline.params import Params
+from pipeline.params.cell import Cell, Values, changed, check_models, check_unique, named, text
+from pipeline.params.experiments import Grid, StudyBudget
+from pipeline.params.models import ARCHITECTURES, Model
+from pipeline.params.typed_file import Params
 
 FOLDER = "study"  # below results/<dataset>
-Scalar = Annotated[Any, AfterValidator(sweep_cells.scalar)]
-Seed = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
-class Budget(sweep.Budget):
-    """What every training may spend, in place of the same keys of `train`, and how many."""
+@dataclass(frozen=True)
+class Row:
+    """One row of a table, or one point of a figure."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)]  # of the training alone
-    search: bool  # settings are those that the sweep found best on validation
+    model: str
+    values: Values
+    cells: tuple[Cell, ...]  # one per seed; of another row, where the settings are the same
+
+    @property
+    def label(self) -> str:
+        """The row's name: `base_vt`, or `mcln, layers 2`."""
+        changes = (f"{k.replace('_', ' ')} {text(value)}" for k, value in self.values.items())
+        return ", ".join([self.model, *changes])
 
 
-class Grid(Section):
-    """Models with one setting changed: a figure, or a table over its values."""
+def budget(settings: Params) -> StudyBudget:
+    """Return what the study may spend.
 
-    models: Annotated[list[Name], Field(min_length=1)]
-    setting: Name
-    values: Annotated[list[Scalar], Field(min_length=1)]
+    Raises:
+        ParamsError: `study.budget` names none of `study.budgets`.
+    """
+    study = settings.study
+    if study.budget not in study.budgets:
+        raise ParamsError(
+            f"params.yaml: study.budget: expected one of {list(study.budgets)}, got "
+            f"{study.budget!r}"
+        )
+    return study.budgets[study.budget]
 
 
-class Study(Section):
-    """The whole section; without tables and grids, only the stage `study` is left."""
+def searched(settings: Params, model: str) -> str | None:
+    """Return the model whose sweep gives a model's settings; None if nothing is searched.
 
-    items: Count = 60  # with a copy for each factor
-    tables: list[Name] = Field(default_factory=list)  # names of `tables`
-    grids: dict[Name, Grid] = Field(default_factory=dict)
-    budget: Name | None = None  # one of `budgets`
-    budgets: dict[Name, Budget] = Field(default_factory=dict)
+    Raises:
+        ParamsError: neither the model nor the one it is a variant of is swept.
+    """
+    if not budget(settings).search:
+        return None
+    swept = settings.sweep.models if settings.sweep else []
+    for name in (model, settings.architecture(model)):
+        if name in swept:
+            return name
+    raise ParamsError(
+        f"params.yaml: study.budget: {settings.study.budget} searches each model's settings: "
+        f"expected {settings.architecture(model)} in sweep.models, got {swept}"
+    )
+
+
+def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
+    """Return `{table or grid: its rows}` of a dataset, in the file's order.
+
+    Models that need a modality which the dataset lacks are left out, as in `tables`.
+
+    Raises:
+        ParamsError: no such table or budget, or a model does not take a value of a grid.
+    """
+    if message := missing_table(settings):
+        raise ParamsError(message)
+    trained: dict[str, tuple[str, Values]] = {}  # the first row with these settings
+    found: dict[str, list[Row]] = {}
+    for table, rows in _rows(settings, dataset).items():
+        for model, values in rows:
+            key = _training_key(settings, dataset, model, values)
+            changes = _without_own(settings, dataset, model, values)
+            first, first_values = trained.setdefault(key, (model, changes))
+            cells = tuple(Cell(first, first_values, seed) for seed in budget(settings).seeds)
+            found.setdefault(table, []).append(Row(model, values, cells))
+    return found
+
+
+def _rows(settings: Params, dataset: str) -> dict[str, list[tuple[str, Values]]]:
+    """Return the model and the changed settings of each row of each table."""
+    of_tables = {
+        table: [(model, Values()) for model in settings.table(table, dataset)]
+        for table in settings.study.tables
+    }
+    of_grids = {
+        name: [
+            (model, {grid.setting: value})
+            for model in settings.possible(grid.models, dataset)
+            for value in grid.values
+        ]
+        for name, grid in settings.study.grids.items()
+    }
+    return of_tables | of_grids
+
+
+def _without_own(settings: Params, dataset: str, model: str, values: Values) -> Values:
+    """Return the values that are not the model's own; all of them if those are searched."""
+    if budget(settings).search:
+        return values
+    current = settings.model(model, dataset)
+    return {key: value for key, value in values.items() if getattr(current, key) != value}
+
+
+def _training_key(settings: Params, dataset: str, model: str, values: Values) -> str:
+    """Return a text that two rows share if and only if their trainings are the same."""
+    swept = searched(settings, model)
+    return json.dumps(
+        [
+            settings.architecture(model),
+            model_settings(settings, dataset, model, values).model_dump(mode="json"),
+            settings.model_modalities(model, dataset),
+            swept,
+            values if swept else None,
+        ],
+        sort_keys=True,
+    )
+
+
+def model_settings(settings: Params, dataset: str, model: str, values: Values) -> Model:
+    """Return a model's settings on a dataset with some changed.
+
+    Raises:
+        ParamsError: the model does not take one of the values.
+    """
+    return changed(settings.model(model, dataset), values, "study", f"{model} on {dataset}")
+
+
+def cells(settings: Params, dataset: str) -> dict[str, Cell]:
+    """Return `{name: cell}` of every training of a dataset, seed after seed."""
+    if not is_possible(settings):
+        return {}
+    rows = [row for rows in tables(settings, dataset).values() for row in rows]
+    by_seed = zip(*(row.cells for row in rows), strict=True)
+    return {cell.name: cell for cells in by_seed for cell in cells}
+
+
+def cell(settings: Params, dataset: str, name: str) -> Cell:
+    """Return the cell with this name.
+
+    Raises:
+        ParamsError: there is none.
+    """
+    return named(cells(settings, dataset), name, "study", f"on {dataset}")
+
+
+def shown(settings: Params, dataset: str) -> dict[str, Cell]:
+    """Return `{model: its cell with the first seed}` of the models whose lists are shown.
+
+    These are the ones of `models`; all models of the tables if none of those is there.
+    """
+    rows = [row for rows in tables(settings, dataset).values() for row in rows]
+    first = {row.model: row.cells[0] for row in rows if not row.values}
+    return {model: first[model] for model in settings.models if model in first} or first
+
+
+def is_possible(settings: Params) -> bool:
+    """Return whether there is something to train, and all tables that it names exist."""
+    study = settings.study
+    return bool(study.tables or study.grids) and missing_table(settings) is None
+
+
+def missing_table(settings: Params) -> str | None:
+    """Return a message about a table that the study names and params.yaml lacks, or None.
+
+    Nothing but the study needs the table, so only the study is refused.
+    """
+    for table in settings.study.tables:
+        if table not in settings.tables:
+            return (
+                f"params.yaml: study.tables: no table {table!r}; expected some of "
+                f"{sorted(settings.tables)}"
+            )
+    return None
 
 
 def check(settings: Params) -> None:
@@ -58,45 +195,32 @@ def check(settings: Params) -> None:
     Raises:
         ParamsError: an unknown model, setting or budget, a value that a model does not take, a
             name or value that is there twice, or a search of models that are not swept. A
-            table that is not there is refused when the study is asked for.
+            missing table is refused when the study is asked for.
     """
     study = settings.study
     if FOLDER in settings.tables:
         raise ParamsError(
             f"params.yaml: tables.{FOLDER}: the folder of the study has this name; rename it"
         )
-    _check_once("tables", [*study.tables, *study.grids])
+    check_unique([*study.tables, *study.grids], "study.tables")
     for name, grid in study.grids.items():
-        _check_grid(settings, name, grid)
-    if study_cells.is_asked(settings):
-        budget = study_budget.budget(settings)
-        _check_once(f"budgets.{study.budget}.seeds", budget.seeds)
+        _check_grid(settings, f"study.grids.{name}", grid)
+    if is_possible(settings):
+        check_unique(budget(settings).seeds, f"study.budgets.{study.budget}.seeds")
         for dataset in settings.datasets:
-            study_cells.tables(settings, dataset)
+            tables(settings, dataset)
 
 
-def _check_grid(settings: Params, name: str, grid: Grid) -> None:
-    where = f"params.yaml: study.grids.{name}"
+def _check_grid(settings: Params, key: str, grid: Grid) -> None:
+    check_models(grid.models, settings.sections, f"{key}.models")
     for model in grid.models:
-        if model not in settings.sections:
+        # A job's features are those of its model, so `modalities` cannot be changed.
+        fields = ARCHITECTURES[settings.architecture(model)].model_fields.keys()
+        expected = sorted(fields - {"modalities"})
+        if grid.setting not in expected:
             raise ParamsError(
-                f"{where}.models: no model {model!r}; expected some of "
-                f"{sorted(settings.sections)}"
+                f"params.yaml: {key}.setting: {model} has no setting {grid.setting!r} to "
+                f"change; expected one of {expected}"
             )
-        kind = ARCHITECTURES[settings.architecture(model)]
-        if grid.setting not in kind.model_fields or grid.setting == "modalities":
-            # A job's features are those of its model.
-            expected = sorted(kind.model_fields.keys() - {"modalities"})
-            raise ParamsError(
-                f"{where}.setting: {model} has no setting {grid.setting!r} to change; expected "
-                f"one of {expected}"
-            )
-    _check_once(f"grids.{name}.models", grid.models)
-    _check_once(f"grids.{name}.values", grid.values)
-
-
-def _check_once(key: str, values: list[Any]) -> None:
-    written = [sweep_cells.text(value) for value in values]
-    for value in written:
-        if written.count(value) > 1:
-            raise ParamsError(f"params.yaml: study.{key}: {value} is there twice")
+    check_unique(grid.models, f"{key}.models")
+    check_unique(grid.values, f"{key}.values")

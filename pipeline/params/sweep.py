@@ -1,47 +1,152 @@
-"""The section `sweep`: which settings of which models are tried.
+"""The cells of the section `sweep`: what is tried of a model on a dataset.
 
-    sweep: {models: [mcln], ranges: {lr: [0.001, 0.01], layers: [1, 2]}, cells: all, ...}
-
-A model takes those ranges whose setting it has; sweep_cells makes cells of them.
+A cell is one value of each range that the model has, and a seed; its short name is that of the
+file with its result. What the name does not say (the model's other settings, the budget) is
+`fixed`, and in the job's slice. So an edited value makes new cells and leaves the results of
+all others.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import AfterValidator, Field
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
 
 from pipeline.job.errors import ParamsError
-from pipeline.params import sweep_cells
+from pipeline.params.cell import (
+    Cell,
+    Values,
+    changed,
+    check_models,
+    check_unique,
+    named,
+    scalar,
+)
+from pipeline.params.experiments import Sweep
 from pipeline.params.models import ARCHITECTURES
-from pipeline.params.section import Count, Name, Section, Whole
+from pipeline.params.typed_file import Params
 
-if TYPE_CHECKING:
-    from pipeline.params import Params
-
-Scalar = Annotated[Any, AfterValidator(sweep_cells.scalar)]
+MOST_CELLS = 10_000  # of one model on one dataset; each is a job
 
 
-class Budget(Section):
-    """What every run may spend; it stands in for the same keys of `train`."""
+def section(settings: Params) -> Sweep:
+    """Return the section.
 
-    epochs: Count
-    evaluate_every: Count
-    patience: Count
+    Raises:
+        ParamsError: params.yaml has none.
+    """
+    if settings.sweep is None:
+        raise ParamsError(
+            "params.yaml: sweep: expected a section with models, ranges, cells, trials, seeds "
+            "and budget, got none"
+        )
+    return settings.sweep
 
 
-class Sweep(Section):
-    """The whole section."""
+def models(settings: Params, dataset: str) -> list[str]:
+    """Return the models that are swept on a dataset, in the file's order.
 
-    models: Annotated[list[Name], Field(min_length=1)]
-    # Alike for all models, as the paper has them (4.1.4).
-    ranges: Annotated[
-        dict[Name, Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
-    ]
-    cells: Literal["all", "one_at_a_time", "none"]
-    trials: Whole  # of a search by optuna over the same ranges; 0 for none
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(min_length=1)]
-    budget: Budget
+    Models that need a modality which the dataset lacks are left out, as in `tables`.
+    """
+    return settings.possible(settings.sweep.models, dataset) if settings.sweep else []
+
+
+def ranges(settings: Params, dataset: str, model: str) -> dict[str, list[Any]]:
+    """Return `{setting: values}` of the ranges that a model takes, in the file's order.
+
+    Values are as the model holds them: 1 is 1.0 where a float is meant.
+
+    Raises:
+        ParamsError: the model is not swept, or does not take one of the values.
+    """
+    sweep = section(settings)
+    if model not in sweep.models:
+        raise ParamsError(
+            f"params.yaml: sweep.models: no model {model!r}; expected one of {sweep.models}, "
+            "or add it"
+        )
+    current = settings.model(model, dataset)
+
+    def converted(key: str, value: Any) -> Any:
+        return getattr(changed(current, {key: value}, f"sweep.ranges.{key}", model), key)
+
+    return {
+        key: [converted(key, value) for value in values]
+        for key, values in sweep.ranges.items()
+        if key in type(current).model_fields
+    }
+
+
+def cells(settings: Params, dataset: str, model: str) -> list[Cell]:
+    """Return the cells of a model on a dataset, seed after seed.
+
+    With `one_at_a_time` these are the model as params.yaml has it, and for each value of each
+    range the same with this one setting changed.
+
+    Raises:
+        ParamsError: see `ranges`; or there would be more than MOST_CELLS of them.
+    """
+    sweep, tried = section(settings), ranges(settings, dataset, model)
+    if sweep.cells == "none":
+        return []
+    if sweep.cells == "all":
+        _check_number(tried, len(sweep.seeds), model)
+        combinations = itertools.product(*tried.values())
+        chosen = [dict(zip(tried, values, strict=True)) for values in combinations]
+    else:
+        start = _start(settings, dataset, model, list(tried))
+        chosen = [start, *_steps(start, tried)]
+    return [Cell(model, values, seed) for seed in sweep.seeds for values in chosen]
+
+
+def _start(settings: Params, dataset: str, model: str, keys: list[str]) -> Values:
+    current = settings.model(model, dataset)
+    for key in keys:
+        try:
+            scalar(getattr(current, key))
+        except ValueError as error:
+            raise ParamsError(
+                f"params.yaml: sweep.cells: one_at_a_time starts from {model}.{key}: {error}, "
+                f"got {getattr(current, key)!r}; use all, or none with trials"
+            ) from None
+    return {key: getattr(current, key) for key in keys}
+
+
+def _steps(start: Values, tried: dict[str, list[Any]]) -> Iterator[Values]:
+    for key, values in tried.items():
+        yield from (start | {key: value} for value in values if value != start[key])
+
+
+def _check_number(tried: dict[str, list[Any]], n_seeds: int, model: str) -> None:
+    number = math.prod(map(len, tried.values())) * n_seeds
+    if number > MOST_CELLS:
+        raise ParamsError(
+            f"params.yaml: sweep.cells: expected at most {MOST_CELLS} cells of one model, got "
+            f"{number} of {model}; shorten ranges, or use one_at_a_time, or none with trials"
+        )
+
+
+def cell(settings: Params, dataset: str, model: str, short_name: str) -> Cell:
+    """Return the cell of a model with this name.
+
+    Raises:
+        ParamsError: there is none.
+    """
+    by_name = {cell.short_name: cell for cell in cells(settings, dataset, model)}
+    return named(by_name, short_name, "sweep", f"of {model} on {dataset}")
+
+
+def fixed(settings: Params, dataset: str, model: str) -> dict[str, Any]:
+    """Return what all cells of a model share: what a result depends on beside its name."""
+    sweep, current = section(settings), settings.model(model, dataset).model_dump()
+    return {
+        "architecture": settings.architecture(model),
+        "settings": {k: v for k, v in current.items() if k not in sweep.ranges},
+        "modalities": settings.model_modalities(model, dataset),
+        "batch_size": settings.train.batch_size,
+        "budget": sweep.budget,
+    }
 
 
 def check(settings: Params) -> None:
@@ -57,45 +162,35 @@ def check(settings: Params) -> None:
         raise ParamsError(
             "params.yaml: sweep.trials: expected 1 or more where sweep.cells is none, got 0"
         )
-    _check_once({"models": sweep.models, "seeds": sweep.seeds})
+    check_unique(sweep.models, "sweep.models")
+    check_unique(sweep.seeds, "sweep.seeds")
+    check_models(sweep.models, settings.sections, "sweep.models")
     _check_ranges(settings, sweep)
     for dataset in settings.datasets:
-        for model in sweep_cells.models(settings, dataset):
-            tried = sweep_cells.ranges(settings, dataset, model)
-            _check_once({f"ranges.{key}": values for key, values in tried.items()})
-            sweep_cells.cells(settings, dataset, model)
+        for model in models(settings, dataset):
+            for key, values in ranges(settings, dataset, model).items():
+                check_unique(values, f"sweep.ranges.{key}")
+            cells(settings, dataset, model)
 
 
 def _check_ranges(settings: Params, sweep: Sweep) -> None:
     if "modalities" in sweep.ranges:
         raise ParamsError(
-            "params.yaml: sweep.ranges.modalities: a job reads the features that the model has "
-            "as it stands; sweep models of other names instead, such as base_v and base_t"
+            "params.yaml: sweep.ranges.modalities: a job reads the features of the model as "
+            "params.yaml has it; sweep models of other names instead, such as base_v and base_t"
         )
-    fields = {}
-    for model in sweep.models:
-        if model not in settings.sections:
-            raise ParamsError(
-                f"params.yaml: sweep.models: no model {model!r}; expected some of "
-                f"{sorted(settings.sections)}"
-            )
-        fields[model] = ARCHITECTURES[settings.architecture(model)].model_fields.keys()
-        if not fields[model] & sweep.ranges.keys():
+    fields = {
+        model: ARCHITECTURES[settings.architecture(model)].model_fields.keys()
+        for model in sweep.models
+    }
+    for model, names in fields.items():
+        if not names & sweep.ranges.keys():
             raise ParamsError(
                 f"params.yaml: sweep.models: {model} has none of {list(sweep.ranges)}; leave "
-                f"it out, or add a range of {sorted(fields[model])}"
+                f"it out, or add a range of {sorted(names)}"
             )
     for key in sweep.ranges:
-        if not any(key in own for own in fields.values()):
+        if not any(key in names for names in fields.values()):
             raise ParamsError(
                 f"params.yaml: sweep.ranges.{key}: none of {sweep.models} has this setting"
             )
-
-
-def _check_once(lists: dict[str, list[Any]]) -> None:
-    for key, values in lists.items():
-        for value in values:
-            if sum(sweep_cells.text(value) == sweep_cells.text(other) for other in values) > 1:
-                raise ParamsError(
-                    f"params.yaml: sweep.{key}: {sweep_cells.text(value)} is there twice"
-                )

@@ -15,9 +15,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from pipeline.job.errors import ParamsError
-from pipeline.params import study as studies
-from pipeline.params import sweep as sweeps
 from pipeline.params.expand import ExpandedModel, absent
+from pipeline.params.experiments import Factors, Study, Sweep
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
@@ -40,8 +39,10 @@ class File(Stages):
     # Models with a comparison of their own.
     tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, Comparison] = Field(default_factory=dict)  # by dataset
-    study: studies.Study = studies.Study()  # an analysis: a file without it is complete
-    sweep: sweeps.Sweep | None = None  # likewise
+    # Analyses: a file without them is complete.
+    sweep: Sweep | None = None
+    study: Study = Study()
+    factors: Factors = Factors()
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
 

@@ -1,9 +1,8 @@
-"""Fetch many pictures at once, patiently and within limits: processes x connections.
+"""Fetch many pictures at once, within limits: processes x connections.
 
-Each host belongs to one process, which alone knows how it is to be spared; a picture that is
-redirected to a host of another process is handed over. What has come is kept in the shards of
-`store`, so a run that was stopped goes on where it was. Not a stage: what `images` does
-before it packs.
+Each host belongs to one process, which alone limits the requests to it; a picture that is
+redirected to a host of another process is handed over. What has arrived is kept in the shards
+of `store`, so a run that was stopped is resumed.
 """
 
 from __future__ import annotations
@@ -25,19 +24,20 @@ from tqdm import tqdm
 
 from pipeline.job.errors import RawDataError
 from pipeline.params import Images
-from pipeline.pictures.connections import HOPS, Job, Lanes, host_name
-from pipeline.pictures.progress import Tally
-from pipeline.pictures.store import Kept, Shard
+from pipeline.pictures.connections import HOPS, Connections, Job
+from pipeline.pictures.hosts import host_name
+from pipeline.pictures.progress import Progress
+from pipeline.pictures.store import Shard, Store
 
-PER_PROCESS = 1000  # pictures; for fewer another process is not worth its start
+PER_PROCESS = 1000  # pictures; fewer are not worth the start of another process
 BAR_SECONDS = 0.5
 
 
 class Fetched(NamedTuple):
-    """What `fetch` could not have."""
+    """The outcome of `fetch`."""
 
     failures: dict[str, str]  # address -> reason
-    stopped: bool  # so many failed, or no server answers at all, that the rest was not tried
+    is_stopped: bool  # continuing was pointless, and the rest was not tried
 
 
 class _Plan(NamedTuple):
@@ -47,13 +47,8 @@ class _Plan(NamedTuple):
     of_host: Mapping[str, int]
 
     def owner(self, host: str) -> int:
-        """Return the process of a host, which may be one that nobody named before."""
+        """Return the process of a host, which may be one that no address named."""
         return self.of_host.get(host, zlib.crc32(host.encode()) % self.n)
-
-
-def is_address(place: str) -> bool:
-    """Tell an http(s) address from a path."""
-    return place.lower().startswith(("http://", "https://"))
 
 
 def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int) -> Fetched:
@@ -66,27 +61,29 @@ def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int
         n_named: items that name a picture, of which `max_failed` is a share.
 
     Returns:
-        The reason for each address that could not be had.
+        The reason for each address that is unavailable.
 
     Raises:
         RawDataError: a picture cannot be written, or another run is writing.
     """
-    with Kept(folder) as kept:
-        wanted = kept.absent(addresses)
+    with Store(folder) as store:
+        wanted = store.absent(addresses)
     if not wanted:
         return Fetched({}, False)
     plan = plan_of(wanted, settings.processes)
     failures: dict[str, str] = {}
-    with _workers(plan, folder, settings, n_named) as (workers, tally), _bar(wanted) as bar:
+    with (
+        _workers(plan, folder, settings, n_named) as (workers, progress),
+        tqdm(total=len(wanted), unit="image", desc="fetch", mininterval=1) as bar,
+    ):
         jobs = [Job(address, address, HOPS) for address in wanted]
-        while jobs and not tally.is_enough:
-            jobs = _wave(workers, plan, jobs, tally, bar, failures)
-        stopped = tally.is_enough
-    return Fetched(failures, stopped)
+        while jobs and not progress.is_stopped:
+            jobs = _wave(workers, plan, jobs, progress, bar, failures)
+        return Fetched(failures, progress.is_stopped)
 
 
 def plan_of(addresses: Sequence[str], processes: int) -> _Plan:
-    """Deal the hosts out, the largest first, each to the process that has least to do.
+    """Assign the hosts, the largest first, each to the process with the least work.
 
     Args:
         addresses: of all pictures.
@@ -94,11 +91,11 @@ def plan_of(addresses: Sequence[str], processes: int) -> _Plan:
     """
     sizes = Counter(host_name(address) for address in addresses)
     n = max(1, min(processes, len(sizes), len(addresses) // PER_PROCESS))
-    load, of_host = [(0, process) for process in range(n)], {}
+    loads, of_host = [(0, process) for process in range(n)], {}
     for host, size in sizes.most_common():
-        busy, process = heapq.heappop(load)
+        load, process = heapq.heappop(loads)
         of_host[host] = process
-        heapq.heappush(load, (busy + size, process))
+        heapq.heappush(loads, (load + size, process))
     return _Plan(n, of_host)
 
 
@@ -106,7 +103,7 @@ def _wave(
     workers: Sequence[Executor],
     plan: _Plan,
     jobs: Iterable[Job],
-    tally: Tally,
+    progress: Progress,
     bar: tqdm[Any],
     failures: dict[str, str],
 ) -> list[Job]:
@@ -115,99 +112,94 @@ def _wave(
     for job in jobs:
         shares[plan.owner(host_name(job.url))].append(job)
     running = {workers[process].submit(_work, share) for process, share in shares.items()}
-    left: list[Job] = []
+    moved: list[Job] = []
     while running:
         done, running = wait(running, BAR_SECONDS)
-        bar.update(tally.counts[0] - bar.n)
-        for one in done:
-            failed, moved = one.result()
-            failures |= failed
-            left += moved
-    return left
-
-
-@contextmanager
-def _bar(wanted: Sequence[str]) -> Iterator[tqdm[Any]]:
-    with tqdm(total=len(wanted), unit="image", desc="fetch", mininterval=1) as bar:
-        yield bar
+        bar.update(progress.counts[0] - bar.n)
+        for share in done:
+            share_failures, share_moved = share.result()
+            failures |= share_failures
+            moved += share_moved
+    return moved
 
 
 @contextmanager
 def _workers(
     plan: _Plan, folder: Path, settings: Images, n_named: int
-) -> Iterator[tuple[list[Executor], Tally]]:
-    """Start the processes; a single one is a thread of this. End them with the block."""
+) -> Iterator[tuple[list[Executor], Progress]]:
+    """Start the processes, and end them with the block; a single one is a thread instead."""
     context = multiprocessing.get_context("spawn")  # not forked: there are threads
-    here = plan.n == 1
-    counts: Any = [0] * 4 if here else context.Array("q", 4, lock=False)
-    tally = Tally(counts, threading.Lock() if here else context.Lock(), settings, n_named)
+    in_thread = plan.n == 1
+    counts: Any = [0] * 4 if in_thread else context.Array("q", 4, lock=False)
+    lock = threading.Lock() if in_thread else context.Lock()
+    progress = Progress(counts, lock, settings, n_named)
     with ExitStack() as stack:
         workers: list[Executor] = []
         for number in range(plan.n):
-            own = (number, plan, folder, settings, tally)
+            arguments = (number, plan, folder, settings, progress)
             executor: Executor = (
-                ThreadPoolExecutor(1, initializer=_begin, initargs=own)
-                if here
-                else ProcessPoolExecutor(1, context, initializer=_begin, initargs=own)
+                ThreadPoolExecutor(1, initializer=_begin, initargs=arguments)
+                if in_thread
+                else ProcessPoolExecutor(1, context, initializer=_begin, initargs=arguments)
             )
             workers.append(stack.enter_context(executor))
         try:
-            yield workers, tally
+            yield workers, progress
         except BrokenProcessPool as error:
             raise RawDataError(
                 "images: a process that fetched pictures was killed; run the stage again (what "
                 "was fetched is kept)"
             ) from error
         finally:
-            tally.stop()  # where the block raised, others are still at work
+            progress.stop()  # if the block raised, others are still working
             for worker in workers:
                 with suppress(BrokenProcessPool):
                     worker.submit(_end)
 
 
-class _Fetching:
+class _Worker:
     """What one process keeps from wave to wave."""
 
     def __init__(
-        self, number: int, plan: _Plan, folder: Path, settings: Images, tally: Tally
+        self, number: int, plan: _Plan, folder: Path, settings: Images, progress: Progress
     ) -> None:
         self.runner = asyncio.Runner()  # its hosts belong to one event loop
-        self.lanes: Lanes | None = None
+        self.connections: Connections | None = None
         self.number, self.plan, self.folder = number, plan, folder
-        self.settings, self.tally = settings, tally
+        self.settings, self.progress = settings, progress
 
     def run(self, jobs: Sequence[Job]) -> tuple[dict[str, str], list[Job]]:
-        lanes = self.lanes = self.lanes or self._open()
-        lanes.failures, lanes.elsewhere = {}, []
-        self.runner.run(lanes.run(jobs))
-        return lanes.failures, lanes.elsewhere
+        connections = self.connections = self.connections or self._open()
+        connections.failures, connections.elsewhere = {}, []
+        self.runner.run(connections.run(jobs))
+        return connections.failures, connections.elsewhere
 
-    def _open(self) -> Lanes:
-        connections = max(1, self.settings.connections // self.plan.n)
-        # Names are looked up in these threads.
-        self.runner.get_loop().set_default_executor(ThreadPoolExecutor(connections))
+    def _open(self) -> Connections:
+        n_connections = max(1, self.settings.connections // self.plan.n)
+        # The names of hosts are looked up in these threads.
+        self.runner.get_loop().set_default_executor(ThreadPoolExecutor(n_connections))
         shard = Shard(self.folder, self.number)
-        return Lanes(shard, self.settings, connections, self.tally, self._is_ours)
+        return Connections(shard, self.settings, n_connections, self.progress, self._is_ours)
 
     def _is_ours(self, host: str) -> bool:
         return self.plan.owner(host) == self.number
 
     def close(self) -> None:
-        if self.lanes:
-            self.lanes.shard.close()
+        if self.connections:
+            self.connections.shard.close()
         self.runner.close()
 
 
-_own = threading.local()
+_local = threading.local()
 
 
 def _begin(*arguments: Any) -> None:
-    _own.fetching = _Fetching(*arguments)
+    _local.worker = _Worker(*arguments)
 
 
 def _work(jobs: Sequence[Job]) -> tuple[dict[str, str], list[Job]]:
-    return _own.fetching.run(jobs)  # type: ignore[no-any-return]
+    return _local.worker.run(jobs)  # type: ignore[no-any-return]
 
 
 def _end() -> None:
-    _own.fetching.close()
+    _local.worker.close()

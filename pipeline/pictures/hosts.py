@@ -1,24 +1,27 @@
-"""How one host is treated when many pictures come from it: in turns, at its pace, not for ever.
+"""Per-host limits, back-off and giving up.
 
-Not a stage: what `fetch` asks before each request. A host has a few connections; while
-it answers 429 or 503 all of them wait together, for as long as it asks, and then go on with
-gaps between the requests that grow with each such answer and shrink with each other one.
+A host has a few connections. While it answers 429 or 503 all of them wait together, for as long
+as it asks, and then go on with gaps between the requests that grow with each such response and
+shrink with each other one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pipeline.pictures.table import NotHad
-from pipeline.transfer.retry_after import LONGEST_WAIT
+from yarl import URL
 
-FIRST_GAP, LONGEST_GAP = 0.25, 10.0  # seconds between requests of a host that is too busy
-SHRINK, NO_GAP = 0.9, 0.02  # the gap after each good answer; seconds below which there is none
-# A host is given up after so many requests in a row, over so many seconds, without an answer.
-IN_VAIN, IN_VAIN_SECONDS = 20, 60.0
+from pipeline.transfer.status import LONGEST_WAIT, Unavailable
+
+FIRST_GAP, LONGEST_GAP = 0.25, 10.0  # seconds between requests to a busy host
+SHRINK, NO_GAP = 0.9, 0.02  # of the gap after each good response; seconds that count as no gap
+# A host is given up after so many requests in a row, over so many seconds, without a response.
+MAX_SILENT, MAX_SILENT_SECONDS = 20, 60.0
+PLAIN = re.compile(r"[!-~]+")  # ASCII without blanks and control characters
 
 
 class Host:
@@ -30,18 +33,18 @@ class Host:
 
     def __init__(self, connections: int) -> None:
         self.slots = asyncio.Semaphore(connections)
-        self._left_alone = ""  # the reason, once it is
+        self._given_up = ""  # the reason, once it is
         self._next = self._gap = self._slowed = 0.0  # seconds of time.monotonic
-        self._in_vain, self._since = 0, 0.0
+        self._n_silent, self._silent_since = 0, 0.0
 
     def wait(self) -> float:
         """Return the seconds until the next request may start.
 
         Raises:
-            NotHad: the host is left alone for the rest of the run.
+            Unavailable: the host is given up for the rest of the run.
         """
-        if self._left_alone:
-            raise NotHad(f"its host is left alone: {self._left_alone}")
+        if self._given_up:
+            raise Unavailable(f"its host is left alone: {self._given_up}")
         return max(0.0, self._next - time.monotonic())
 
     def start(self) -> float:
@@ -50,35 +53,35 @@ class Host:
         self._next = now + self._gap
         return now
 
-    def answers(self) -> None:
-        """Note an answer other than `busy`."""
-        self._in_vain = 0
+    def responded(self) -> None:
+        """Note a response other than `busy`."""
+        self._n_silent = 0
         self._gap = self._gap * SHRINK if self._gap > NO_GAP else 0.0
 
     def busy(self, reason: str, pause: float, started: float) -> None:
-        """Note an answer 429 or 503.
+        """Note a response 429 or 503.
 
         Args:
             reason: the status.
-            pause: seconds that it asks for; 0 if it does not say.
+            pause: seconds that it asks to wait; 0 if it does not ask.
             started: what `start` returned for the request.
         """
-        self._in_vain = 0
+        self._n_silent = 0
         if pause > LONGEST_WAIT:
-            self._left_alone = f"{reason} with Retry-After {pause:.0f} s"
-        # Requests that were under way together are one sign, not many.
+            self._given_up = f"{reason} with Retry-After {pause:.0f} s"
+        # Requests that ran at the same time are one sign, not many.
         if started >= self._slowed:
             self._gap = min(max(2 * self._gap, FIRST_GAP), LONGEST_GAP)
             self._slowed = time.monotonic()
         self._next = max(self._next, time.monotonic() + max(pause, self._gap))
 
     def silent(self, reason: str) -> None:
-        """Note a request without an answer."""
+        """Note a request without a response."""
         now = time.monotonic()
-        self._since = self._since if self._in_vain else now
-        self._in_vain += 1
-        if self._in_vain >= IN_VAIN and now - self._since >= IN_VAIN_SECONDS:
-            self._left_alone = f"{self._in_vain} requests in a row got {reason}"
+        self._silent_since = self._silent_since if self._n_silent else now
+        self._n_silent += 1
+        if self._n_silent >= MAX_SILENT and now - self._silent_since >= MAX_SILENT_SECONDS:
+            self._given_up = f"{self._n_silent} requests in a row got {reason}"
 
 
 class Hosts:
@@ -101,16 +104,16 @@ class Hosts:
         return self._hosts[name]
 
     @asynccontextmanager
-    async def turn(self, host: Host) -> AsyncIterator[float]:
+    async def connection(self, host: Host) -> AsyncIterator[float]:
         """Wait until a request to the host may start; hold the connection for the block.
 
-        A host that makes us wait holds none of the shared connections meanwhile.
+        While a host has to be waited for, it holds none of the shared connections.
 
         Yields:
             When it started, for `Host.busy`.
 
         Raises:
-            NotHad: the host is left alone for the rest of the run.
+            Unavailable: the host is given up for the rest of the run.
         """
         async with host.slots:
             while True:
@@ -119,3 +122,26 @@ class Hosts:
                     if host.wait() == 0:
                         yield host.start()
                         return
+
+
+def is_address(place: str) -> bool:
+    """Whether a place is an http(s) address rather than a path."""
+    return place.lower().startswith(("http://", "https://"))
+
+
+def parse_url(address: str) -> URL:
+    """Return an address as a URL.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    # Unchanged, where that can be sent: some servers sign it.
+    return URL(address, encoded=PLAIN.fullmatch(address) is not None)
+
+
+def host_name(address: str) -> str:
+    """Return the host of an address; '' if it has none."""
+    try:
+        return parse_url(address).host or ""
+    except ValueError:
+        return ""  # the request reports what is wrong with it

@@ -1,7 +1,4 @@
-"""How many pictures were fetched and failed, in all processes together, and when it is enough.
-
-Not a stage: a part of `fetch`.
-"""
+"""Counts of pictures in all processes together, and whether to go on."""
 
 from __future__ import annotations
 
@@ -9,15 +6,15 @@ from typing import Any
 
 from pipeline.params import Images
 
-UNREACHABLE = 50  # pictures without an answer, and none with: there is no network
+UNREACHABLE = 50  # pictures without a response, and none with one: there is no network
 
 
-class Tally:
+class Progress:
     """What all processes have done so far; see `fetch` for what is shared.
 
     Args:
-        counts: of pictures that are done and that failed; then whether any server answered,
-            and whether the rest need not be tried.
+        counts: of pictures that are done and that failed; then whether any server responded,
+            and whether to stop.
         lock: of the counts.
         settings: the section `images` of params.yaml.
         n_named: items that name a picture, of which `max_failed` is a share.
@@ -25,33 +22,33 @@ class Tally:
 
     def __init__(self, counts: Any, lock: Any, settings: Images, n_named: int) -> None:
         self.counts, self._lock = counts, lock
-        self._most, self._n_named = settings.max_failed, n_named
+        self._max_failed, self._n_named = settings.max_failed, n_named
 
-    def done(self, n: int = 1) -> None:
-        """Note pictures that are had."""
+    def add_done(self, n: int = 1) -> None:
+        """Count pictures that have arrived."""
         with self._lock:
             self.counts[0] += n
 
-    def failed(self) -> None:
-        """Note a picture that failed."""
+    def add_failed(self) -> None:
+        """Count a picture that failed."""
         with self._lock:
             self.counts[0] += 1
             self.counts[1] += 1
-            _, failed, answers, _ = self.counts
-            no_network = self._most < 1 and not answers and failed >= UNREACHABLE
-            if no_network or failed > self._most * self._n_named:
+            _, failed, responded, _ = self.counts
+            no_network = self._max_failed < 1 and not responded and failed >= UNREACHABLE
+            if no_network or failed > self._max_failed * self._n_named:
                 self.stop()
 
     def stop(self) -> None:
-        """Have every process leave the rest."""
+        """Make every process skip the remaining pictures."""
         self.counts[3] = 1
 
-    def answered(self) -> None:
-        """Note that there is a network."""
+    def add_response(self) -> None:
+        """Note that a server responded: there is a network."""
         if not self.counts[2]:
             self.counts[2] = 1
 
     @property
-    def is_enough(self) -> bool:
-        """Whether so many failed, or no server answers at all, that the rest is in vain."""
+    def is_stopped(self) -> bool:
+        """True once continuing is pointless: too many failed, or no server responds at all."""
         return bool(self.counts[3])

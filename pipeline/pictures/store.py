@@ -1,12 +1,12 @@
-"""The pictures that were fetched, packed: a few large files instead of a million small ones.
+"""Fetched pictures, packed into a few large files instead of a million small ones.
 
     .work/images/<dataset>/shard-0.pictures    one picture's bytes after another
     .work/images/<dataset>/shard-0.sqlite      the ledger: address, first byte, size, reason
 
-Each fetching process appends to a shard of its own. Bytes come before their row in the ledger,
-and rows are committed together, so that a process that is killed at any moment loses the last
-second of its work at most: what lies beyond the last row is cut off. An address that failed
-has a reason instead of a place. Not a stage: what `fetch` fills and `images` reads.
+Each fetching process appends to its own shard. Bytes are written before their row in the
+ledger, and rows are committed together: a process that is killed at any moment loses the last
+second of its work at most, and what follows the last row is cut off. An address that failed has
+a reason instead of a place.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from pipeline.job.errors import RawDataError
-from pipeline.pictures.table import NotHad, not_written
+from pipeline.pictures.table import not_written
+from pipeline.transfer.status import Unavailable
 
 PICTURES, LEDGER = ".pictures", ".sqlite"
 COMMIT_SECONDS = 0.5
@@ -34,7 +34,7 @@ TABLE = (
 
 
 class Shard:
-    """One process's pictures, open for more of them.
+    """One process's pictures, open for appending.
 
     Args:
         folder: .work/images/<dataset>; made when needed.
@@ -46,15 +46,15 @@ class Shard:
 
     def __init__(self, folder: Path, number: int) -> None:
         self.path = folder / f"shard-{number}{PICTURES}"
-        with _writing(self.path):
+        with _clear_errors(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: a picture that does not fit takes none with it that came before.
+            # Unbuffered: a picture that does not fit leaves those before it intact.
             self._file = self.path.open("ab", buffering=0)
         try:
             _lock(self._file.fileno(), self.path)
-            with _writing(self.path):
-                self._ledger = _opened(self.path.with_suffix(LEDGER))
-                self._end = self._mend()
+            with _clear_errors(self.path):
+                self._ledger = _open_ledger(self.path)
+                self._end = self._repair()
         except BaseException:
             self._file.close()
             raise
@@ -62,21 +62,21 @@ class Shard:
 
     def add(self, address: str, data: bytes) -> None:
         """Append a picture."""
-        with _writing(self.path):
-            left = memoryview(data)
-            while left:
-                left = left[self._file.write(left) :]
+        with _clear_errors(self.path):
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
             self._note(address, self._end, len(data), None)
             self._end += len(data)
 
     def fail(self, address: str, reason: str) -> None:
-        """Note why a picture could not be had."""
-        with _writing(self.path):
+        """Note why a picture is unavailable."""
+        with _clear_errors(self.path):
             self._note(address, None, None, reason)
 
     def commit(self) -> None:
-        """Make everything so far outlast this process."""
-        with _writing(self.path):
+        """Make everything so far survive this process."""
+        with _clear_errors(self.path):
             self._ledger.commit()
         self._committed = time.monotonic()
 
@@ -88,92 +88,85 @@ class Shard:
             self._ledger.close()
             self._file.close()
 
-    def _note(self, address: str, *place: int | str | None) -> None:
-        self._ledger.execute(
-            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", (address, *place)
-        )
+    def _note(self, *row: int | str | None) -> None:
+        self._ledger.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", row)
         if time.monotonic() - self._committed > COMMIT_SECONDS:
             self.commit()
 
-    def _mend(self) -> int:
+    def _repair(self) -> int:
         """Make ledger and bytes agree; return where the next picture goes."""
-        there = os.fstat(self._file.fileno()).st_size
+        size = os.fstat(self._file.fileno()).st_size
         # After a power cut the ledger may be ahead of the bytes.
-        self._ledger.execute("DELETE FROM pictures WHERE first + size > ?", (there,))
+        self._ledger.execute("DELETE FROM pictures WHERE first + size > ?", (size,))
         end = self._ledger.execute("SELECT max(first + size) FROM pictures").fetchone()[0] or 0
         self._file.truncate(end)
         self._ledger.commit()
         return int(end)
 
 
-class Kept:
+class Store:
     """All shards of a folder, open for reading; several threads may read."""
 
     def __init__(self, folder: Path) -> None:
         paths = sorted(folder.glob(f"shard-*{PICTURES}"))
-        self._shards = [_Readable(path) for path in paths]
+        self._shards = [_ReadableShard(path) for path in paths]
 
     def read(self, address: str) -> bytes:
-        """Return a picture's bytes, or raise NotHad."""
+        """Return a picture's bytes, or raise Unavailable."""
         for shard in self._shards:
             data = shard.read(address)
             if data is not None:
                 return data
-        raise NotHad("not fetched")
+        raise Unavailable("not fetched")
 
     def absent(self, addresses: Iterable[str]) -> list[str]:
-        """Return those of the addresses whose pictures are not there."""
-        left = list(addresses)
+        """Return the addresses whose pictures have not been fetched."""
+        absent = list(addresses)
         for shard in self._shards:
-            left = [address for address in left if shard.place(address) is None]
-        return left
+            absent = [address for address in absent if shard.place(address) is None]
+        return absent
 
     def forget(self, addresses: Iterable[str]) -> None:
-        """Have the next run fetch these again; their bytes stay where they are."""
-        gone = [(address,) for address in addresses]
+        """Have the next run fetch these again; their bytes stay in the file."""
+        rows = [(address,) for address in addresses]
         for shard in self._shards:
-            shard.forget(gone)
+            shard.forget(rows)
 
-    def __enter__(self) -> Kept:
-        """Return it, open since it was made."""
+    def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close all files."""
+    def __exit__(self, *_: object) -> None:
         for shard in self._shards:
             shard.close()
 
 
-class _Readable:
+class _ReadableShard:
     """One shard, for reading."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        with _writing(path):
-            self._ledger = _opened(path.with_suffix(LEDGER))
+        with _clear_errors(path):
+            self._ledger = _open_ledger(path)
         self._file = os.open(path, os.O_RDONLY)
 
     def place(self, address: str) -> tuple[int, int] | None:
+        """Return a picture's first byte and size."""
         query = "SELECT first, size FROM pictures WHERE address = ? AND size IS NOT NULL"
-        with self._lock, _writing(self._path):
-            found = self._ledger.execute(query, (address,)).fetchone()
-        return None if found is None else (int(found[0]), int(found[1]))
+        with self._lock, _clear_errors(self._path):
+            row = self._ledger.execute(query, (address,)).fetchone()
+        return None if row is None else (int(row[0]), int(row[1]))
 
     def read(self, address: str) -> bytes | None:
         if (place := self.place(address)) is None:
             return None
-        data = os.pread(self._file, place[1], place[0])
-        if len(data) < place[1]:
+        first, size = place
+        data = os.pread(self._file, size, first)
+        if len(data) < size:
             raise RawDataError("cut short where it was kept")
         return data
 
     def forget(self, addresses: list[tuple[str]]) -> None:
-        with self._lock, _writing(self._path):
+        with self._lock, _clear_errors(self._path):
             self._ledger.executemany("DELETE FROM pictures WHERE address = ?", addresses)
             self._ledger.commit()
 
@@ -182,9 +175,9 @@ class _Readable:
         os.close(self._file)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    ledger = sqlite3.connect(path, check_same_thread=False)
-    # One connection at a time: without shared memory, which a disk on a network has not.
+def _open_ledger(path: Path) -> sqlite3.Connection:
+    ledger = sqlite3.connect(path.with_suffix(LEDGER), check_same_thread=False)
+    # One connection at a time: without shared memory, which network disks lack.
     ledger.execute("PRAGMA locking_mode = EXCLUSIVE")
     ledger.execute("PRAGMA journal_mode = WAL")
     ledger.execute("PRAGMA synchronous = NORMAL")
@@ -194,12 +187,12 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _lock(file: int, path: Path) -> None:
     """Lock a file until it is closed, or its process ends in whatever way."""
-    last = time.monotonic() + LOCK_SECONDS
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > last:
+            if time.monotonic() > deadline:
                 raise RawDataError(
                     f"{path}: expected no other run to be fetching this dataset's pictures, "
                     "got one; wait for it or end it"
@@ -208,8 +201,8 @@ def _lock(file: int, path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn the errors of a full disk and of a damaged ledger into ours."""
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of a full disk and of a damaged ledger into RawDataError."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -1,7 +1,4 @@
-"""The rows of the table of pictures, the list of those that failed, and how both are written.
-
-Not a stage: what `images` writes.
-"""
+"""Writing the table of pictures, and the list of those that failed."""
 
 from __future__ import annotations
 
@@ -25,22 +22,18 @@ ROWS, GROUP_BYTES = 256, 64_000_000  # a row group ends at whichever comes first
 # Of the columns of schema.IMAGES, in order.
 TYPES = (pa.int32(), pa.string(), pa.binary(), pa.int32(), pa.int32(), pa.string())
 SCHEMA = pa.schema(list(zip(IMAGES, TYPES, strict=True)))
-# One row per item whose picture failed; `place` is the address or path as the items say it.
+# One row per item whose picture failed; `place` is the address or path that the item names.
 LEDGER = {ITEM: pl.Int32, "place": pl.String, "status": pl.String, "reason": pl.String}
 log = logging.getLogger(__name__)
 
 
-class NotHad(Exception):  # noqa: N818 (a reason, caught at once)
-    """Why one picture could not be had."""
-
-
 @dataclass(frozen=True)
 class Picture:
-    """A row of the table but its item; `reason` is empty if ok."""
+    """A row of the table without its item."""
 
     status: str
-    place: str | None = None  # address or path, as the items say it
-    reason: str = ""
+    place: str | None = None  # address or path, as the item names it
+    reason: str = ""  # why there are no bytes; empty if ok
     data: bytes | None = None
     size: tuple[int | None, int | None] = (None, None)
 
@@ -57,7 +50,7 @@ def too_large(max_megabytes: float) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """`io.replacing`, with an error that says what to do where the disk is full.
+    """`io.replacing`, with an error that says what to do if the disk is full.
 
     Nothing else in the block may raise OSError.
 
@@ -72,7 +65,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def not_written(path: Path, error: Exception) -> RawDataError:
-    """Return the error that stops the stage when the disk does not take a file."""
+    """Return the error that stops the stage when a file cannot be written."""
     return RawDataError(
         f"{path}: cannot be written: {error}. Make room and run the stage again (what was "
         "fetched is kept)"
@@ -80,7 +73,7 @@ def not_written(path: Path, error: Exception) -> RawDataError:
 
 
 def write_pictures(pictures: Iterable[Picture], path: Path) -> list[Picture]:
-    """Write the pictures of items 0, 1, 2, ... holding one row group at a time.
+    """Write the pictures of items 0, 1, 2, ...; one row group is in memory at a time.
 
     Returns:
         All of them without their bytes.
@@ -94,7 +87,7 @@ def write_pictures(pictures: Iterable[Picture], path: Path) -> list[Picture]:
 
 
 def _groups(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    """Cut into runs of ROWS pictures, or fewer where they are large."""
+    """Yield groups of ROWS pictures, or fewer where they are large."""
     group: list[Picture] = []
     size = 0
     for picture in pictures:
@@ -108,22 +101,13 @@ def _groups(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
 
 
 def _batch(group: list[Picture], first: int) -> pa.RecordBatch:
-    columns = [
-        list(range(first, first + len(group))),
-        [picture.status for picture in group],
-        [picture.data for picture in group],
-        [picture.size[0] for picture in group],
-        [picture.size[1] for picture in group],
-        [picture.source for picture in group],
-    ]
-    arrays = [
-        pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)
-    ]
-    return pa.record_batch(arrays, schema=SCHEMA)
+    rows = [(first + n, p.status, p.data, *p.size, p.source) for n, p in enumerate(group)]
+    columns = zip(zip(*rows, strict=True), TYPES, strict=True)
+    return pa.record_batch([pa.array(column, type_) for column, type_ in columns], SCHEMA)
 
 
 def write_ledger(failed: Mapping[int, Picture], path: Path) -> None:
-    """Write which items' pictures failed and why, or remove the list of an earlier run.
+    """Write which pictures failed and why, or remove the list of an earlier run.
 
     Args:
         failed: item -> its row, items ascending.
@@ -135,7 +119,7 @@ def write_ledger(failed: Mapping[int, Picture], path: Path) -> None:
     if not failed:
         path.unlink(missing_ok=True)
         return
-    rows = [(item, one.place, one.status, one.reason) for item, one in failed.items()]
+    rows = [(item, row.place, row.status, row.reason) for item, row in failed.items()]
     with writing(path) as partial:
         pl.DataFrame(rows, schema=LEDGER, orient="row").write_csv(partial)
     log.warning("%d pictures failed, each with its reason in %s", len(failed), path)
@@ -144,12 +128,12 @@ def write_ledger(failed: Mapping[int, Picture], path: Path) -> None:
 def too_many_failed(
     failed: Iterable[Picture], max_failed: float, n_named: int, ledger: Path
 ) -> RawDataError:
-    """Return the error that stops the stage, with counts and the commonest reasons."""
+    """Return the error that stops the stage, with counts and the most common reasons."""
     counts = Counter(picture.reason for picture in failed)
-    commonest = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
+    most_common = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
     return RawDataError(
         f"images: expected at most images.max_failed = {max_failed:g} of {n_named} pictures to "
-        f"fail, got {counts.total()} failures so far: {commonest}. Each is listed in {ledger}. "
-        "Mend the cause and run the stage again (what was fetched is kept), or raise "
-        "images.max_failed"
+        f"fail, got {counts.total()} failures so far: {most_common}. Each is listed in "
+        f"{ledger}. Remove the cause and run the stage again (what was fetched is kept), or "
+        "raise images.max_failed"
     )

@@ -1,4 +1,4 @@
-"""What the Amazon dumps share: reviews, records, items.
+"""What the Amazon dumps share: the reviews of 2014 and 2018, and the cleaning of items.
 
 Reviews of 2014 and 2018 are JSON lines with the same keys. Metadata differ.
 """
@@ -8,16 +8,14 @@ from __future__ import annotations
 import html
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipeline import params
-from pipeline.job.errors import ParamsError
-from pipeline.sources.raw import RawFile
-from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, json_record, records
+from pipeline.sources.raw import empty_columns
+from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, RecordFormat, records
 from pipeline.sources.stream import Stream, completed
 from pipeline.tables.schema import (
     DESCRIPTION,
@@ -48,26 +46,9 @@ METADATA: dict[str, Any] = {
     BRAND: pl.String,
     CATEGORY: pl.List(pl.String),
 }
-# Instead of a title, some pages of the 2018 crawl gave their own scripts and mark-up.
+# Some pages of the 2018 crawl have scripts and mark-up in place of a title.
 SCRAPED = re.compile(r"aPageStart|getTime\(\s*\)|<\s*/?\s*(?:span|script|style|div)\b", re.I)
-
-
-SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace())  # all there are
-
-
-def addressed(name: str, folders: tuple[str, ...]) -> RawFile:
-    """Return the file called `name`, found below each of `folders` (official one first)."""
-    return RawFile(name=name, urls=tuple(f"{folder}/{name}" for folder in folders))
-
-
-def metadata_name(
-    source: params.AmazonSource | params.Amazon2023Source, suffix: str = ".json.gz"
-) -> str:
-    """Return the name of the metadata file: the published one unless params name another."""
-    name = source.metadata or f"meta_{source.category}{suffix}"
-    if Path(name).name != name or name.startswith("."):
-        raise ParamsError(f"params.yaml: sources: metadata: expected a file name, got {name!r}")
-    return name
+SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace())  # of Unicode
 
 
 def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) -> Stream:
@@ -75,12 +56,12 @@ def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) ->
 
     Args:
         reviews: schema.REVIEWS, and perhaps `verified`.
-        metadata: tables of columns `METADATA`, in the order of the metadata file.
+        metadata: tables with the columns `METADATA`, in the order of the file.
 
     Returns:
-        Items are sorted by asin, one each, with nulls where an item has no metadata. Reading
-        raises RawDataError where a file is absent or damaged, lacks a field, or has too many
-        bad lines.
+        Items have unique asins in ascending order, and nulls where there is no metadata.
+        Reading raises RawDataError if a file does not exist or is damaged, lacks a field, or
+        has too many bad lines.
     """
 
     def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
@@ -90,45 +71,41 @@ def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) ->
 
 
 def read_metadata(metadata: Iterator[pl.DataFrame]) -> pl.DataFrame:
-    """Read metadata alone: items as `stream` gives them, reviewed or not, by asin."""
+    """Return all items of the metadata, reviewed or not, in the form of `stream`."""
     items = pl.concat([pl.DataFrame(schema=METADATA), *metadata])
     return _cleaned(items.unique(RAW_ID, keep="first", maintain_order=True).sort(RAW_ID))
 
 
 def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> Iterator[pl.DataFrame]:
-    """Read a file of JSON lines.
-
-    Args:
-        path: reviews with the keys of 2014 and 2018.
-        max_bad_lines: lines that may be no JSON object.
-        verified: whether the dump says who bought the item.
+    """Read the reviews of 2014, or those of 2018, which mark verified purchases.
 
     Yields:
         schema.REVIEWS in the order of the file, and `verified` if asked for.
 
     Raises:
-        RawDataError: the file is absent or damaged, a field is missing, or too many bad lines.
+        RawDataError: the file does not exist or is damaged, a field is missing, or there are
+            too many bad lines.
     """
-    required = set(REVIEW_FIELDS)
     fields = REVIEW_FIELDS | ({VERIFIED: FLAG} if verified else {})
     yield pl.DataFrame(schema=REVIEWS | ({VERIFIED: pl.Boolean} if verified else {}))
-    for table in records(path, fields, required, json_record, "a JSON object", max_bad_lines):
-        yield table.select(
-            pl.col("reviewerID").alias(USER),
-            pl.col("asin").alias(ITEM),
-            pl.col("unixReviewTime").alias(TIME),
-            pl.col("overall").cast(REVIEWS[RATING]).alias(RATING),
-            pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
-            *([VERIFIED] if verified else []),
-        )
+    names = dict(zip(REVIEW_FIELDS, (USER, ITEM, RATING, TIME), strict=True))
+    for table in records(path, RecordFormat(fields, set(REVIEW_FIELDS)), max_bad_lines):
+        yield as_reviews(table.rename(names))
+
+
+def as_reviews(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return schema.REVIEWS of rows with all of its columns except `part`, and `verified`."""
+    verified = [VERIFIED] if VERIFIED in rows.columns else []
+    rating = pl.col(RATING).cast(REVIEWS[RATING])
+    return rows.select(USER, ITEM, TIME, rating, *empty_columns(PART), *verified)
 
 
 def _cleaned(items: pl.DataFrame) -> pl.DataFrame:
-    """Tidy titles and brands, and turn empty values into nulls."""
-    titles = _unescaped(_without_scraped(items[TITLE]))
+    """Clean titles and brands, and turn empty values into nulls."""
+    titles = _unescaped(_changed(items[TITLE], r"(?i)<|aPageStart|getTime", _without_scraped))
     n_scraped = items[TITLE].count() - titles.count()
     if n_scraped:
-        logger.info("titles: %d that are blank or scraped mark-up are left empty", n_scraped)
+        logger.info("titles: %d are blank or scraped mark-up, and become nulls", n_scraped)
     stripped = pl.col(DESCRIPTION, IMAGE).str.strip_chars()
     return items.with_columns(titles, _unescaped(items[BRAND]), stripped).with_columns(
         pl.col(DESCRIPTION, IMAGE).replace("", None),
@@ -136,14 +113,16 @@ def _cleaned(items: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _without_scraped(titles: pl.Series) -> pl.Series:
-    suspects = titles.str.contains(r"(?i)<|aPageStart|getTime").fill_null(False)
-    texts = [None if SCRAPED.search(text) else text for text in titles.filter(suspects)]
-    return titles.scatter(suspects.arg_true(), pl.Series(texts, dtype=pl.String))
+def _without_scraped(title: str) -> str | None:
+    return None if SCRAPED.search(title) else title
 
 
 def _unescaped(texts: pl.Series) -> pl.Series:
-    escaped = texts.str.contains("&", literal=True).fill_null(False)
-    plain = [html.unescape(text) for text in texts.filter(escaped)]
-    whole = texts.scatter(escaped.arg_true(), pl.Series(plain, dtype=pl.String))
-    return whole.str.strip_chars(SPACES).replace("", None)
+    return _changed(texts, "&", html.unescape).str.strip_chars(SPACES).replace("", None)
+
+
+def _changed(texts: pl.Series, pattern: str, change: Callable[[str], str | None]) -> pl.Series:
+    """Apply a Python function to the texts that match `pattern`."""
+    matches = texts.str.contains(pattern).fill_null(False)
+    changed = pl.Series([change(text) for text in texts.filter(matches)], dtype=pl.String)
+    return texts.scatter(matches.arg_true(), changed)

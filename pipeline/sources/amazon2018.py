@@ -3,7 +3,7 @@
     <Category>_5.json.gz (5core) or <Category>.json.gz (full)    JSON lines
     meta_<Category>.json.gz                                      JSON lines
 
-Metadata has its pictures in `imageURL` and `imageURLHighRes`, in older files in `image`.
+Metadata has pictures in `imageURL` and `imageURLHighRes`, older files in `image`.
 """
 
 from __future__ import annotations
@@ -14,28 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from pipeline import params
+from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
-from pipeline.sources.amazon import (
-    BRAND,
-    CATEGORY,
-    addressed,
-    metadata_name,
-    read_metadata,
-    read_reviews,
-)
-from pipeline.sources.raw import RawFile, Tables
-from pipeline.sources.records import TEXT, TEXTS, json_record, records
+from pipeline.sources.amazon import BRAND, CATEGORY
+from pipeline.sources.raw import Tables
+from pipeline.sources.records import TEXT, TEXTS, RecordFormat, records
 from pipeline.sources.stream import Stream
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
-# The lab's present server first, then the addresses that older descriptions give.
-FOLDERS = (
-    "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2",
-    "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_v2",
-    "https://jmcauley.ucsd.edu/data/amazon_v2",
-)
-SUBFOLDERS = {"5core": "categoryFilesSmall", "full": "categoryFiles"}
-METADATA_SUBFOLDER = "metaFiles2"
 PICTURES = ("imageURLHighRes", "imageURL", "image")  # best first
 FIELDS = {
     "asin": TEXT,
@@ -45,18 +31,10 @@ FIELDS = {
     "category": TEXTS,
     **dict.fromkeys(PICTURES, TEXTS),
 }
+METADATA = RecordFormat(FIELDS, {"asin"})
 # `image` and `imageURL` are icons of 38 or 40 pixels: I/31abc._SS40_.jpg. The part between the
-# dots is an order to Amazon's server; without it the address is that of imageURLHighRes.
+# dots tells Amazon's server to resize; without it the address is that of imageURLHighRes.
 ICON_SIZE = r"(/images/I/[^/.]+)\._[^/]*_(\.[A-Za-z]+)$"
-
-
-def files(source: params.AmazonSource) -> list[RawFile]:
-    """Return the category's review file and metadata file."""
-    reviews, metadata = SUBFOLDERS[source.reviews], METADATA_SUBFOLDER
-    return [
-        addressed(_reviews_name(source), tuple(f"{f}/{reviews}" for f in FOLDERS)),
-        addressed(metadata_name(source), tuple(f"{f}/{metadata}" for f in FOLDERS)),
-    ]
 
 
 def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
@@ -67,8 +45,8 @@ def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Table
 def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Stream:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
     metadata = _metadata(folder / metadata_name(source), max_bad_lines)
-    reviews = folder / _reviews_name(source)
-    return amazon.stream(read_reviews(reviews, max_bad_lines, verified=True), metadata)
+    reviews = folder / reviews_name(source)
+    return amazon.stream(amazon.read_reviews(reviews, max_bad_lines, verified=True), metadata)
 
 
 def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Tables:
@@ -83,21 +61,12 @@ def stream_sample(source: params.SampleSource, folder: Path, max_bad_lines: int)
 
 
 def read_items(metadata: Path) -> pl.DataFrame:
-    """Read a metadata file without its reviews; see `read_metadata`."""
-    return read_metadata(_metadata(metadata, max_bad_lines=0))
-
-
-def _reviews_name(source: params.AmazonSource) -> str:
-    return (
-        f"{source.category}_5.json.gz"
-        if source.reviews == "5core"
-        else (f"{source.category}.json.gz")
-    )
+    """Read a metadata file without reviews; see `amazon.read_metadata`."""
+    return amazon.read_metadata(_metadata(metadata, max_bad_lines=0))
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    tables = records(path, FIELDS, {"asin"}, json_record, "a JSON object", max_bad_lines)
-    for table in tables:
+    for table in records(path, METADATA, max_bad_lines):
         yield table.select(
             pl.col("asin").alias(RAW_ID),
             pl.col("title").alias(TITLE),

@@ -4,24 +4,24 @@
     <Category>.csv.gz (5core)          user_id,parent_asin,rating,timestamp: no `verified`
     meta_<Category>.jsonl.gz           JSON lines
 
-An item is a `parent_asin`: colours and sizes of a product share it, and metadata have no other
-id. Times are in milliseconds; they become whole seconds.
+An item is a `parent_asin`, which colours and sizes of a product share; metadata have no other
+id. Times are in milliseconds and become whole seconds.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from pipeline import params
+from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
-from pipeline.sources.amazon import BRAND, CATEGORY, addressed, metadata_name
+from pipeline.sources.amazon import BRAND, CATEGORY
 from pipeline.sources.amazon2018 import ICON_SIZE
-from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.sources.lines import Batch, parsed
+from pipeline.sources.raw import BadLines, Tables
 from pipeline.sources.records import (
     FLAG,
     LATEST,
@@ -30,7 +30,7 @@ from pipeline.sources.records import (
     PICTURES,
     TEXT,
     TEXTS,
-    json_record,
+    RecordFormat,
     records,
 )
 from pipeline.sources.stream import Stream
@@ -38,7 +38,6 @@ from pipeline.tables.schema import (
     DESCRIPTION,
     IMAGE,
     ITEM,
-    PART,
     RATING,
     RAW_ID,
     REVIEWS,
@@ -48,15 +47,6 @@ from pipeline.tables.schema import (
     VERIFIED,
 )
 
-logger = logging.getLogger(__name__)
-
-# The lab's present server, then the one that the dataset's card names.
-FOLDERS = (
-    "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_2023",
-    "https://datarepo.eng.ucsd.edu/mcauley_group/data/amazon_2023",
-)
-SUBFOLDERS = {"full": "raw/review_categories", "5core": "benchmark/5core/rating_only"}
-METADATA_SUBFOLDER = "raw/meta_categories"
 REVIEW_FIELDS = {
     "user_id": TEXT,
     "parent_asin": TEXT,  # `asin` is the variant that was bought
@@ -78,15 +68,6 @@ RATING_LINE = (
 )
 
 
-def files(source: params.Amazon2023Source) -> list[RawFile]:
-    """Return the category's review file and metadata file."""
-    reviews, metadata = SUBFOLDERS[source.reviews], METADATA_SUBFOLDER
-    return [
-        addressed(_reviews_name(source), tuple(f"{f}/{reviews}" for f in FOLDERS)),
-        addressed(_metadata_name(source), tuple(f"{f}/{metadata}" for f in FOLDERS)),
-    ]
-
-
 def read(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) -> Tables:
     """Read a category from data/raw/<dataset>; see `stream`."""
     return stream(source, folder, max_bad_lines).tables()
@@ -96,67 +77,43 @@ def stream(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) ->
     """Read a category from data/raw/<dataset>.
 
     Returns:
-        Reviews in the order of the file, of whole seconds, with `verified` from the full
-        file; items as `amazon.stream` gives them.
+        Reviews in the order of the file, with `verified` if it is the full one; items as in
+        `amazon.stream`.
     """
-    path = folder / _reviews_name(source)
-    tables = (_full if source.reviews == "full" else _ratings)(path, max_bad_lines)
-    metadata = _metadata(folder / _metadata_name(source), max_bad_lines)
-    return amazon.stream(tables, metadata)
-
-
-def _reviews_name(source: params.Amazon2023Source) -> str:
-    return f"{source.category}.{'jsonl' if source.reviews == 'full' else 'csv'}.gz"
-
-
-def _metadata_name(source: params.Amazon2023Source) -> str:
-    return metadata_name(source, ".jsonl.gz")
+    path = folder / reviews_name(source)
+    reviews = (_full if source.reviews == "full" else _ratings)(path, max_bad_lines)
+    metadata = _metadata(folder / metadata_name(source), max_bad_lines)
+    return amazon.stream(reviews, metadata)
 
 
 def _full(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    fields, required = REVIEW_FIELDS | {"verified_purchase": FLAG}, set(REVIEW_FIELDS)
+    form = RecordFormat(REVIEW_FIELDS | {"verified_purchase": FLAG}, set(REVIEW_FIELDS))
     yield pl.DataFrame(schema=REVIEWS | {VERIFIED: pl.Boolean})
-    for table in records(path, fields, required, json_record, "a JSON object", max_bad_lines):
-        named = table.rename({"user_id": USER, "parent_asin": ITEM})
-        yield _reviews(named, pl.col("verified_purchase").alias(VERIFIED))
+    for table in records(path, form, max_bad_lines):
+        names = {"user_id": USER, "parent_asin": ITEM, "verified_purchase": VERIFIED}
+        yield _reviews(table.rename(names))
 
 
 def _ratings(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
     """Yield the lines of the published 5-core, which has no text."""
     yield pl.DataFrame(schema=REVIEWS)
-    bad, n_read = BadLines(path, max_bad_lines), 0
-    for batch in batches(path):
-        rows = _matched(batch, bad)
-        n_read += rows.height
-        yield _reviews(rows)
-    logger.info("%s: %d ratings, %d bad lines", path, n_read, bad.count)
+    yield from map(_reviews, parsed(path, _rating_rows, max_bad_lines))
 
 
-def _matched(batch: Batch, bad: BadLines) -> pl.DataFrame:
-    lines = batch.table().filter((pl.col("line") > 1) | (pl.col("text") != HEADER))
-    groups = pl.col("text").str.extract_groups(RATING_LINE).alias("groups")
-    rows = lines.with_columns(groups).unnest("groups")
+def _rating_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
+    is_header = (pl.col("line") == 1) & (pl.col("text") == HEADER)
+    rows = batch.matched(RATING_LINE).filter(~is_header)
     rows = rows.with_columns(pl.col(RATING).cast(pl.Float64), pl.col(TIME).cast(pl.UInt64))
     is_good = (pl.col(TIME) < LATEST * 1000).fill_null(False)
-    for line, text in rows.filter(~is_good).select("line", "text").rows():
-        bad.add(line, text, f"`{HEADER}` with a time in milliseconds")
-    return rows.filter(is_good)
+    return bad.without(rows, is_good, f"`{HEADER}` with a time in milliseconds")
 
 
-def _reviews(table: pl.DataFrame, *more: pl.Expr) -> pl.DataFrame:
-    return table.select(
-        USER,
-        ITEM,
-        (pl.col(TIME) // 1000).cast(REVIEWS[TIME]).alias(TIME),
-        pl.col(RATING).cast(REVIEWS[RATING]),
-        pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
-        *more,
-    )
+def _reviews(rows: pl.DataFrame) -> pl.DataFrame:
+    return amazon.as_reviews(rows.with_columns((pl.col(TIME) // 1000).cast(REVIEWS[TIME])))
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    required = {"parent_asin"}
-    for table in records(path, FIELDS, required, json_record, "a JSON object", max_bad_lines):
+    for table in records(path, RecordFormat(FIELDS, {"parent_asin"}), max_bad_lines):
         has_path = pl.col("categories").list.len() > 0
         yield table.select(
             pl.col("parent_asin").alias(RAW_ID),
@@ -164,7 +121,7 @@ def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
             pl.col("description").list.join(" ").alias(DESCRIPTION),
             _picture().alias(IMAGE),
             pl.col("store").alias(BRAND),
-            # Some items have the main category alone.
+            # Some items have only the main category.
             pl.when(has_path)
             .then("categories")
             .otherwise(pl.concat_list("main_category").list.drop_nulls())
@@ -173,16 +130,12 @@ def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
 
 
 def _picture() -> pl.Expr:
-    """Return the address of the main picture, else of the first: the largest that there is."""
+    """Return the address of the main picture, else of the first, in the largest size."""
     field = pl.element().struct.field
-    # A thumbnail's address without its order to the server is that of a larger picture.
+    # A thumbnail's address without the size is that of a larger picture.
     thumb = field("thumb").str.replace(ICON_SIZE, "${1}${2}")
-    sizes = [
-        pl.when(size != "").then(size) for size in (field("hi_res"), field("large"), thumb)
-    ]
-    best = pl.coalesce(sizes)
-    main = pl.col("images").list.eval(best.filter(field("variant") == "MAIN"))
-    every = pl.col("images").list.eval(best)
-    return pl.coalesce(
-        main.list.drop_nulls().list.first(), every.list.drop_nulls().list.first()
-    )
+    sizes = field("hi_res"), field("large"), thumb
+    address = pl.coalesce(pl.when(size != "").then(size) for size in sizes)
+    choices = address.filter(field("variant") == "MAIN"), address
+    pictures = (pl.col("images").list.eval(choice) for choice in choices)
+    return pl.coalesce(addresses.list.drop_nulls().list.first() for addresses in pictures)

@@ -1,7 +1,7 @@
-"""Columns of the user's own tables, as expressions over what is there: ids, texts, times.
+"""Columns of the user's own tables, as Polars expressions: ids, texts, numbers, times.
 
-Not a format: what `tables` reads. CSV and JSON lines give text, Parquet has types; either way
-a value that is none becomes null, and the caller counts it.
+Used by the format `tables`. CSV and JSON lines have text, Parquet has types. A value that
+cannot be parsed becomes null, which the caller counts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipeline.job.errors import RawDataError
+from pipeline.sources.raw import check_exists, empty_columns
 from pipeline.sources.records import LATEST
 from pipeline.tables.schema import RATING, RAW_ITEMS, REVIEWS, TIME, VERIFIED
 
@@ -20,49 +21,49 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 YES, NO = ["true", "1", "yes"], ["false", "0", "no"]
 # After the T and the Z of ISO 8601 have become a space and +00:00.
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-Named = Mapping[str, str | None]  # our name of a column -> the file's, None where it has none
+Names = Mapping[str, str | None]  # our name of a column -> the file's, None if it has none
 
 
-def scan(path: Path, wanted: Named) -> pl.LazyFrame:
-    """Return the columns that a file has of `wanted`, by our names, without reading the rows.
+def scan(path: Path, wanted: Names) -> pl.LazyFrame:
+    """Return the wanted columns that a file has, by our names, without reading the rows.
 
     Args:
-        path: .csv, .tsv, .jsonl (each perhaps .gz) or .parquet.
+        path: .csv, .tsv, .jsonl (each also as .gz) or .parquet.
         wanted: the columns.
 
     Raises:
-        RawDataError: no such file, or not of its format, or a column is not there.
+        RawDataError: the file does not exist, is not of its format, or lacks a column.
     """
-    if not path.is_file():
-        raise RawDataError(
-            f"{path}: no such file; run `python -m pipeline.download <dataset> {path.parent}` "
-            "first"
-        )
-    named = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
+    check_exists(path)
+    names = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
     try:
-        table = _scan(path, list(named.values()))
+        table = _scan(path, list(names.values()))
         present = table.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, error) from error
-    for ours, theirs in named.items():
+    for ours, theirs in names.items():
         if theirs not in present:
-            raise _no_column(path, ours, theirs, present)
-    return table.select(pl.col(theirs).alias(ours) for ours, theirs in named.items())
+            key = f"columns.{ours}" if ours in (*REVIEWS, VERIFIED, *RAW_ITEMS) else "fields"
+            raise RawDataError(
+                f"{path}: expected a column {theirs!r}, which sources.{path.parent.name}.{key} "
+                f"names, got {present}; name another one in params.yaml"
+            )
+    return table.select(pl.col(theirs).alias(ours) for ours, theirs in names.items())
 
 
 def collect(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    """Read the rows of `path`; RawDataError if it is damaged."""
+    """Read the rows of `path`; RawDataError if the file is damaged."""
     try:
         return rows.collect(engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, error) from error
 
 
-def identifier(name: str, schema: pl.Schema, path: Path, wanted: Named) -> pl.Expr:
-    """Return ids as text, without spaces around them; null where there is none.
+def identifier(name: str, schema: pl.Schema, path: Path, wanted: Names) -> pl.Expr:
+    """Return ids as text without surrounding spaces; null if empty.
 
     Raises:
-        RawDataError: the column holds neither text nor whole numbers.
+        RawDataError: the column has neither text nor whole numbers.
     """
     if not (schema[name].is_integer() or schema[name] == pl.String):
         raise RawDataError(
@@ -72,14 +73,14 @@ def identifier(name: str, schema: pl.Schema, path: Path, wanted: Named) -> pl.Ex
     return stripped(name).alias(name)
 
 
-def text(name: str, schema: pl.Schema, path: Path, wanted: Named) -> pl.Expr:
-    """Return text without spaces around it; lists of text as they are, where we have no name.
+def text(name: str, schema: pl.Schema, path: Path, wanted: Names) -> pl.Expr:
+    """Return text without surrounding spaces; in columns of `fields` also lists of text.
 
     Raises:
-        RawDataError: the column holds something else.
+        RawDataError: the column has another type.
     """
     if name not in schema:
-        return pl.lit(None, dtype=pl.String).alias(name)
+        return empty_columns(name)[0]
     kind = schema[name]
     if kind == pl.List(pl.String) and name not in RAW_ITEMS:
         return pl.col(name).list.eval(pl.element().filter(pl.element() != ""))
@@ -92,40 +93,40 @@ def text(name: str, schema: pl.Schema, path: Path, wanted: Named) -> pl.Expr:
 
 
 def stripped(name: str) -> pl.Expr:
-    """Return a column as text without spaces around it; null where nothing is left."""
+    """Return a column as text without surrounding spaces; null if empty."""
     value = pl.col(name).cast(pl.String).str.strip_chars()
     return pl.when(value != "").then(value)
 
 
 def rating(schema: pl.Schema) -> pl.Expr:
-    """Return a finite number, or null."""
+    """Return finite numbers, else null."""
     if RATING not in schema:
-        return pl.lit(None, dtype=REVIEWS[RATING]).alias(RATING)
+        return empty_columns(RATING)[0]
     number = stripped(RATING).cast(pl.Float64, strict=False)
     return pl.when(number.is_finite()).then(number).cast(REVIEWS[RATING]).alias(RATING)
 
 
 def verified(schema: pl.Schema) -> pl.Expr:
-    """Return whether the column says yes; null where it says neither yes nor no."""
+    """Return True for the words `YES`, False for `NO`, else null."""
     if VERIFIED not in schema:
         return pl.lit(None, dtype=pl.Boolean).alias(VERIFIED)
-    said = stripped(VERIFIED).str.to_lowercase()
-    return pl.when(said.is_in(YES)).then(True).when(said.is_in(NO)).then(False).alias(VERIFIED)
+    word = stripped(VERIFIED).str.to_lowercase()
+    return pl.when(word.is_in(YES)).then(True).when(word.is_in(NO)).then(False).alias(VERIFIED)
 
 
 def seconds(schema: pl.Schema, unit: Literal["s", "ms", "iso"], path: Path) -> pl.Expr:
-    """Return whole seconds since 1970, UTC; null where there is no time before 2100.
+    """Return whole seconds since 1970, UTC; null without a time, or for one from 2100 on.
 
     Args:
         schema: of the table.
-        unit: what the column holds; a time without a zone is in UTC.
+        unit: of the column; a time without a zone is in UTC.
         path: the file, for the message.
 
     Raises:
-        RawDataError: the column has dates, and `unit` says that it has numbers.
+        RawDataError: the column has dates where `unit` promises numbers.
     """
     if TIME not in schema:
-        return pl.lit(None, dtype=REVIEWS[TIME]).alias(TIME)
+        return empty_columns(TIME)[0]
     if schema[TIME].is_temporal() and unit != "iso":
         raise RawDataError(
             f"{path}: expected column {TIME!r} to hold numbers, since `time` is {unit}, got "
@@ -142,14 +143,14 @@ def seconds(schema: pl.Schema, unit: Literal["s", "ms", "iso"], path: Path) -> p
     return pl.when((time > -LATEST) & (time < LATEST)).then(time).alias(TIME)
 
 
-def _iso(written: pl.Expr) -> pl.Expr:
-    plain = (
-        written.str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "${1} ")
+def _iso(time: pl.Expr) -> pl.Expr:
+    normal = (
+        time.str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "${1} ")
         .str.replace(r"[Zz]$", "+00:00")
         .str.replace(r"(:\d\d(?:\.\d+)?[+-]\d\d)(\d\d)$", "${1}:${2}")
     )
-    kind: dict[str, Any] = {"strict": False, "time_zone": "UTC", "time_unit": "ms"}
-    return pl.coalesce(plain.str.to_datetime(form, **kind) for form in ISO_FORMATS)
+    options: dict[str, Any] = {"strict": False, "time_zone": "UTC", "time_unit": "ms"}
+    return pl.coalesce(normal.str.to_datetime(form, **options) for form in ISO_FORMATS)
 
 
 def _scan(path: Path, names: list[str]) -> pl.LazyFrame:
@@ -157,22 +158,14 @@ def _scan(path: Path, names: list[str]) -> pl.LazyFrame:
     if suffix == ".parquet":
         return pl.scan_parquet(path, glob=False, hive_partitioning=False)
     if suffix == ".jsonl":
-        # Text whatever a record holds, or 1 and "1" would be two users.
+        # Text whatever a record has, or 1 and "1" would be two users.
         return pl.scan_ndjson(path, schema=dict.fromkeys(names, pl.String))
     return pl.scan_csv(path, separator=SEPARATORS[suffix], infer_schema=False, glob=False)
 
 
 def _unreadable(path: Path, error: Exception) -> RawDataError:
-    found = str(error).strip().split("\n")[0]
+    message = str(error).strip().split("\n")[0]
     return RawDataError(
         f"{path}: expected a whole file of the format that its name says, in UTF-8, got: "
-        f"{found}. Write the file again, or name another one in params.yaml"
-    )
-
-
-def _no_column(path: Path, ours: str, theirs: str, present: list[str]) -> RawDataError:
-    key = f"columns.{ours}" if ours in (*REVIEWS, VERIFIED, *RAW_ITEMS) else "fields"
-    return RawDataError(
-        f"{path}: expected a column {theirs!r}, which sources.{path.parent.name}.{key} names, "
-        f"got {present}; name another one in params.yaml"
+        f"{message}. Write the file again, or name another one in params.yaml"
     )

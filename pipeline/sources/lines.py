@@ -1,15 +1,17 @@
-"""Files of one record a line, plain or gzip, in batches of whole lines.
+"""Text files of one record per line, plain or gzip, read in batches of whole lines.
 
-A batch is large enough for vectorised parsing and small enough for any dump. A file that stops
-short, is not what its name says, or holds a line without end is refused by name and line.
+A batch is large enough for vectorised parsing and fits in memory whatever the file's size. A
+truncated file, one of another format than its name says, and a line without end are refused
+with file and line number.
 """
 
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,17 @@ import polars as pl
 from isal import igzip, isal_zlib
 
 from pipeline.job.errors import RawDataError
-from pipeline.sources.raw import GZIP_MAGIC, SHOWN
+from pipeline.published.raw_file import GZIP_MAGIC
+from pipeline.sources.raw import SHOWN, BadLines, check_exists
+
+logger = logging.getLogger(__name__)
 
 BATCH = 8 << 20  # bytes of text; few enough for the processor's cache
 CHUNK = 1 << 18  # bytes per read; less than MAX_LINE
 MAX_LINE = 16 << 20  # bytes; the longest published record is far below 1 MiB
 NEWLINE, RETURN, OPEN, CLOSE = b"\n\r{}"
-# igzip is three times as fast as gzip, but loses what is shortly before the damage.
-IGZIP_ERROR: Any = isal_zlib.error  # its stub says that it were no class
+# igzip is three times as fast as gzip, but loses the data shortly before the damage.
+IGZIP_ERROR: Any = isal_zlib.error  # its type stub does not declare a class
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, IGZIP_ERROR)
 
 
@@ -41,14 +46,14 @@ class Batch:
 
     @cached_property
     def newlines(self) -> npt.NDArray[np.intp]:
-        """Where in the text its newlines are."""
+        """Positions of the newlines in the text."""
         return np.flatnonzero(np.frombuffer(self.text, dtype=np.uint8) == NEWLINE)
 
     def n_objects(self) -> int | None:
-        """Return how many lines there are if each starts and ends like an object, else None.
+        """Return the number of lines if each starts and ends like an object, else None.
 
-        Arrow goes by objects, not by lines. Where each line has its own braces, none spans two
-        lines, and a line with two of them shows in the number of rows.
+        Arrow parses objects, not lines. Where each line has its own braces, no object spans two
+        lines, and a line with two objects shows in the number of rows.
         """
         codes, ends = np.frombuffer(self.text, dtype=np.uint8), self.newlines
         if not len(codes) or codes[-1] != NEWLINE:
@@ -64,8 +69,8 @@ class Batch:
         """Return the lines in two batches of about the same size, the second perhaps empty."""
         middle = self.text.find(b"\n", len(self.text) // 2) + 1 or len(self.text)
         head, tail = self.text[:middle], self.text[middle:]
-        later = Batch(self.file, self.first + head.count(b"\n"), tail)
-        return Batch(self.file, self.first, head), later
+        second = Batch(self.file, self.first + head.count(b"\n"), tail)
+        return Batch(self.file, self.first, head), second
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield `(line number, line)` for every line that is not blank."""
@@ -75,9 +80,9 @@ class Batch:
 
     def table(self) -> pl.DataFrame:
         """Return the lines that are not blank as columns `line` (from 1) and `text`."""
-        whole = pl.Series("text", [self.text.decode("utf-8", errors="replace")])
+        text = pl.Series("text", [self.text.decode("utf-8", errors="replace")])
         return (
-            whole.str.split("\n")
+            text.str.split("\n")
             .explode()
             .to_frame()
             .with_row_index("line", offset=self.first)
@@ -85,85 +90,72 @@ class Batch:
             .filter(pl.col("text") != "")
         )
 
+    def matched(self, pattern: str) -> pl.DataFrame:
+        """Return `table` and a column per named group, null where a line does not match."""
+        groups = pl.col("text").str.extract_groups(pattern).alias("groups")
+        return self.table().with_columns(groups).unnest("groups")
+
+
+def parsed(
+    path: Path, parse: Callable[[Batch, BadLines], pl.DataFrame], max_bad_lines: int
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows that `parse` makes of each batch; log their number and the bad lines."""
+    bad, n_rows = BadLines(path, max_bad_lines), 0
+    for batch in batches(path):
+        table = parse(batch, bad)
+        n_rows += table.height
+        yield table
+    logger.info("%s: %d rows, %d bad lines", path, n_rows, bad.count)
+
 
 def batches(path: Path, size: int = BATCH) -> Iterator[Batch]:
     """Yield a file's lines in batches, in order.
 
     Args:
         path: a text file, gzip-compressed if its name ends in .gz.
-        size: bytes of text in a batch, about.
+        size: approximate bytes of text in a batch.
 
     Raises:
-        RawDataError: no such file, not gzip, stops short or is damaged (the last whole line
-            is named), or a line of more than `MAX_LINE` bytes.
+        RawDataError: the file does not exist, is not gzip, or is truncated or damaged (the last
+            whole line is named), or a line has more than `MAX_LINE` bytes.
     """
-    first, pending, last = 1, _Pending(), b""
+    first, last_line = 1, b""
+    chunks: list[bytes] = []  # text after the last batch
+    n_bytes, n_open = 0, 0  # in these chunks, and in the unfinished line at their end
     try:
         for chunk in _chunks(path):
-            cut = chunk.rfind(b"\n") + 1
-            if pending.longest_with(chunk) > MAX_LINE:
-                raise _too_long(path, first + pending.text().count(b"\n"))
-            pending.add(chunk)
-            if cut == 0 or pending.size < size:
+            end = chunk.find(b"\n")
+            if n_open + (len(chunk) if end < 0 else end) > MAX_LINE:
+                raise _too_long(path, first + b"".join(chunks).count(b"\n"))
+            n_after = len(chunk) - 1 - chunk.rfind(b"\n")  # all of the chunk without a newline
+            n_open = n_after if end >= 0 else n_open + n_after
+            n_bytes += len(chunk)
+            if end < 0 or n_bytes < size:
+                chunks.append(chunk)
                 continue
-            text, pending = pending.cut(len(chunk) - cut)
-            batch = Batch(path, first, text)
+            cut = len(chunk) - n_open
+            batch = Batch(path, first, b"".join([*chunks, chunk[:cut]]))
+            chunks, n_bytes = [chunk[cut:]], n_open
             first += len(batch.newlines)
             yield batch
-            last = _last_line(text)
+            last_line = _last_line(batch.text)
     except DAMAGE as error:
-        text = pending.text()
-        whole = first - 1 + text.count(b"\n")
-        raise _damaged(path, error, whole, _last_line(text) or last) from None
-    if pending.size:
-        yield Batch(path, first, pending.text())
-
-
-@dataclass(slots=True)
-class _Pending:
-    """Chunks that are not in a batch yet, and the length of the line that they end in."""
-
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
-    line: int = 0
-
-    def longest_with(self, chunk: bytes) -> int:
-        """Return how long the line is that goes on in `chunk`; those within it are short."""
-        end = chunk.find(b"\n")
-        return self.line + (len(chunk) if end < 0 else end)
-
-    def add(self, chunk: bytes) -> None:
-        self.chunks.append(chunk)
-        self.size += len(chunk)
-        last = len(chunk) - 1 - chunk.rfind(b"\n")
-        self.line = last if last < len(chunk) else self.line + last
-
-    def text(self) -> bytes:
-        return b"".join(self.chunks)
-
-    def cut(self, n_left: int) -> tuple[bytes, _Pending]:
-        """Return all but the last `n_left` bytes, and those in a _Pending of their own."""
-        tail = self.chunks[-1][len(self.chunks[-1]) - n_left :]
-        self.chunks[-1] = self.chunks[-1][: len(self.chunks[-1]) - n_left]
-        rest = _Pending()
-        if tail:
-            rest.add(tail)
-        return self.text(), rest
+        text = b"".join(chunks)
+        n_lines = first - 1 + text.count(b"\n")
+        raise _damaged(path, error, n_lines, _last_line(text) or last_line) from None
+    if n_bytes:
+        yield Batch(path, first, b"".join(chunks))
 
 
 def _too_long(path: Path, number: int) -> RawDataError:
     return RawDataError(
         f"{path}:{number}: expected a line of at most {MAX_LINE:,} bytes, got a longer one; "
-        "this is no file of one record a line"
+        "the file does not have one record per line"
     )
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    if not path.is_file():
-        raise RawDataError(
-            f"{path}: no such file; run `python -m pipeline.download <dataset> {path.parent}` "
-            f"first"
-        )
+    check_exists(path)
     if path.suffix != ".gz":
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
@@ -184,31 +176,24 @@ def _unpacked(path: Path) -> Iterator[bytes]:
                 n_bytes += len(chunk)
                 yield chunk
     except DAMAGE:
-        yield from _from_slow(path, n_bytes)
-
-
-def _from_slow(path: Path, start: int) -> Iterator[bytes]:
-    """Go on from a byte with the library that hands out what is before the damage."""
-    with gzip.open(path) as packed:
-        while start and (chunk := packed.read1(min(CHUNK, start))):
-            start -= len(chunk)
-        # read1 hands out what is there before it meets the damage; read would lose it.
-        while chunk := packed.read1(CHUNK):
-            yield chunk
+        # Continue with gzip, whose read1 returns what it has before it reaches the damage.
+        with gzip.open(path) as packed:
+            packed.seek(n_bytes)
+            while chunk := packed.read1(CHUNK):
+                yield chunk
 
 
 def _last_line(text: bytes) -> bytes:
-    """Return the last line of `text` that is ended by a newline."""
+    """Return the last line of `text` that ends in a newline."""
     end = text.rfind(b"\n")
     return text[text.rfind(b"\n", 0, end) + 1 : end] if end >= 0 else b""
 
 
-def _damaged(path: Path, error: Exception, whole: int, last: bytes) -> RawDataError:
-    short = isinstance(error, EOFError)
-    what = "the gzip stream stops short" if short else f"the gzip stream is damaged ({error})"
-    shown = last[:SHOWN].decode("utf-8", errors="replace")
+def _damaged(path: Path, error: Exception, n_lines: int, last_line: bytes) -> RawDataError:
+    what = "stops short" if isinstance(error, EOFError) else f"is damaged ({error})"
+    start = last_line[:SHOWN].decode("utf-8", errors="replace")
     return RawDataError(
-        f"{path}: {what}; the last whole line is line {whole}"
-        + (f", which starts with {shown!r}" if whole else "")
-        + ". Remove the file and fetch it again"
+        f"{path}: the gzip stream {what}; the last whole line is line {n_lines}"
+        + (f", which starts with {start!r}" if n_lines else "")
+        + ". Remove the file and download it again"
     )

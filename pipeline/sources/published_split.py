@@ -1,10 +1,10 @@
 """Format `published_split`: the splits published with the MEGCF code.
 
-    train.txt, validation.txt, test.txt     user item item ...      one user a line
-    i2e_title.txt, i2e_visual.txt           item token token ...    one item a line
+    train.txt, validation.txt, test.txt     user item item ...      one user per line
+    i2e_title.txt, i2e_visual.txt           item token token ...    one item per line
 
-Everything is a whole number. The split is taken as it is. Titles and images themselves are not
-published, only which words and image tags an item has.
+All values are whole numbers. The split is used unchanged. Titles and images are not published,
+only the numbers of an item's words and image tags.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import polars as pl
 
 from pipeline import params
 from pipeline.job.errors import RawDataError
-from pipeline.sources.lines import batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.published.published_split import PARTS, TOKENS
+from pipeline.sources.lines import Batch, parsed
+from pipeline.sources.raw import BadLines, Tables, empty_columns
 from pipeline.tables.schema import (
     DESCRIPTION,
     IMAGE,
@@ -25,8 +26,6 @@ from pipeline.tables.schema import (
     PART,
     RATING,
     RAW_ID,
-    REVIEWS,
-    TEST,
     TIME,
     TITLE,
     TRAIN,
@@ -36,97 +35,44 @@ from pipeline.tables.schema import (
 
 logger = logging.getLogger(__name__)
 
-ADDRESS = (
-    "https://raw.githubusercontent.com/hfutmars/MEGCF/"
-    "3022b330a2089664bd45b3d498e88129b3415b62/Data/{folder}/{file}"
-)
-PARTS = {TRAIN: "train.txt", VALIDATION: "validation.txt", TEST: "test.txt"}
-TOKENS = {"title_tokens": "i2e_title.txt", "visual_tokens": "i2e_visual.txt"}
-# First 16 digits, in the order of PARTS and TOKENS.
-SHA256 = {
-    "amazon-beauty": (
-        "797631b6a4bcd9c6",
-        "25d549f1412338d7",
-        "232cc27d05ca299a",
-        "796931323bcc9a1b",
-        "d306b6e673fedf65",
-    ),
-    "Art": (
-        "e5e63b9e231963b6",
-        "9cded7cd23c92c8b",
-        "bc8f158b2cea1784",
-        "b15793ef4d026ec1",
-        "713237ebc143e091",
-    ),
-    "taobao": (
-        "7ab7ce541087a8f9",
-        "a7c5f24db74c7c8c",
-        "3c64c4b2442f5b6e",
-        "c3dd4d3fb4ab014f",
-        "20bfadeaf78206cb",
-    ),
-}
-# Ids are dense from 0, so a table of 0..max is about as long as there are ids. A damaged id
-# must not ask for a table of billions of rows.
+# Ids are dense from 0, so a table of 0..max has about as many rows as there are ids. A damaged
+# id must not lead to a table of billions of rows.
 SPARSEST, SLACK = 10, 1000
 
 
-def files(source: params.PublishedSplitSource) -> list[RawFile]:
-    """Return the five files of a folder, with checksums where they are known."""
-    names = [*PARTS.values(), *TOKENS.values()]
-    known = SHA256.get(source.folder, ("",) * len(names))
-    return [
-        RawFile(
-            name=name,
-            urls=(ADDRESS.format(folder=source.folder, file=name),),
-            sha256=sha256,
-        )
-        for name, sha256 in zip(names, known, strict=True)
-    ]
-
-
 def read(source: params.PublishedSplitSource, folder: Path, max_bad_lines: int) -> Tables:
-    """Read a split and its token lists.
-
-    Args:
-        source: not needed: the files say it all.
-        folder: data/raw/<dataset>.
-        max_bad_lines: lines per file that may be no numbers.
+    """Read a split and its token lists; the arguments are those of every `Reader`.
 
     Returns:
-        Reviews: the rows of train, then validation, then test, marked in `part`; no time, no
-        rating. Items: ids 0..max over all files with `title_tokens` and `visual_tokens`
-        (list<string>; null where the file has no line for the item, [] where the line is
-        empty); title, description and image are null.
+        Reviews: the rows of train, then validation, then test, marked in `part`; time and
+        rating are null. Items: ids 0..max over all files, with `title_tokens` and
+        `visual_tokens` (list<string>; null where the file has no line for the item, [] where
+        the line is empty); title, description and image are null.
 
     Raises:
-        RawDataError: too many bad lines, several held-out items for one user, or ids that are
-            not dense.
+        RawDataError: there are too many bad lines, a user has several held-out items, or ids
+            are not dense.
     """
     parts = [_part(folder / name, part, max_bad_lines) for part, name in PARTS.items()]
     tokens = {column: _numbers(folder / name, max_bad_lines) for column, name in TOKENS.items()}
-    reviews = pl.concat(parts)
-    return Tables(_as_reviews(reviews), _items(folder, reviews, tokens))
+    pairs = pl.concat(parts)
+    return Tables(_reviews(pairs), _items(folder, pairs, tokens))
 
 
 def _numbers(path: Path, max_bad_lines: int) -> pl.DataFrame:
-    """Return columns `line`, `id` (int64) and `rest` (list<int64>), one row a line."""
-    bad = BadLines(path, max_bad_lines)
-    tables = [_parse(batch.table(), bad) for batch in batches(path)]
-    n_lines = sum(table.height for table in tables)
-    logger.info("%s: %d lines, %d bad", path, n_lines, bad.count)
-    if n_lines == 0:
+    """Return columns `line`, `id` (int64) and `rest` (list<int64>), one row per line."""
+    tables = list(parsed(path, _parse, max_bad_lines))
+    if not any(table.height for table in tables):
         raise RawDataError(f"{path}: expected lines of whole numbers, got an empty file")
     return pl.concat(tables)
 
 
-def _parse(lines: pl.DataFrame, bad: BadLines) -> pl.DataFrame:
-    # 18 digits always fit an int64; anything else is no id.
+def _parse(batch: Batch, bad: BadLines) -> pl.DataFrame:
+    # 18 digits always fit an int64; longer numbers are not ids.
     is_numbers = pl.col("text").str.contains(r"^[0-9]{1,18}(\s+[0-9]{1,18})*$")
-    for line, text in lines.filter(~is_numbers).rows():
-        bad.add(line, text, "whole numbers separated by spaces")
+    lines = bad.without(batch.table(), is_numbers, "whole numbers separated by spaces")
     numbers = pl.col("text").str.extract_all(r"[0-9]+").cast(pl.List(pl.Int64))
-    return lines.filter(is_numbers).select(
+    return lines.select(
         "line", numbers.list.first().alias("id"), numbers.list.slice(1).alias("rest")
     )
 
@@ -139,49 +85,37 @@ def _part(path: Path, part: str, max_bad_lines: int) -> pl.DataFrame:
         .explode("rest")
         .select("line", pl.col("id").alias(USER), pl.col("rest").alias(ITEM))
     )
-    if part != TRAIN:
-        _check_one_item_a_user(rows, path)
+    repeats = rows.filter(~pl.col(USER).is_first_distinct())
+    if part != TRAIN and repeats.height:
+        line, user, item = repeats.row(0)
+        raise RawDataError(
+            f"{path}:{line}: expected one item per user, got another one for user {user}: "
+            f"{item}"
+        )
     return rows.select(USER, ITEM, pl.lit(part).alias(PART))
 
 
-def _check_one_item_a_user(rows: pl.DataFrame, path: Path) -> None:
-    repeats = rows.filter(~pl.col(USER).is_first_distinct())
-    if repeats.height:
-        line, user, item = repeats.row(0)
-        raise RawDataError(
-            f"{path}:{line}: expected one item for each user, got a further one for user "
-            f"{user}: {item}"
-        )
-
-
-def _as_reviews(rows: pl.DataFrame) -> pl.DataFrame:
-    train, held = rows.filter(pl.col(PART) == TRAIN), rows.filter(pl.col(PART) == VALIDATION)
+def _reviews(pairs: pl.DataFrame) -> pl.DataFrame:
+    train, validation = (pairs.filter(pl.col(PART) == part) for part in (TRAIN, VALIDATION))
     logger.info(
         "reviews: %d rows; %d train pairs repeat; %d of %d validation pairs are in train",
-        rows.height,
+        pairs.height,
         train.height - train.select(USER, ITEM).n_unique(),
-        held.join(train, on=[USER, ITEM], how="semi").height,
-        held.height,
+        validation.join(train, on=[USER, ITEM], how="semi").height,
+        validation.height,
     )
-    return rows.select(
-        pl.col(USER).cast(pl.String),
-        pl.col(ITEM).cast(pl.String),
-        pl.lit(None, dtype=REVIEWS[TIME]).alias(TIME),
-        pl.lit(None, dtype=REVIEWS[RATING]).alias(RATING),
-        PART,
-    )
+    ids = pl.col(USER, ITEM).cast(pl.String)
+    return pairs.select(ids, *empty_columns(TIME, RATING), PART)
 
 
-def _items(
-    folder: Path, reviews: pl.DataFrame, tokens: dict[str, pl.DataFrame]
-) -> pl.DataFrame:
-    ids = pl.concat([reviews[ITEM].alias("id"), *(table["id"] for table in tokens.values())])
+def _items(folder: Path, pairs: pl.DataFrame, tokens: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    ids = pl.concat([pairs[ITEM].alias("id"), *(table["id"] for table in tokens.values())])
     n_items = _dense_count(ids, folder)
     table = pl.DataFrame({"id": pl.int_range(n_items, dtype=pl.Int64, eager=True)})
     for column, lists in tokens.items():
         first = lists.unique("id", keep="first", maintain_order=True)
         logger.info(
-            "%s: %d items have a line, %d of them an empty one; %d repeated lines left out",
+            "%s: %d items have a line, %d of them an empty one; %d repeated lines ignored",
             column,
             first.height,
             first.filter(pl.col("rest").list.len() == 0).height,
@@ -189,12 +123,8 @@ def _items(
         )
         as_text = pl.col("rest").cast(pl.List(pl.String)).alias(column)
         table = table.join(first.select("id", as_text), on="id", how="left")
-    nothing = [
-        pl.lit(None, dtype=pl.String).alias(name) for name in (TITLE, DESCRIPTION, IMAGE)
-    ]
-    return table.sort("id").select(
-        pl.col("id").cast(pl.String).alias(RAW_ID), *nothing, *tokens
-    )
+    raw_id = pl.col("id").cast(pl.String).alias(RAW_ID)
+    return table.sort("id").select(raw_id, *empty_columns(TITLE, DESCRIPTION, IMAGE), *tokens)
 
 
 def _dense_count(ids: pl.Series, folder: Path) -> int:

@@ -1,14 +1,15 @@
-"""A dataset while it is read: reviews in batches, then the items in them, a range at a time.
+"""A dataset while it is read: reviews in batches, then the reviewed items in ranges of ids.
 
-What is held in memory is a few batches, and the ids of the items, each once. The metadata of
-an item may stand anywhere in its file, while the table of items is sorted; so what is known of
-each range of ids is laid aside in a file, and a range is completed when all is read.
+Memory holds a few batches and the distinct ids of items. Metadata files are in any order, and
+the table of items is sorted. So the metadata of each range of ids goes to a temporary file, and
+ranges are completed once all metadata have been read.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,17 +23,17 @@ from pipeline.tables.schema import ITEM, RAW_ID, Columns
 logger = logging.getLogger(__name__)
 
 RANGE = 1 << 16  # items that are completed at a time, about
-MOST_RANGES = 256  # files that are open at once
-PLACE, NUMBER = "place", "range"
+MAX_RANGES = 256  # files that are open at once
+PLACE = "place"
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Reviews and items as iterators; to be read once, reviews first.
+    """Reviews and items as iterators, to be read once, reviews first.
 
-    `reviews` yields schema.REVIEWS, perhaps with `verified`, in the order of the file; at
-    least one table, which may be empty. `items`, given the ids in the reviews (each once,
-    sorted) and an empty folder to work in, yields the rows of those items in that order.
+    `reviews` yields schema.REVIEWS, perhaps with `verified`, in the order of the file: at least
+    one table, which may be empty. `items` takes the distinct ids in the reviews, sorted, and an
+    empty folder for temporary files; it yields the rows of those items in that order.
     """
 
     reviews: Iterator[pl.DataFrame]
@@ -40,7 +41,7 @@ class Stream:
 
     @classmethod
     def of(cls, tables: Tables) -> Stream:
-        """Return the stream of a dataset that is in memory."""
+        """Return a dataset in memory as a stream."""
         return cls(iter([tables.reviews]), lambda reviewed, work: iter([tables.items]))
 
     def tables(self) -> Tables:
@@ -57,75 +58,71 @@ def completed(
     """Yield one row per reviewed item, in the order of `raw_id`, in several tables.
 
     Args:
-        metadata: tables of `columns`, in the order of the file; `raw_id` may repeat (the first
-            row counts).
+        metadata: tables of `columns`, in the order of the file; of rows with the same `raw_id`
+            the first counts.
         columns: `raw_id` and others.
-        reviewed: ids, each once, sorted.
-        work: an empty folder, which holds the metadata of reviewed items for a while.
+        reviewed: distinct ids, sorted.
+        work: an empty folder for temporary files.
 
     Yields:
-        At least one table of `columns`; an item without metadata has nulls, so that every
-        reference of the reviews is whole.
+        At least one table of `columns`; an item without metadata has nulls, so that every item
+        of the reviews has a row.
     """
-    n_read, n_known, n_first = 0, 0, 0
-    size = max(RANGE, -(-len(reviewed) // MOST_RANGES))
-    with _Ranges(work, pl.DataFrame(schema=columns)) as ranges:
+    n_rows, n_kept, n_items = 0, 0, len(reviewed)
+    n_described = 0  # items with metadata
+    size = max(RANGE, -(-n_items // MAX_RANGES))
+    with closing(_Ranges(work, pl.DataFrame(schema=columns))) as ranges:
         for table in metadata:
-            n_read += table.height
+            n_rows += table.height
             place = _places(table[RAW_ID], reviewed)
-            known = table.with_columns(place // size).filter(place.is_not_null())
-            n_known += known.height
-            ranges.add(known)
-        for number in range(max(1, -(-len(reviewed) // size))):
-            first = ranges.read(number).unique(RAW_ID, keep="first", maintain_order=True)
-            n_first += first.height
-            wanted = reviewed[number * size : (number + 1) * size].alias(RAW_ID).to_frame()
-            yield wanted.join(first, on=RAW_ID, how="left", maintain_order="left").select(
-                list(columns)
-            )
+            kept = table.with_columns(place // size).filter(place.is_not_null())
+            n_kept += kept.height
+            ranges.add(kept)
+        for number in range(max(1, -(-n_items // size))):
+            rows = ranges.read(number).unique(RAW_ID, keep="first", maintain_order=True)
+            n_described += rows.height
+            ids = reviewed[number * size : (number + 1) * size].alias(RAW_ID).to_frame()
+            items = ids.join(rows, on=RAW_ID, how="left", maintain_order="left")
+            yield items.select(list(columns))
     logger.info(
-        "metadata: %d rows, %d of them of reviewed items, %d repeats left out; "
+        "metadata: %d rows, %d of them of reviewed items, %d repeats ignored; "
         "%d of %d items have no metadata",
-        n_read,
-        n_known,
-        n_known - n_first,
-        len(reviewed) - n_first,
-        len(reviewed),
+        n_rows,
+        n_kept,
+        n_kept - n_described,
+        n_items - n_described,
+        n_items,
     )
 
 
 def _places(ids: pl.Series, reviewed: pl.Series) -> pl.Series:
-    """Return where each id stands in the sorted `reviewed`, null where it does not.
+    """Return the position of each id in the sorted `reviewed`, null where it is not in it.
 
     By bisection: a cast to an Enum or a join would hash all of `reviewed` for every batch.
     """
     if reviewed.is_empty():
         return pl.Series(PLACE, [None] * len(ids), pl.UInt32)
     place = reviewed.search_sorted(ids).clip(upper_bound=len(reviewed) - 1)
-    is_there = reviewed.gather(place) == ids
-    return pl.select(pl.when(is_there).then(place).alias(PLACE)).to_series()
+    is_reviewed = reviewed.gather(place) == ids
+    return pl.select(pl.when(is_reviewed).then(place).alias(PLACE)).to_series()
 
 
 @dataclass(slots=True)
 class _Ranges:
-    """Rows laid aside by the range that their item is in, a file for each."""
+    """Temporary files of metadata, one for each range of items."""
 
     folder: Path
     empty: pl.DataFrame
     files: dict[int, pa.ipc.RecordBatchStreamWriter] = field(default_factory=dict)
 
-    def __enter__(self) -> _Ranges:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         for file in self.files.values():
             file.close()
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Lay rows aside; `PLACE` has the numbers of their ranges."""
-        for (number,), part in rows.partition_by(
-            PLACE, as_dict=True, include_key=False
-        ).items():
+        """Write rows to the files of the ranges that `PLACE` numbers."""
+        parts = rows.partition_by(PLACE, as_dict=True, include_key=False)
+        for (number,), part in parts.items():
             table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
             if number not in self.files:
                 options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -135,7 +132,7 @@ class _Ranges:
             self.files[number].write_table(table)
 
     def read(self, number: int) -> pl.DataFrame:
-        """Return the rows of a range in the order in which they came, and forget them."""
+        """Return the rows of a range in the order in which they came, and remove its file."""
         if number not in self.files:
             return self.empty
         self.files.pop(number).close()

@@ -1,23 +1,26 @@
-"""Format `tables`: the user's own interactions and items, whatever their columns are called.
+"""Format `tables`: the user's own interactions and items, under any column names.
 
-    interactions    .csv, .tsv, .jsonl (each perhaps .gz) or .parquet: a row per interaction
+    interactions    .csv, .tsv, .jsonl (each also as .gz) or .parquet: a row per interaction
     items           likewise: a row per item
     pictures        a folder, or a .zip or .tar archive
 
-Files are scanned, not loaded: only the columns that `columns` and `fields` name are kept.
+Files are scanned, so that only the columns in `columns` and `fields` are loaded.
 """
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 
 import polars as pl
 
 from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.published.tables import file_name
 from pipeline.sources import columns as c
-from pipeline.sources.raw import BadLines, RawFile, Tables, complete_items
+from pipeline.sources.raw import BadLines, Tables, empty_columns
+from pipeline.sources.stream import Stream, completed
 from pipeline.tables.schema import (
     IMAGE,
     ITEM,
@@ -33,9 +36,8 @@ from pipeline.tables.schema import (
 
 logger = logging.getLogger(__name__)
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 ROW = "row"  # from 1, without a header
-GIVEN = "given {}"  # what a row has in a column before it is understood
+UNPARSED = "unparsed {}"  # the text of a column before it is parsed
 ID = "an id"
 TIMES = {
     "s": "a time in seconds since 1970",
@@ -44,57 +46,36 @@ TIMES = {
 }
 
 
-def files(source: params.TablesSource) -> list[RawFile]:
-    """Return the two tables, and the archive of pictures if there is one."""
-    archive = None if folders(source) else source.pictures
-    return [_file(name) for name in (source.interactions, source.items, archive) if name]
-
-
-def folders(source: params.TablesSource) -> tuple[str, ...]:
-    """Return the folder of pictures, if there is one."""
-    if source.pictures is None or source.pictures.endswith(ARCHIVES):
-        return ()
-    return (source.pictures,)
-
-
 def read(source: params.TablesSource, folder: Path, max_bad_lines: int) -> Tables:
-    """Read the interactions, and the items in them.
+    """Read the interactions and their items; the arguments are those of every `Reader`.
 
-    Args:
-        source: the names of files and columns.
-        folder: data/raw/<dataset>.
-        max_bad_lines: rows of a file that may lack an id or a time, or hold no number where
-            one should be.
+    Bad lines are rows that lack an id or a time, or have something else in place of a number.
 
     Returns:
         Reviews in the order of the file, with `verified` if `columns` has it. Items sorted by
-        raw_id, one each (the first row counts), then the columns of `fields`; nulls where an
-        item has no row.
+        raw_id, unique (the first row counts), with the columns of `fields` after the usual
+        ones; nulls where an item has no row.
 
     Raises:
-        RawDataError: a file is absent or unreadable, lacks a column, or has too many bad rows.
+        RawDataError: a file does not exist or is unreadable, lacks a column, or has too many
+            bad rows.
     """
-    reviews = _interactions(source, folder / _file(source.interactions).name, max_bad_lines)
+    reviews = _interactions(source, folder / file_name(source.interactions), max_bad_lines)
     metadata = pl.DataFrame(schema=RAW_ITEMS)
     if source.items is not None:
-        metadata = _items(source, folder / _file(source.items).name, max_bad_lines)
-    return Tables(reviews, complete_items(reviews, metadata, key=ITEM))
-
-
-def _file(name: str) -> RawFile:
-    if "/" not in name:
-        return RawFile(name=name, page=f"own:{name}")
-    return RawFile(name=PurePosixPath(name).name, urls=(name,))
+        metadata = _items(source, folder / file_name(source.items), max_bad_lines)
+    items = partial(completed, iter([metadata]), dict(metadata.schema))
+    return Stream(iter([reviews]), items).tables()
 
 
 def _interactions(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:
-    named = source.columns
+    names = source.columns
     wanted = {
-        USER: named.user,
-        ITEM: named.item,
-        TIME: named.timestamp,
-        RATING: named.rating,
-        VERIFIED: named.verified,
+        USER: names.user,
+        ITEM: names.item,
+        TIME: names.timestamp,
+        RATING: names.rating,
+        VERIFIED: names.verified,
     }
     table = c.scan(path, wanted)
     schema = table.collect_schema()
@@ -103,23 +84,23 @@ def _interactions(source: params.TablesSource, path: Path, max_bad_lines: int) -
         *(c.identifier(name, schema, path, wanted) for name in (USER, ITEM)),
         c.seconds(schema, source.time, path),
         c.rating(schema),
-        pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
+        *empty_columns(PART),
         c.verified(schema),
-        *(c.stripped(n).alias(GIVEN.format(n)) for n in (TIME, RATING) if n in schema),
+        *(c.stripped(n).alias(UNPARSED.format(n)) for n in (TIME, RATING) if n in schema),
     )
-    needed = {USER: ID, ITEM: ID, TIME: TIMES[source.time], RATING: "a number"}
-    found = _without_bad(c.collect(rows, path), path, needed, wanted, max_bad_lines)
-    return found.select(*REVIEWS, *([VERIFIED] if named.verified else []))
+    required = {USER: ID, ITEM: ID, TIME: TIMES[source.time], RATING: "a number"}
+    good_rows = _without_bad(c.collect(rows, path), path, required, wanted, max_bad_lines)
+    return good_rows.select(*REVIEWS, *([VERIFIED] if names.verified else []))
 
 
 def _items(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:
-    named = source.columns
-    wanted = {RAW_ID: named.raw_id or named.item}
-    wanted |= {name: getattr(named, name) for name in RAW_ITEMS if name != RAW_ID}
-    if taken := sorted(set(wanted) & set(source.fields)):
+    names = source.columns
+    wanted = {RAW_ID: names.raw_id or names.item}
+    wanted |= {name: getattr(names, name) for name in RAW_ITEMS if name != RAW_ID}
+    if reserved := sorted(set(wanted) & set(source.fields)):
         raise ParamsError(
             f"params.yaml: sources.{path.parent.name}.fields: expected names other than "
-            f"{list(RAW_ITEMS)}, got {taken}; name the column in `columns`"
+            f"{list(RAW_ITEMS)}, got {reserved}; name the column in `columns`"
         )
     wanted |= {name: name for name in source.fields}
     table = c.scan(path, wanted)
@@ -129,39 +110,38 @@ def _items(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.Da
         c.identifier(RAW_ID, schema, path, wanted),
         *(c.text(name, schema, path, wanted) for name in wanted if name != RAW_ID),
     )
-    found = _without_bad(c.collect(rows, path), path, {RAW_ID: ID}, wanted, max_bad_lines)
-    return found.select(list(wanted)).with_columns(_place(source.pictures))
+    good_rows = _without_bad(c.collect(rows, path), path, {RAW_ID: ID}, wanted, max_bad_lines)
+    return good_rows.select(list(wanted)).with_columns(_image(source.pictures))
 
 
-def _place(pictures: str | None) -> pl.Expr:
-    """Return the column `image`: an address as it is, a path below the pictures."""
+def _image(pictures: str | None) -> pl.Expr:
+    """Return the column `image`: addresses unchanged, paths below the folder of pictures."""
     image = pl.col(IMAGE)
     if pictures is None:
         return image
-    below = pl.concat_str(pl.lit(f"{pictures}/"), image)
-    return (
-        pl.when(image.str.contains(r"^(?i)https?://")).then(image).otherwise(below).alias(IMAGE)
-    )
+    path = pl.concat_str(pl.lit(f"{pictures}/"), image)
+    is_address = image.str.contains(r"^(?i)https?://")
+    return pl.when(is_address).then(image).otherwise(path).alias(IMAGE)
 
 
 def _without_bad(
-    rows: pl.DataFrame, path: Path, needed: dict[str, str], wanted: c.Named, max_bad_lines: int
+    rows: pl.DataFrame, path: Path, required: dict[str, str], wanted: c.Names, limit: int
 ) -> pl.DataFrame:
-    """Drop the rows that lack what they must have; more of them than allowed are an error.
+    """Drop the rows without a required value; more than `limit` of them are an error.
 
-    A rating may be absent, which is not the same as one that is no number.
+    A rating may be missing, but not be something else than a number.
     """
-    bad = BadLines(path, max_bad_lines)
-    for name, expected in needed.items():
-        given = GIVEN.format(name)
-        given = given if given in rows.columns else name
-        is_bad = pl.col(name).is_null() & (pl.col(given).is_not_null() | (name != RATING))
+    bad = BadLines(path, limit)
+    for name, expected in required.items():
         if wanted[name] is None:
             continue
-        for row, text in rows.filter(is_bad).select(ROW, given).head(max_bad_lines + 1).rows():
+        unparsed = UNPARSED.format(name)
+        unparsed = unparsed if unparsed in rows.columns else name
+        is_bad = pl.col(name).is_null() & (pl.col(unparsed).is_not_null() | (name != RATING))
+        for row, text in rows.filter(is_bad).select(ROW, unparsed).head(limit + 1).rows():
             bad.add(row, text or "", f"{expected} in column {wanted[name]!r} of row {row}")
         rows = rows.filter(~is_bad)
-    logger.info("%s: %d rows, and %d bad ones left out", path, rows.height, bad.count)
+    logger.info("%s: %d rows, %d bad rows left out", path, rows.height, bad.count)
     if rows.is_empty():
         raise RawDataError(
             f"{path}: expected rows with {sorted(filter(None, wanted.values()))}, got none"

@@ -1,8 +1,8 @@
 """Format `tianchi`: Tianchi 231506, Taobao clothes matching.
 
     user_bought_history.txt    user item yyyymmdd
-    dim_items.txt              item category term,term,...    the third field may be lacking
-    images/<item>.jpg          optional, or in an archive of `ARCHIVES`, in any folder of it
+    dim_items.txt              item category term,term,...    the third field may be missing
+    images/<item>.jpg          optional; or in any folder of one of the `ARCHIVES`
 
 The files are behind a log-in, so they come from the mirror only.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,8 +20,9 @@ import polars as pl
 
 from pipeline import params
 from pipeline.job.errors import RawDataError
-from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import BadLines, RawFile, Tables
+from pipeline.published.tianchi import ARCHIVES, HISTORY, ITEMS_TEXT, PICTURES
+from pipeline.sources.lines import Batch, parsed
+from pipeline.sources.raw import BadLines, Tables, empty_columns
 from pipeline.sources.stream import Stream, completed
 from pipeline.tables.schema import (
     DESCRIPTION,
@@ -38,16 +40,6 @@ from pipeline.tables.schema import (
 
 logger = logging.getLogger(__name__)
 
-PAGE = "https://tianchi.aliyun.com/competition/entrance/231506/information"
-HISTORY, ITEMS_TEXT, MATCHES = (
-    "user_bought_history.txt",
-    "dim_items.txt",
-    "dim_fashion_matchsets.txt",
-)
-PICTURES = "images"
-# Archives of pictures, read where they are: one of your own, and the four that were published,
-# whose folders are called tianchi_fm_img2_1 and so on.
-ARCHIVES = ("images.zip", *(f"tianchi_fm_img3_{n}.zip" for n in (1, 2, 3, 4)))
 CATEGORY, TERMS = "category", "title_tokens"
 METADATA: dict[str, Any] = {
     **RAW_ITEMS,
@@ -58,139 +50,78 @@ HISTORY_LINE = r"^(?<user>\S+)\s+(?<item>\S+)\s+(?<day>[0-9]{8})$"
 ITEM_LINE = r"^(?<raw_id>\S+)\s+(?<category>\S+)(?:\s+(?<terms>\S+))?$"
 
 
-def files(source: params.TianchiSource) -> list[RawFile]:
-    """Return the files; none has an address."""
-    return [
-        RawFile(name=HISTORY, page=PAGE),
-        RawFile(name=ITEMS_TEXT, page=PAGE),
-        *(RawFile(name=name, page=PAGE, required=False) for name in (MATCHES, *ARCHIVES)),
-    ]
-
-
 def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tables:
-    """Read purchases and item features.
-
-    Args:
-        source: not needed: the files say it all.
-        folder: data/raw/<dataset>.
-        max_bad_lines: lines per file that may be no record.
+    """Read purchases and item features; the arguments are those of every `Reader`.
 
     Returns:
-        Reviews: one row per purchase in the order of the file; the day's midnight in UTC as
-        time; no rating. Items: one row per bought item with `category` (list<string> of one)
-        and `title_tokens` (list<string>), null where dim_items.txt has no row; `image` where
-        the picture is in the raw folder, or in an archive there.
+        Reviews: one row per purchase in the order of the file; time is the day's midnight in
+        UTC; rating is null. Items: one row per purchased item with `category` (list<string> of
+        length 1) and `title_tokens` (list<string>), null where dim_items.txt has no row;
+        `image` where the raw folder or an archive in it has the picture.
 
     Raises:
-        RawDataError: a file is absent, damaged, or has too many bad lines.
+        RawDataError: a file does not exist, is damaged, or has too many bad lines.
     """
     return stream(source, folder, max_bad_lines).tables()
 
 
 def stream(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Stream:
-    """Return what `read` does, a batch at a time."""
+    """Read the same as `read`, one batch at a time."""
 
     def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
-        metadata = _metadata(folder / ITEMS_TEXT, max_bad_lines)
+        metadata = parsed(folder / ITEMS_TEXT, _item_rows, max_bad_lines)
         pictures = _pictures(folder)
         for table in completed(metadata, METADATA, reviewed, work):
             yield _with_pictures(table, pictures)
 
-    return Stream(_history(folder / HISTORY, max_bad_lines), items)
-
-
-def _history(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    bad, n_read = BadLines(path, max_bad_lines), 0
-    yield pl.DataFrame(schema=REVIEWS)
-    for batch in batches(path):
-        table = _purchases(batch, bad)
-        n_read += table.height
-        yield table
-    logger.info("%s: %d purchases, %d bad lines", path, n_read, bad.count)
+    empty = pl.DataFrame(schema=REVIEWS)
+    purchases = parsed(folder / HISTORY, _purchases, max_bad_lines)
+    return Stream(chain([empty], purchases), items)
 
 
 def _purchases(batch: Batch, bad: BadLines) -> pl.DataFrame:
-    parsed = _matched(batch, HISTORY_LINE).with_columns(
-        pl.col("day").str.to_datetime("%Y%m%d", strict=False).dt.epoch("s").alias(TIME)
-    )
-    rows = _without_bad(parsed, TIME, bad, "`user item yyyymmdd`")
-    return rows.select(
-        USER,
-        ITEM,
-        TIME,
-        pl.lit(None, dtype=REVIEWS[RATING]).alias(RATING),
-        pl.lit(None, dtype=REVIEWS[PART]).alias(PART),
-    )
-
-
-def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    bad, n_read = BadLines(path, max_bad_lines), 0
-    for batch in batches(path):
-        table = _item_rows(batch, bad)
-        n_read += table.height
-        yield table
-    logger.info("%s: %d items, %d bad lines", path, n_read, bad.count)
+    day = pl.col("day").str.to_datetime("%Y%m%d", strict=False).dt.epoch("s")
+    lines = batch.matched(HISTORY_LINE).with_columns(day.alias(TIME))
+    rows = bad.without(lines, pl.col(TIME).is_not_null(), "`user item yyyymmdd`")
+    return rows.select(USER, ITEM, TIME, *empty_columns(RATING, PART))
 
 
 def _item_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
-    parsed = _matched(batch, ITEM_LINE)
-    rows = _without_bad(parsed, RAW_ID, bad, "`item category term,term,...`")
-    nothing = [
-        pl.lit(None, dtype=pl.String).alias(name) for name in (TITLE, DESCRIPTION, IMAGE)
-    ]
+    lines = batch.matched(ITEM_LINE)
+    rows = bad.without(lines, pl.col(RAW_ID).is_not_null(), "`item category term,term,...`")
     return rows.select(
         RAW_ID,
-        *nothing,
+        *empty_columns(TITLE, DESCRIPTION, IMAGE),
         pl.concat_list(CATEGORY).alias(CATEGORY),
         pl.col("terms").str.extract_all(r"[^,]+").alias(TERMS),
     )
 
 
-def _matched(batch: Batch, pattern: str) -> pl.DataFrame:
-    """Return `line`, `text` and a column per named group, null where a line does not match."""
-    groups = pl.col("text").str.extract_groups(pattern).alias("groups")
-    return batch.table().with_columns(groups).unnest("groups")
-
-
-def _without_bad(parsed: pl.DataFrame, key: str, bad: BadLines, expected: str) -> pl.DataFrame:
-    for line, text in parsed.filter(pl.col(key).is_null()).select("line", "text").rows():
-        bad.add(line, text, expected)
-    return parsed.filter(pl.col(key).is_not_null())
-
-
 def _pictures(folder: Path) -> pl.DataFrame:
-    """Return the place of each item's picture: `raw_id`, `place`."""
-    places = _places(folder)
-    logger.info("pictures: %d files", len(places))
-    return pl.DataFrame(
-        {RAW_ID: list(places), "place": list(places.values())},
-        schema={RAW_ID: pl.String, "place": pl.String},
-    )
-
-
-def _with_pictures(items: pl.DataFrame, pictures: pl.DataFrame) -> pl.DataFrame:
-    found = items.join(pictures, on=RAW_ID, how="left", maintain_order="left")
-    return found.with_columns(pl.coalesce("place", IMAGE).alias(IMAGE)).drop("place")
-
-
-def _places(folder: Path) -> dict[str, str]:
-    """Return item -> its picture below `folder`; where there are several, the first counts."""
+    """Return the path of each item's picture below `folder`: `raw_id`, `path`."""
     names = sorted(path.name for path in (folder / PICTURES).glob("*.jpg"))
-    places = {Path(name).stem: f"{PICTURES}/{name}" for name in names}
+    paths = {Path(name).stem: f"{PICTURES}/{name}" for name in names}
     for archive in ARCHIVES:
         if (folder / archive).exists():
             for member in _members(folder / archive):
-                places.setdefault(PurePosixPath(member).stem, f"{archive}/{member}")
-    return places
+                paths.setdefault(PurePosixPath(member).stem, f"{archive}/{member}")
+    logger.info("pictures: %d files", len(paths))
+    schema = {RAW_ID: pl.String, "path": pl.String}
+    return pl.DataFrame({RAW_ID: list(paths), "path": list(paths.values())}, schema=schema)
+
+
+def _with_pictures(items: pl.DataFrame, pictures: pl.DataFrame) -> pl.DataFrame:
+    joined = items.join(pictures, on=RAW_ID, how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("path", IMAGE).alias(IMAGE)).drop("path")
 
 
 def _members(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             return [name for name in opened.namelist() if name.lower().endswith(".jpg")]
-    # What is damaged makes zipfile raise also OSError, struct.error, ValueError and others.
+    # On damaged archives zipfile also raises OSError, struct.error, ValueError and others.
     except Exception as error:
         raise RawDataError(
             f"{archive}: expected a zip archive of pictures, got a damaged one ({error}). Put "
-            "a whole one into the mirror, and run download again"
+            "a whole one into the mirror and run download again"
         ) from error

@@ -1,4 +1,4 @@
-"""The tables: what a row is, the columns, their types and units. File names too.
+"""The tables: what a row is, the columns, their types and units; and the names of data files.
 
 A column is named here once and used by its constant everywhere else.
 """
@@ -84,8 +84,6 @@ FEATURES: Columns = {ITEM: pl.Int32, PRESENT: pl.Boolean}
 CHECKPOINT_FILE, HISTORY_FILE = "checkpoint.safetensors", "history.parquet"
 METRICS_FILE, RANKS_FILE = "metrics.json", "ranks.parquet"
 RECOMMENDATIONS_FILE = "recommendations.parquet"
-CELLS_FOLDER, TRIALS_FILE = "sweep", "sweep_trials.json"  # a file per cell in the folder
-SWEEP_JSON, SWEEP_MD = "sweep.json", "sweep.md"
 # One row per evaluation during training. `phase` is select or refit.
 HISTORY: Columns = {
     "phase": pl.String,
@@ -112,21 +110,7 @@ RECOMMENDATIONS: Columns = {
     "raw_item": pl.String,
     "score": pl.Float32,
 }
-EXPLANATIONS_FILE = "explanations.json"
-# results/<dataset>/
-COMPARISON_JSON, COMPARISON_MD, REPORT_FILE = (
-    "comparison.json",
-    "comparison.md",
-    "report.html",
-)
-SIGNIFICANCE_JSON, SLICES_JSON = "significance.json", "slices.json"
-VALIDATION_JSON, VALIDATION_MD = "validation.json", "validation.md"
-# results/<dataset>/study/, beside a folder per cell with the files of a model
-TABLES_JSON, TABLES_TEX = "tables.json", "tables.tex"
-EXAMPLES_FILE, PAGE_MD, TIMES_FILE = "examples.parquet", "report.md", "times.txt"
-FIGURES_FOLDER, MODEL = "figures", "model"
-EXAMPLES: Columns = {MODEL: pl.String, **RECOMMENDATIONS}  # lists of the users that are shown
-STUDY_JSON, STUDY_MD, STUDY_SVG = "study.json", "study.md", "study.svg"
 
-# plots/, for `dvc metrics` and `dvc plots`: a file per dataset in each folder
-SCORES_FOLDER, LEARNING_FOLDER, CUTOFFS_FOLDER = "scores", "learning", "cutoffs"
+# results/<dataset>/study/examples.parquet: lists of the users that are shown.
+MODEL = "model"
+EXAMPLES: Columns = {MODEL: pl.String, **RECOMMENDATIONS}

@@ -1,9 +1,9 @@
-"""Files from the network, for lines that drop and servers that are gone.
+"""Resumable downloads over unreliable connections.
 
-A file arrives as <work>/<file>.part, with a note beside it of where it came from and which
-version it is. The next attempt, in this run or a later one, asks for the rest on the condition
-that the version is still that one; otherwise it starts again. A large file whose server states
-its version beyond doubt comes in ranges, over several connections; see `ranges`.
+A file arrives as <work>/<file>.part, beside a note of its address and version. The next
+attempt, in this run or a later one, asks for the rest on the condition that the version is
+still the same; otherwise it starts again. A large file whose server states its version for
+certain comes in ranges, over several connections; see `ranges`.
 
 Proxies are those of the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
 """
@@ -18,26 +18,31 @@ from pathlib import Path
 import httpx
 
 from pipeline.job.errors import RawDataError
-from pipeline.sources.raw import RawFile, check
+from pipeline.published.raw_file import RawFile, check
 from pipeline.transfer import one_stream, ranges, remote
-from pipeline.transfer.answers import Interrupted, NoRanges, Refused, shown
-from pipeline.transfer.limits import Traffic
-from pipeline.transfer.partial_file import Part, bar
+from pipeline.transfer.limits import Limits
+from pipeline.transfer.partial_file import PartialFile, progress_bar
+from pipeline.transfer.status import (
+    FIRST_PAUSE,
+    Refused,
+    TemporaryFailure,
+    growing_pause,
+    without_credentials,
+)
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; each pause is twice the one before
-CONNECT_TIMEOUT = 10.0  # seconds; a server that is there answers within one
-PROGRESS = 1 << 20  # bytes; a round that brings as much does not count as a failed one
+CONNECT_TIMEOUT = 10.0  # seconds; a working server answers within one
+PROGRESS = 1 << 20  # bytes; a round that brings as many does not count as failed
 
 
 @dataclass(slots=True)
 class _Address:
-    """Where a file may be, and how that went so far."""
+    """An address of a file, and how the last attempt there failed."""
 
     url: str
     failure: str = ""
-    refused: bool = False
+    is_refused: bool = False
     not_before: float = 0.0  # of time.monotonic
     in_one_piece: bool = False  # its server has turned out to give no ranges
 
@@ -50,19 +55,19 @@ class Fetcher:
         retries: further rounds over a file's addresses, in a row, that bring next to nothing.
         timeout: seconds without a byte before a connection counts as dropped.
         pause: seconds before the second round; doubled each time.
-        traffic: what all files share.
+        limits: shared by all files.
     """
 
     retries: int
     timeout: float
     pause: float = FIRST_PAUSE
-    traffic: Traffic = field(default_factory=Traffic)
+    limits: Limits = field(default_factory=Limits)
 
     def fetch(self, file: RawFile, work: Path, causes: list[str]) -> Path | None:
-        """Bring a file to `<work>/<name>.part` and check it.
+        """Transfer a file to `<work>/<name>.part` and check it.
 
         Args:
-            file: what to bring.
+            file: what to fetch.
             work: folder of unfinished downloads; made when needed.
             causes: gets a line for each address that failed.
 
@@ -72,113 +77,104 @@ class Fetcher:
         Raises:
             RawDataError: the disk has no room for it; or it is optional, and an address that
                 may have it did not answer.
-            Stopped: `traffic` was stopped.
+            Stopped: `limits` were stopped.
         """
         work.mkdir(parents=True, exist_ok=True)
-        part = Part(work / f"{file.name}.part")
+        part = PartialFile(work / f"{file.name}.part")
         addresses = [_Address(url) for url in file.urls]
-        with self._client() as client:
-            had = self._patiently(client, file, part, addresses)
-        causes += [f"  {shown(one.url)}: {one.failure}" for one in addresses if not had]
-        if not (had or file.required or all(one.refused for one in addresses)):
+        timeout = httpx.Timeout(self.timeout, connect=min(self.timeout, CONNECT_TIMEOUT))
+        with httpx.Client(timeout=timeout, follow_redirects=True) as client:
+            if self._retry(client, file, part, addresses):
+                return part.path
+        causes += [f"  {without_credentials(a.url)}: {a.failure}" for a in addresses]
+        if not (file.required or all(address.is_refused for address in addresses)):
             tried = "\n".join(causes)
             raise RawDataError(
-                f"{file.name}: may be there, and could not be had\n{tried}\nRun again to go on"
+                f"{file.name}: may exist, but is unavailable\n{tried}\nRun again to resume"
             )
-        return part.path if had else None
+        return None
 
-    def _client(self) -> httpx.Client:
-        limits = httpx.Timeout(self.timeout, connect=min(self.timeout, CONNECT_TIMEOUT))
-        return httpx.Client(timeout=limits, follow_redirects=True)
-
-    def _patiently(
-        self, client: httpx.Client, file: RawFile, part: Part, addresses: list[_Address]
+    def _retry(
+        self, client: httpx.Client, file: RawFile, part: PartialFile, addresses: list[_Address]
     ) -> bool:
-        failed = 0  # rounds in a row
+        """Try all addresses in rounds; return whether the file is complete."""
+        failures = 0  # in a row
         while True:
-            before = _had(part)
+            before = _received(part)
             if self._round(client, file, part, addresses):
                 return True
-            left = [one.not_before for one in addresses if not one.refused]
-            failed = 0 if _had(part) - before >= PROGRESS else failed
-            if not left or failed == self.retries:
+            times = [address.not_before for address in addresses if not address.is_refused]
+            failures = 0 if _received(part) - before >= PROGRESS else failures
+            if not times or failures == self.retries:
                 return False
-            self.traffic.sleep(max(self._pause(failed), min(left) - time.monotonic()))
-            failed += 1
-
-    def _pause(self, failed: int) -> float:
-        """Return the seconds to wait after so many rounds in vain and one more."""
-        return min(self.pause * 2.0**failed, LONGEST_PAUSE)
+            pause = growing_pause(failures, self.pause)
+            self.limits.sleep(max(pause, min(times) - time.monotonic()))
+            failures += 1
 
     def _round(
-        self, client: httpx.Client, file: RawFile, part: Part, addresses: list[_Address]
+        self, client: httpx.Client, file: RawFile, part: PartialFile, addresses: list[_Address]
     ) -> bool:
-        """Try each address once, the one that a part came from first."""
-        now = time.monotonic()
-        ready = [one for one in addresses if not one.refused and one.not_before <= now]
-        for address in sorted(ready, key=lambda one: one.url not in _begun(part)):
-            logger.info("%s: from %s", file.name, shown(address.url))
+        """Try each address once, first the one that the partial file came from."""
+        now, begun = time.monotonic(), {part.url, part.ranges.note.get("url", "")}
+        ready = [a for a in addresses if not a.is_refused and a.not_before <= now]
+        for address in sorted(ready, key=lambda address: address.url not in begun):
+            logger.info("%s: from %s", file.name, without_credentials(address.url))
             try:
-                _check_part(part, file, resumed=self._bring(client, address, part))
+                _check_part(part, file, resumed=self._transfer(client, address, part))
             except (Refused, httpx.TooManyRedirects) as error:
-                address.failure, address.refused = str(error), True
-            except (Interrupted, httpx.RequestError) as error:
-                _note(address, error)
-                if _had(part):
-                    break  # go on from here after a pause, not anew from elsewhere
+                address.failure, address.is_refused = str(error), True
+            except (TemporaryFailure, httpx.RequestError) as error:
+                _note_failure(address, error)
+                if _received(part):
+                    break  # resume after a pause, rather than begin at another address
             else:
                 return True
         return False
 
-    def _bring(self, client: httpx.Client, address: _Address, part: Part) -> bool:
-        """Bring the part to the file's end; tell whether an earlier attempt had begun it."""
-        url, in_ranges = address.url, part.ranges
+    def _transfer(self, client: httpx.Client, address: _Address, part: PartialFile) -> bool:
+        """Complete the partial file; return whether an earlier attempt had begun it."""
+        url, note = address.url, part.ranges.note
         if remote.is_remote(url):
-            with self.traffic.turn():
+            with self.limits.connection():
                 origin = remote.origin(url)
             return self._in_ranges(origin, part)
-        if in_ranges.url == url and not address.in_one_piece:
-            known = in_ranges.version, in_ranges.size
-            return self._in_ranges(ranges.http_origin(client, url, *known, self.timeout), part)
-        split = self.traffic.connections > 1 and not address.in_one_piece
-        with self.traffic.turn():
-            brought = one_stream.bring(
-                client, url, part, self.traffic, self.timeout, split=split
+        if note.get("url") == url and not address.in_one_piece:
+            version, size = note.get("version", ""), note.get("bytes", 0)
+            origin = ranges.http_origin(client, url, version, size, self.timeout)
+            return self._in_ranges(origin, part)
+        split = self.limits.connections > 1 and not address.in_one_piece
+        with self.limits.connection():
+            result = one_stream.transfer(
+                client, url, part, self.limits, self.timeout, split=split
             )
-        return brought if isinstance(brought, bool) else self._in_ranges(brought, part)
+        return result if isinstance(result, bool) else self._in_ranges(result, part)
 
-    def _in_ranges(self, origin: ranges.Origin, part: Part) -> bool:
-        path = part.ranges.path
+    def _in_ranges(self, origin: ranges.Origin, part: PartialFile) -> bool:
+        path, size = part.ranges.path, origin.size
         with (
-            self.traffic.room(path, origin.size, origin.url),
-            bar(path, 0, origin.size) as shown,
+            self.limits.disk_space(path, size, origin.url),
+            progress_bar(path, 0, size) as bar,
         ):
-            return ranges.bring(origin, part, self.traffic, shown)
+            return ranges.transfer(origin, part, self.limits, bar)
 
 
-def _begun(part: Part) -> set[str]:
-    """Return the addresses that there is something from."""
-    return {part.url, part.ranges.url}
-
-
-def _had(part: Part) -> int:
+def _received(part: PartialFile) -> int:
     """Return the bytes that have arrived."""
-    return part.size + part.ranges.had
+    return part.size + part.ranges.received
 
 
-def _note(address: _Address, error: Exception) -> None:
-    """Note what an address said that may give the file later."""
+def _note_failure(address: _Address, error: Exception) -> None:
     address.failure = f"{type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, Interrupted):
+    if isinstance(error, TemporaryFailure):
         address.not_before = time.monotonic() + error.pause
-        address.in_one_piece = address.in_one_piece or isinstance(error, NoRanges)
-    logger.warning("%s: %s", shown(address.url), address.failure)
+        address.in_one_piece = address.in_one_piece or isinstance(error, ranges.NoRanges)
+    logger.warning("%s: %s", without_credentials(address.url), address.failure)
 
 
-def _check_part(part: Part, file: RawFile, *, resumed: bool) -> None:
+def _check_part(part: PartialFile, file: RawFile, *, resumed: bool) -> None:
     try:
         check(part.path, file)
     except RawDataError as error:
-        part.drop()
-        # What an earlier run left may be at fault: then the whole file may yet be right.
-        raise (Interrupted if resumed else Refused)(str(error)) from None
+        part.remove()
+        # What an earlier run left may be wrong: then the whole file may still be right.
+        raise (TemporaryFailure if resumed else Refused)(str(error)) from None

@@ -1,23 +1,32 @@
-"""The mirror: a place of published files that stands before the network.
+"""The mirror: a place with copies of published files, used before the network.
 
-Its layout is <dataset>/<file name as published>; the environment variable names it: a folder,
-or an address that starts with file:, s3:, gs:, http: or https:.
+Its layout is <dataset>/<file name as published>; the environment variable DATA_MIRROR names it:
+a folder, or an address that starts with file:, s3:, gs:, http: or https:.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.job.errors import RawDataError
-from pipeline.transfer.answers import shown
+from pipeline.published.raw_file import RawFile, check
+from pipeline.transfer.raw_folder import Entry, entry, replacing_in
+from pipeline.transfer.remote import is_folder
+from pipeline.transfer.status import without_credentials
+
+logger = logging.getLogger(__name__)
 
 VARIABLE = "DATA_MIRROR"
 STORES = ("s3", "gs", "http", "https")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a disk
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,35 +35,34 @@ class Mirror:
 
     Args:
         dataset: a name of `sources`.
-        root: the mirror's folder; None when it is none.
-        place: the dataset's folder, where it is not in a mirror.
-        address: the mirror's address; '' when it has none.
+        folder: the dataset's folder, which need not exist; None if the mirror is at an address.
+        address: the mirror's address; '' if it is a folder.
     """
 
     dataset: str
-    root: Path | None = None
-    place: Path | None = None
+    folder: Path | None = None
     address: str = ""
 
-    @property
-    def folder(self) -> Path | None:
-        """The dataset's folder, which need not exist."""
-        return self.place or (self.root / self.dataset if self.root else None)
-
     def url(self, name: str) -> str:
-        """Return the address of what is called `name` below the dataset; '' without one."""
+        """Return the address of the file `name`; '' without a mirror at an address."""
         if not self.address:
             return ""
-        web = self.address.lower().startswith("http")
-        return f"{self.address}/{self.dataset}/{quote(name) if web else name}"
+        is_web = self.address.lower().startswith("http")
+        return f"{self.address}/{self.dataset}/{quote(name) if is_web else name}"
+
+    def may_have(self, file: RawFile) -> bool:
+        """Whether the file is there; at an address this is known only after a request."""
+        if self.address:
+            return True
+        return self.folder is not None and (self.folder / file.name).is_file()
 
     @property
-    def mend(self) -> str:
-        """Where a person should put a file that is nowhere to be had."""
+    def where_to_put(self) -> str:
+        """Where a person should put a file that is unavailable elsewhere."""
         if self.folder:
             return f"{self.folder}/"
         if self.address:
-            return f"{shown(self.address)}/{self.dataset}/"
+            return f"{without_credentials(self.address)}/{self.dataset}/"
         return f"<mirror>/{self.dataset}/, with {VARIABLE}=<mirror> in the environment"
 
 
@@ -62,7 +70,7 @@ def find(value: str | None, dataset: str) -> Mirror:
     """Return the mirror that the environment variable's `value` names.
 
     Raises:
-        RawDataError: it is neither a folder nor an address of a kind that can be read.
+        RawDataError: it is neither a folder nor an address of a supported kind.
     """
     if not value:
         return Mirror(dataset=dataset)
@@ -73,8 +81,71 @@ def find(value: str | None, dataset: str) -> Mirror:
     folder = Path(url2pathname(urlsplit(value).path) if scheme and kind == "file" else value)
     if not folder.is_dir():
         raise RawDataError(
-            f"{VARIABLE}: expected a folder laid out as <dataset>/<file>, or the like at "
+            f"{VARIABLE}: expected a folder with <dataset>/<file>, or the same layout at "
             f"{', '.join(f'{store}://' for store in STORES)}, got {value!r}; make it, or unset "
             f"{VARIABLE}"
         )
-    return Mirror(dataset=dataset, root=folder)
+    return Mirror(dataset=dataset, folder=folder / dataset)
+
+
+def copy_file(file: RawFile, target: Path, mirror: Mirror, causes: list[str]) -> bool:
+    """Copy a file from the mirror's folder to `target` and check it.
+
+    Returns:
+        Whether that succeeded; if not, `causes` gets a line with the reason.
+    """
+    if mirror.folder is None:
+        return False
+    source = mirror.folder / file.name
+    if not source.is_file():
+        causes.append(f"  {source} ({VARIABLE}): no such file")
+        return False
+    try:
+        with replacing_in(target, file.name) as partial:
+            shutil.copyfile(source, partial)
+            check(partial, file)
+    except (OSError, RawDataError) as error:
+        causes.append(f"  {source} ({VARIABLE}): {error}")
+        logger.warning("%s: not used: %s", source, error)
+        return False
+    logger.info("%s: copied from %s", target / file.name, source)
+    return True
+
+
+def copy_pictures(
+    folders: Sequence[str], target: Path, mirror: Mirror, before: set[str]
+) -> list[Entry]:
+    """Copy the pictures that the mirror has.
+
+    Args:
+        folders: names of folders of pictures, such as images.
+        target: data/raw/<dataset>.
+        mirror: where they are; without a mirror, those in `target` stay.
+        before: the files of the last manifest.
+
+    Returns:
+        The manifest's entries of the pictures.
+
+    Raises:
+        RawDataError: the mirror is at an address, and has them in a folder.
+    """
+    for name in folders:
+        if is_folder(mirror.url(name)):
+            raise RawDataError(
+                f"{mirror.url(name)}: expected the pictures in an archive, got a folder, whose "
+                "many small files are not fetched one by one. Put them into "
+                f"{mirror.url(f'{name}.zip')}"
+            )
+    if mirror.folder is None:
+        kept = {name for name in before if name.split("/")[0] in folders}
+        names = {name for name in kept if (target / name).is_file()}
+    else:
+        paths = (path for folder in folders for path in (mirror.folder / folder).rglob("*"))
+        pictures = (p for p in paths if p.suffix.lower() in PICTURES and p.is_file())
+        names = {path.relative_to(mirror.folder).as_posix() for path in pictures}
+        for name in sorted(names):
+            with replacing_in(target, name) as partial:
+                shutil.copyfile(mirror.folder / name, partial)
+        if folders:
+            logger.info("%s: %d pictures copied from the mirror", target, len(names))
+    return [entry(target, name, f"mirror:{name}") for name in names]

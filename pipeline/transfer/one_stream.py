@@ -1,7 +1,4 @@
-"""One file over one connection, from its start or from where a part of it ends.
-
-A part of `fetch`.
-"""
+"""One file over one connection, from its start or from where the partial file ends."""
 
 from __future__ import annotations
 
@@ -10,41 +7,47 @@ import re
 import httpx
 
 from pipeline.job.errors import RawDataError
-from pipeline.transfer.answers import (
+from pipeline.transfer.limits import Limits, fast_enough
+from pipeline.transfer.partial_file import PartialFile, progress_bar
+from pipeline.transfer.ranges import (
     Changed,
-    Interrupted,
-    check_status,
-    length,
-    not_too_slow,
+    Origin,
+    check_response,
+    gives_ranges,
+    http_origin,
     strong_tag,
-    version,
 )
-from pipeline.transfer.limits import Traffic
-from pipeline.transfer.partial_file import Part, bar
-from pipeline.transfer.ranges import Origin, http_origin, offered
+from pipeline.transfer.status import TemporaryFailure
 
 
-def bring(
-    client: httpx.Client, url: str, part: Part, traffic: Traffic, timeout: float, *, split: bool
+def transfer(
+    client: httpx.Client,
+    url: str,
+    part: PartialFile,
+    limits: Limits,
+    timeout: float,
+    *,
+    split: bool,
 ) -> bool | Origin:
-    """Bring the part to the file's end.
+    """Bring the partial file to the file's end.
 
     Args:
-        client: the connection is one of it.
+        client: has the connection.
         url: an http(s) address.
-        part: what there is of the file.
-        traffic: what all files share.
-        timeout: seconds, see `not_too_slow`.
-        split: whether a file that may come in ranges is left for them.
+        part: what has arrived of the file.
+        limits: shared by all files.
+        timeout: seconds, see `fast_enough`.
+        split: leave a file that may come in ranges to `ranges`.
 
     Returns:
-        Whether it went on from where the part ended; or the file, untouched, for its ranges.
+        Whether the partial file was resumed; or the file, untouched, for its ranges.
 
     Raises:
         RawDataError: the disk has no room for it, or it cannot be written.
-        Refused, Interrupted, httpx.RequestError: some of it did not come; what did is kept.
+        Refused, TemporaryFailure, httpx.RequestError: some of it is missing; what has arrived
+            is kept.
     """
-    # Identity, and raw bytes below: the file as published, not what is packed in it.
+    # Identity, and raw bytes below: the file as published, not its unpacked content.
     headers = {"Accept-Encoding": "identity"}
     if part.size and part.version and part.url == url:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.version}
@@ -52,49 +55,57 @@ def bring(
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             _check_complete(response, part)
             return True
-        check_status(response)
+        check_response(response)
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-        size = length(response)
-        if split and not resumed and size is not None and offered(response, size):
+        size = _length(response)
+        if split and not resumed and size is not None and gives_ranges(response, size):
             return http_origin(client, url, strong_tag(response), size, timeout)
-        _place(response, url, part)
-        _save(response, url, part, traffic, timeout)
+        _prepare(response, url, part)
+        _save(response, url, part, limits, timeout)
         return resumed
 
 
-def _check_complete(response: httpx.Response, part: Part) -> None:
-    """No bytes beyond the part's end: either it is whole, or it is of another file."""
+def _check_complete(response: httpx.Response, part: PartialFile) -> None:
+    """There are no bytes beyond the part's end: it is complete, or of another file."""
     total = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
     if total is None or int(total[1]) != part.size:
-        part.drop()
+        part.remove()
         raise Changed
 
 
-def _place(response: httpx.Response, url: str, part: Part) -> None:
+def _prepare(response: httpx.Response, url: str, part: PartialFile) -> None:
     """Make the part end where the response begins."""
-    if response.status_code == httpx.codes.OK:
-        part.start(url, version(response))
+    # A strong ETag identifies the content, else its date; '' if there is neither.
+    version = strong_tag(response) or str(response.headers.get("Last-Modified", ""))
+    if response.status_code != httpx.codes.PARTIAL_CONTENT:
+        part.start(url, version)
         return
-    begins = response.headers.get("Content-Range", "").startswith(f"bytes {part.size}-")
+    continues = response.headers.get("Content-Range", "").startswith(f"bytes {part.size}-")
     # Some servers overlook If-Range.
-    if not begins or version(response) not in ("", part.version):
-        part.drop()
+    if not continues or version not in ("", part.version):
+        part.remove()
         raise Changed
 
 
 def _save(
-    response: httpx.Response, url: str, part: Part, traffic: Traffic, timeout: float
+    response: httpx.Response, url: str, part: PartialFile, limits: Limits, timeout: float
 ) -> None:
-    remaining, begun = length(response), part.size
-    total = None if remaining is None else begun + remaining
-    with traffic.room(part.path, total, url), bar(part.path, begun, total) as shown:
+    remaining, start = _length(response), part.size
+    total = None if remaining is None else start + remaining
+    with limits.disk_space(part.path, total, url), progress_bar(part.path, start, total) as bar:
         try:
             with part.path.open("ab") as file:
-                for chunk in not_too_slow(response.iter_raw(), timeout):
+                for chunk in fast_enough(response.iter_raw(), timeout):
                     file.write(chunk)
-                    shown.update(len(chunk))
-                    traffic.passed(len(chunk))
+                    bar.update(len(chunk))
+                    limits.received(len(chunk))
         except OSError as error:  # httpx raises none
             raise RawDataError(f"{part.path}: cannot be written: {error}; run again") from error
     if total is not None and part.size != total:
-        raise Interrupted(f"expected {total:,} bytes, got {part.size:,}")
+        raise TemporaryFailure(f"expected {total:,} bytes, got {part.size:,}")
+
+
+def _length(response: httpx.Response) -> int | None:
+    """Return the Content-Length, in bytes; None if the response has none."""
+    value = response.headers.get("Content-Length", "")
+    return int(value) if value.isascii() and value.isdigit() else None

@@ -1,21 +1,19 @@
-"""An unfinished download: <work>/<file>.part, and what is known of it, beside it.
+"""An unfinished download: <work>/<file>.part, and notes about it beside it.
 
-    file.bin.part            grows from its start, or is whole
+    file.bin.part            grows from its start, or is complete
     file.bin.part.json       {url, version}
     file.bin.ranges          has its full length from the beginning, and holes
     file.bin.ranges.json     {url, version, bytes}
-    file.bin.ranges.done     a line `first end` for each range that is there
+    file.bin.ranges.done     a line `first end` for each range that has arrived
 
-The notes are written before the first byte; the line of a range after its bytes. A process that
-is killed at any moment leaves what the next one can go on with. A part of `fetch`.
+The notes are written before the first byte, the line of a range after its bytes: a process that
+is killed at any moment leaves files that the next one can resume.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -29,15 +27,10 @@ Span = tuple[int, int]  # first byte, and the one after the last
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartialFile:
     """An unfinished download that grows from its start; `path` ends in .part."""
 
     path: Path
-
-    @property
-    def note(self) -> Path:
-        """The note beside it."""
-        return self.path.with_name(f"{self.path.name}.json")
 
     @property
     def size(self) -> int:
@@ -46,29 +39,33 @@ class Part:
 
     @property
     def url(self) -> str:
-        """Where it comes from; '' if that is not known."""
-        return str(noted(self.note).get("url", ""))
+        """Where it comes from; '' if unknown."""
+        return str(_read_note(_beside(self.path, ".json")).get("url", ""))
 
     @property
     def version(self) -> str:
-        """Which version of the file it is; '' if that is not known."""
-        return str(noted(self.note).get("version", ""))
+        """Which version of the file it is; '' if unknown."""
+        return str(_read_note(_beside(self.path, ".json")).get("version", ""))
 
     @property
     def ranges(self) -> Ranges:
-        """What there is of it in ranges."""
+        """The ranges of the file that have arrived."""
         return Ranges(self.path.with_suffix(".ranges"))
 
     def start(self, url: str, version: str) -> None:
-        """Forget what there is."""
+        """Begin again, with nothing."""
         self.path.unlink(missing_ok=True)
-        write_json({"url": url, "version": version}, self.note)
+        self.write_note(url, version)
 
-    def drop(self) -> None:
-        """Remove the part and all that is beside it."""
+    def write_note(self, url: str, version: str) -> None:
+        """Write the note beside it."""
+        write_json({"url": url, "version": version}, _beside(self.path, ".json"))
+
+    def remove(self) -> None:
+        """Remove the file and everything beside it."""
         self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-        self.ranges.drop()
+        _beside(self.path, ".json").unlink(missing_ok=True)
+        self.ranges.remove()
 
 
 @dataclass(slots=True)
@@ -76,119 +73,88 @@ class Ranges:
     """An unfinished download that comes in ranges; `path` ends in .ranges."""
 
     path: Path
-    done: list[Span] = field(default_factory=list)  # in no order; they do not overlap
+    done: list[Span] = field(default_factory=list)  # in any order, without overlaps
 
     @property
-    def note(self) -> Path:
-        """The note beside it."""
-        return self.path.with_name(f"{self.path.name}.json")
+    def note(self) -> dict[str, Any]:
+        """The note beside it; empty if there is nothing to resume."""
+        return _read_note(_beside(self.path, ".json")) if self.path.exists() else {}
 
     @property
-    def journal(self) -> Path:
-        """The list of ranges that are there."""
-        return self.path.with_name(f"{self.path.name}.done")
-
-    @property
-    def url(self) -> str:
-        """Where it comes from; '' if there is nothing to go on with."""
-        return str(noted(self.note).get("url", "")) if self.path.exists() else ""
-
-    @property
-    def version(self) -> str:
-        """Which version of the file it is."""
-        return str(noted(self.note).get("version", ""))
-
-    @property
-    def size(self) -> int:
-        """Bytes that the file will have; 0 if that is not known."""
-        size = noted(self.note).get("bytes")
-        return size if isinstance(size, int) else 0
-
-    @property
-    def had(self) -> int:
+    def received(self) -> int:
         """Bytes that have arrived."""
-        return sum(end - first for first, end in self.done or self._read_journal(self.size))
+        size = self.note.get("bytes")
+        spans = self.done or self._read_journal(size if isinstance(size, int) else 0)
+        return sum(end - first for first, end in spans)
 
     def open(self, url: str, version: str, size: int) -> None:
-        """Go on with what there is if it is of this version, else begin."""
+        """Resume if what has arrived is of this version, else begin."""
         note = {"url": url, "version": version, "bytes": size}
-        if noted(self.note) != note or not self._is_whole(size):
-            self.drop()
-            write_json(note, self.note)
+        if self.note != note or self.path.stat().st_size != size:
+            self.remove()
+            write_json(note, _beside(self.path, ".json"))
             with self.path.open("wb") as file:
                 file.truncate(size)
         self.done = self._read_journal(size)
-        write_text("".join(f"{first} {end}\n" for first, end in self.done), self.journal)
+        lines = "".join(f"{first} {end}\n" for first, end in self.done)
+        write_text(lines, _beside(self.path, ".done"))
 
     def add(self, first: int, end: int) -> None:
-        """Note a range whose bytes are on the disk; not by two threads at once."""
+        """Note a range whose bytes are on the disk; one thread at a time."""
         if end > first:
             self.done.append((first, end))
-            with self.journal.open("a") as journal:
+            with _beside(self.path, ".done").open("a") as journal:
                 journal.write(f"{first} {end}\n")
 
     def missing(self, size: int, most: int) -> list[Span]:
-        """Return the ranges that are not there, cut to at most so many bytes each."""
+        """Return the ranges that have not arrived, cut to at most so many bytes each."""
         spans, at = [], 0
         for first, end in [*sorted(self.done), (size, size)]:
             spans += [(n, min(n + most, first)) for n in range(at, first, most)]
             at = end
         return spans
 
-    def finish(self, part: Part, url: str, version: str) -> None:
-        """Turn it into `part`, now that it is whole."""
-        write_json({"url": url, "version": version}, part.note)
+    def finish(self, part: PartialFile, url: str, version: str) -> None:
+        """Turn it into `part`, now that it is complete."""
+        part.write_note(url, version)
         self.path.replace(part.path)
-        self.drop()
+        self.remove()
 
-    def drop(self) -> None:
-        """Remove it and all that is beside it."""
-        for path in (self.path, self.note, self.journal):
+    def remove(self) -> None:
+        """Remove it and everything beside it."""
+        for path in (self.path, _beside(self.path, ".json"), _beside(self.path, ".done")):
             path.unlink(missing_ok=True)
         self.done = []
 
-    def _is_whole(self, size: int) -> bool:
-        return self.path.exists() and self.path.stat().st_size == size
-
     def _read_journal(self, size: int) -> list[Span]:
-        """Return the ranges of whole lines; the last may have been cut short by a kill."""
-        if not self.journal.exists():
+        """Return the ranges of complete lines; a kill may have cut the last one short."""
+        journal = _beside(self.path, ".done")
+        if not journal.exists():
             return []
         spans: list[Span] = []
-        for line in self.journal.read_text(errors="replace").split("\n")[:-1]:
+        for line in journal.read_text(errors="replace").split("\n")[:-1]:
             ends = line.split(" ")
             if len(ends) != 2 or not all(end.isascii() and end.isdigit() for end in ends):
                 return []
             spans.append((int(ends[0]), int(ends[1])))
         ordered = sorted(spans)
-        whole = all(0 <= first < end <= size for first, end in ordered)
+        inside = all(0 <= first < end <= size for first, end in ordered)
         apart = all(a[1] <= b[0] for a, b in pairwise(ordered))
-        return spans if whole and apart else []
+        return spans if inside and apart else []
 
 
-def noted(note: Path) -> dict[str, Any]:
-    """Return what a note says; nothing if there is none, or half of one."""
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-@contextmanager
-def bar(path: Path, begun: int, total: int | None) -> Iterator[tqdm[Any]]:
-    """Show how an unfinished file grows.
+def progress_bar(path: Path, start: int, total: int | None) -> tqdm[Any]:
+    """Return a bar of the bytes of an unfinished file, to be used in a `with` block.
 
     Args:
         path: named for the file.
-        begun: bytes that are there.
-        total: bytes that it will have; None if nobody says.
+        start: bytes that have arrived.
+        total: bytes that it will have; None if unknown.
     """
-    # disable=None: no bar where nobody looks, such as in a log file.
-    with tqdm(
-        desc=path.stem, initial=begun, total=total, unit="B", unit_scale=True, disable=None
-    ) as shown:
-        yield shown
+    # disable=None: no bar where output is no terminal, such as in a log file.
+    return tqdm(
+        desc=path.stem, initial=start, total=total, unit="B", unit_scale=True, disable=None
+    )
 
 
 def write_at(file: int, data: bytes, offset: int) -> None:
@@ -197,3 +163,16 @@ def write_at(file: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(file, view, offset)
         view, offset = view[written:], offset + written
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """Return the content of a note; {} if it is absent or incomplete."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}

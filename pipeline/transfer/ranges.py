@@ -1,7 +1,7 @@
 """One file over several connections, each of which brings ranges of it.
 
-Only where the file's version is known beyond doubt, since ranges of two versions would make a
-file that nobody published. A part of `fetch`.
+Only where the version of the file is certain: ranges of two versions would make a file that was
+never published.
 """
 
 from __future__ import annotations
@@ -17,32 +17,35 @@ import httpx
 from tqdm import tqdm
 
 from pipeline.job.errors import RawDataError
-from pipeline.transfer.answers import (
-    Changed,
-    Interrupted,
-    NoRanges,
-    Refused,
-    check_status,
-    not_too_slow,
-    strong_tag,
-)
-from pipeline.transfer.limits import Traffic
-from pipeline.transfer.partial_file import Part, Ranges, Span, write_at
+from pipeline.transfer.limits import Limits, fast_enough
+from pipeline.transfer.partial_file import PartialFile, Ranges, Span, write_at
+from pipeline.transfer.status import Refused, TemporaryFailure, check_status, requested_pause
 
-RANGE = 8 << 20  # bytes asked for at once; a kill costs as much for each connection
+RANGE = 8 << 20  # bytes per request; a kill loses at most as much for each connection
 SMALLEST = 4 * RANGE  # bytes; a smaller file comes in one piece
+
+
+class Changed(TemporaryFailure):
+    """The file there is not the one that was begun."""
+
+    def __init__(self) -> None:
+        super().__init__("the file on the server is not the one that was begun")
+
+
+class NoRanges(TemporaryFailure):
+    """The server gives the file in one piece only, whatever it announced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A file at an address, of which any range can be had.
+    """A file at an address that gives any range of it.
 
     Args:
         url: the address.
-        version: what no other content of the file has.
+        version: identifies the content.
         size: bytes.
-        read: (first, end) -> the bytes from first to before end. Raises Refused, Interrupted
-            or httpx.RequestError, and nothing else.
+        read: (first, end) -> the bytes from first to before end. Raises Refused,
+            TemporaryFailure or httpx.RequestError, and nothing else.
     """
 
     url: str
@@ -51,10 +54,21 @@ class Origin:
     read: Callable[[int, int], Iterator[bytes]]
 
 
-def offered(response: httpx.Response, size: int | None) -> bool:
-    """Tell whether the answer's file may come in ranges, and is worth it."""
-    ranges = response.headers.get("Accept-Ranges", "").lower() == "bytes"
-    return ranges and strong_tag(response) != "" and size is not None and size >= SMALLEST
+def strong_tag(response: httpx.Response) -> str:
+    """Return the ETag if it promises the same bytes, else '' (RFC 9110, 8.8.3)."""
+    tag = str(response.headers.get("ETag", ""))
+    return tag if tag.startswith('"') else ""
+
+
+def gives_ranges(response: httpx.Response, size: int) -> bool:
+    """Whether the file may come in ranges, and is large enough for it."""
+    announced = response.headers.get("Accept-Ranges", "").lower() == "bytes"
+    return announced and strong_tag(response) != "" and size >= SMALLEST
+
+
+def check_response(response: httpx.Response) -> None:
+    """Raise Refused or TemporaryFailure unless the response is a success."""
+    check_status(response.status_code, requested_pause(response.headers))
 
 
 def http_origin(
@@ -66,84 +80,85 @@ def http_origin(
         headers = {"Accept-Encoding": "identity", "If-Range": version}
         headers["Range"] = f"bytes={first}-{end - 1}"
         with client.stream("GET", url, headers=headers) as response:
-            check_status(response)
+            check_response(response)
             if strong_tag(response) not in ("", version):
                 raise Changed
             expected = f"bytes {first}-{end - 1}/{size}"
             if response.headers.get("Content-Range") != expected:
                 raise NoRanges(f"expected the range {expected}, got none or another")
-            yield from not_too_slow(response.iter_raw(), timeout)
+            yield from fast_enough(response.iter_raw(), timeout)
 
     return Origin(url, version, size, read)
 
 
-def bring(origin: Origin, part: Part, traffic: Traffic, bar: tqdm[Any]) -> bool:
-    """Bring a file to `part`; tell whether an earlier run had begun it.
+def transfer(origin: Origin, part: PartialFile, limits: Limits, bar: tqdm[Any]) -> bool:
+    """Transfer a file to `part`; return whether an earlier run had begun it.
 
     Raises:
         RawDataError: it cannot be written.
-        Refused, Interrupted, httpx.RequestError: some of it did not come; what did is kept.
+        Refused, TemporaryFailure, httpx.RequestError: some of it is missing; what has arrived
+            is kept.
     """
     ranges = part.ranges
     try:
         ranges.open(origin.url, origin.version, origin.size)
-        begun = ranges.had
-        bar.update(begun)
+        received = ranges.received
+        bar.update(received)
         file = os.open(ranges.path, os.O_WRONLY)
         try:
-            _Bringing(origin, ranges, traffic, bar, file).run()
+            _Attempt(origin, ranges, limits, bar, file).run()
         finally:
             os.close(file)
         ranges.finish(part, origin.url, origin.version)
     except (Changed, NoRanges):
-        ranges.drop()
+        ranges.remove()
         raise
     except OSError as error:  # neither httpx nor an origin raises one
         raise RawDataError(f"{ranges.path}: cannot be written: {error}; run again") from error
-    return begun > 0
+    return received > 0
 
 
-class _Bringing:
-    """One attempt at all that is missing."""
+class _Attempt:
+    """One attempt at all missing ranges, over several connections."""
 
     def __init__(
-        self, origin: Origin, ranges: Ranges, traffic: Traffic, bar: tqdm[Any], file: int
+        self, origin: Origin, ranges: Ranges, limits: Limits, bar: tqdm[Any], file: int
     ) -> None:
-        self.origin, self.ranges, self.traffic = origin, ranges, traffic
+        self.origin, self.ranges, self.limits = origin, ranges, limits
         self.bar, self.file = bar, file
         self.lock = threading.Lock()
         self.spans = ranges.missing(origin.size, RANGE)
-        self.left = iter(self.spans)
-        self.over = False  # a finding that holds for all connections
+        self.remaining = iter(self.spans)
+        self.is_over = False  # an error that concerns all connections
 
     def run(self) -> None:
-        n_lanes = min(self.traffic.connections, len(self.spans))
-        if n_lanes == 0:
+        n_connections = min(self.limits.connections, len(self.spans))
+        if n_connections == 0:
             return
-        with ThreadPoolExecutor(n_lanes) as pool:
-            lanes = [pool.submit(self._lane) for _ in range(n_lanes)]
-        errors = [error for lane in lanes if (error := lane.exception())]
-        # A line that dropped has left its ranges to the others, as long as there were others.
-        if self.ranges.had < self.origin.size:
-            raise min(errors, key=_rank)
+        with ThreadPoolExecutor(n_connections) as pool:
+            jobs = [pool.submit(self._transfer_ranges) for _ in range(n_connections)]
+        errors = [error for job in jobs if (error := job.exception())]
+        # The ranges of a dropped connection were left to the others, while there were others.
+        if self.ranges.received < self.origin.size:
+            raise min(errors, key=_priority)
 
-    def _lane(self) -> None:
-        """Bring range after range, until none is left or the line drops."""
+    def _transfer_ranges(self) -> None:
+        """Transfer range after range, until none remains or the connection drops."""
         while span := self._next():
             try:
-                with self.traffic.turn():
-                    self._span(*span)
+                with self.limits.connection():
+                    self._transfer_range(*span)
             except httpx.RequestError:
                 raise
             except BaseException as error:
-                self.over = self.over or isinstance(error, Refused | Changed | NoRanges)
+                self.is_over |= isinstance(error, Refused | Changed | NoRanges)
                 raise
 
     def _next(self) -> Span | None:
         with self.lock:
-            return None if self.over else next(self.left, None)
+            return None if self.is_over else next(self.remaining, None)
 
-    def _span(self, first: int, end: int) -> None:
+    def _transfer_range(self, first: int, end: int) -> None:
         at = first
         try:
             for chunk in self.origin.read(first, end):
@@ -151,9 +166,9 @@ class _Bringing:
                 write_at(self.file, data, at)
                 at += len(data)
                 self.bar.update(len(data))
-                self.traffic.passed(len(data))
+                self.limits.received(len(data))
         finally:
-            # The bytes first: a power cut must not leave a line about what is not there.
+            # The bytes first: after a power cut no line may name bytes that are not there.
             os.fdatasync(self.file)
             with self.lock:
                 self.ranges.add(first, at)
@@ -163,8 +178,8 @@ class _Bringing:
             )
 
 
-def _rank(error: BaseException) -> int:
-    """Return the place of an error among those of several connections; the first counts."""
+def _priority(error: BaseException) -> int:
+    """Return the place of an error among those of several connections; the lowest is raised."""
     kinds: list[type[BaseException] | tuple[type[BaseException], ...]]
-    kinds = [httpx.RequestError, Interrupted, Refused, (Changed, NoRanges)]
+    kinds = [httpx.RequestError, TemporaryFailure, Refused, (Changed, NoRanges)]
     return -max((n for n, kind in enumerate(kinds) if isinstance(error, kind)), default=9)

@@ -1,4 +1,4 @@
-"""data/raw/<dataset>: the files as published, and the manifest that vouches for them."""
+"""data/raw/<dataset>: the files as published, and the manifest with their checksums."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.tables.io import read_json, replacing, sha256_of, write_json
+from pipeline.tables.io import read_json, replacing, sha256_of
 from pipeline.tables.schema import MANIFEST_FILE
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def manifest(target: Path) -> list[Entry]:
 
 @contextmanager
 def replacing_in(target: Path, name: str) -> Iterator[Path]:
-    """Like `io.replacing`; the manifest goes first, since it no longer tells the truth."""
+    """Like `io.replacing`; removes the manifest first, which is no longer true."""
     (target / MANIFEST_FILE).unlink(missing_ok=True)
     with replacing(target / name) as partial:
         yield partial
@@ -38,33 +38,35 @@ def move(source: Path, target: Path, name: str) -> None:
         shutil.move(source, partial)
 
 
-def drop(target: Path, names: set[str]) -> None:
-    """Remove what an earlier run left and this one does not need."""
+def remove(target: Path, names: set[str]) -> None:
+    """Remove files of an earlier run that this one does not have."""
     for name in names:
         path = target / name
         if path.resolve().is_relative_to(target.resolve()):
             path.unlink(missing_ok=True)
 
 
-def tell_changes(kept: Path, entries: Sequence[Entry], target: Path) -> None:
-    """Log which files are not what they were, and keep what there is now.
+def log_changes(before: Sequence[Entry], entries: Sequence[Entry], target: Path) -> None:
+    """Log which files differ from those of the last download.
 
     Args:
-        kept: where the manifest of the last download is kept; engines delete the other.
+        before: entries of the last download; none if there was none.
         entries: of this one.
         target: data/raw/<dataset>.
     """
-    now = {one["file"]: one for one in entries}
-    before = {one["file"]: one for one in read_json(kept)} if kept.exists() else now
-    write_json(list(entries), kept)
-    for name in sorted(now.keys() | before.keys()):
-        was, is_now = _said(before.get(name)), _said(now.get(name))
+    old, new = (
+        {entry["file"]: _content(entry) for entry in some} for some in (before, entries)
+    )
+    for name in sorted(old.keys() | new.keys()) if old else []:
+        was, is_now = old.get(name, "absent"), new.get(name, "absent")
         if was != is_now:
-            logger.warning("%s: no longer what it was: %s, now %s", target / name, was, is_now)
+            logger.warning(
+                "%s: changed since the last download: %s, now %s", target / name, was, is_now
+            )
 
 
-def _said(one: Entry | None) -> str:
-    return f"{one['bytes']:,} bytes, sha256 {one['sha256'][:16]}" if one else "not there"
+def _content(entry: Entry) -> str:
+    return f"{entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}"
 
 
 def entry(target: Path, name: str, url: str) -> Entry:

@@ -1,8 +1,7 @@
 """Files at addresses that are not http: `file:`, and the object stores `s3:` and `gs:`.
 
-The work is fsspec's. Keys and end points of a store come from where its own client looks for
-them: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ~/.aws; GOOGLE_APPLICATION_CREDENTIALS. A part of
-`fetch`.
+Read by fsspec. Keys and end points of a store come from where its own client looks for them:
+AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ~/.aws; GOOGLE_APPLICATION_CREDENTIALS.
 """
 
 from __future__ import annotations
@@ -11,16 +10,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.job.errors import RawDataError
-from pipeline.transfer.answers import Changed, Interrupted, Refused
-from pipeline.transfer.ranges import Origin
+from pipeline.transfer.ranges import Changed, Origin
+from pipeline.transfer.status import Refused, TemporaryFailure
 
 EXTRAS = {"s3": "s3", "gs": "gs"}  # scheme -> the extra of this project that has its client
 SCHEMES = ("file", *EXTRAS)
-PIECE = 1 << 20  # bytes of a range that are handed on at once
+CHUNK = 1 << 20  # bytes of a range that are yielded at once
 
 
 def is_remote(url: str) -> bool:
-    """Tell an address that this module reads from an http one."""
+    """Whether this module reads an address; http is read elsewhere."""
     return _scheme(url) in SCHEMES
 
 
@@ -29,8 +28,8 @@ def origin(url: str) -> Origin:
 
     Raises:
         RawDataError: the store's client is not installed.
-        Refused: there is no such file, or we may not read it.
-        Interrupted: the store does not answer, or not now.
+        Refused: there is no such file, or it may not be read.
+        TemporaryFailure: the store does not answer, or not now.
     """
     store, path = _store(url)
     try:
@@ -39,33 +38,33 @@ def origin(url: str) -> Origin:
         raise Refused(f"{type(error).__name__}: {error}") from error
     # The clients raise nearly anything: OSError, their own errors, those of their own clients.
     except Exception as error:
-        raise Interrupted(f"{type(error).__name__}: {error}") from error
+        raise TemporaryFailure(f"{type(error).__name__}: {error}") from error
     if info["type"] != "file":
-        raise Refused("no such file, but a folder")
+        raise Refused("expected a file, got a folder")
 
     def read(first: int, end: int) -> Iterator[bytes]:
         try:
             data = store.cat_file(path, start=first, end=end)
-            same = store.ukey(path) == version
+            is_same = store.ukey(path) == version
         except FileNotFoundError as error:
             raise Changed from error
         except Exception as error:
-            raise Interrupted(f"{type(error).__name__}: {error}") from error
-        if not same:
+            raise TemporaryFailure(f"{type(error).__name__}: {error}") from error
+        if not is_same:
             raise Changed
-        yield from (data[at : at + PIECE] for at in range(0, len(data), PIECE))
+        yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
 
     return Origin(url, version, info["size"], read)
 
 
 def is_folder(url: str) -> bool:
-    """Tell whether there is something below an address; False where nobody can tell."""
+    """Whether there is something below an address; False where that cannot be known."""
     if not is_remote(url):  # also '', and http, which has no folders
         return False
     store, path = _store(url)
     try:
         return bool(store.isdir(path))
-    except Exception:  # the files' own addresses say what is wrong with the store
+    except Exception:  # an error of the store is reported for the files' own addresses
         return False
 
 
@@ -74,10 +73,10 @@ def _scheme(url: str) -> str:
 
 
 def _store(url: str) -> tuple[Any, str]:
-    import fsspec  # only who uses such an address pays for it
+    import fsspec  # slow to import, and needed for such addresses only
 
     try:
-        # Nothing is remembered from an earlier call: a file may change while it is fetched.
+        # Without caches: a file may change while it is fetched.
         return fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         extra = EXTRAS.get(_scheme(url), "")

@@ -21,7 +21,7 @@ def scripted(values):
     return lambda model: (0.0, next(left))
 
 
-def test_it_stops_when_nothing_better_came_and_keeps_the_best():
+def test_training_stops_without_improvement_and_keeps_the_best():
     run = training()
     measure = scripted([0.1, 0.3, 0.2, 0.2, 0.9])
 
@@ -32,7 +32,7 @@ def test_it_stops_when_nothing_better_came_and_keeps_the_best():
     assert not torch.equal(run.best["users"], run.model.state_dict()["users"])
 
 
-def test_without_a_measure_it_runs_through_and_keeps_the_last():
+def test_without_a_measure_training_runs_all_epochs_and_keeps_the_last():
     run = training()
 
     records = list(fit(run, epochs=5, evaluate_every=2, patience=1, measure=None))
@@ -61,7 +61,7 @@ def test_a_restored_training_ends_in_the_same_bits():
         assert torch.equal(value, second.model.state_dict()[name]), name
 
 
-def test_a_loss_that_is_no_number_stops_with_its_place():
+def test_a_non_finite_loss_stops_training_and_names_epoch_and_step():
     run = training()
     with torch.no_grad():
         run.model.users.fill_(math.nan)

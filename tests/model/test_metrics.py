@@ -20,7 +20,7 @@ def test_rank_counts_the_better_ones():
     assert rank_of_target(scores).tolist() == [2, 0]
 
 
-def test_a_score_that_is_no_number_is_refused():
+def test_a_score_of_nan_is_refused():
     """NaN compares false with everything and would be ranked first."""
     with pytest.raises(ValueError, match="NaN"):
         rank_of_target(torch.tensor([[float("nan"), 0.0]]))

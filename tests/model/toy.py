@@ -1,4 +1,4 @@
-"""A world small enough to train in a second, and each model's settings for it."""
+"""A dataset small enough to train in a second, and each model's settings for it."""
 
 import torch
 

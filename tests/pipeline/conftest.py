@@ -3,8 +3,8 @@
 import pytest
 from picture_cases import serving
 
-from pipeline.pictures import connections as picture_lanes
 from pipeline.pictures import hosts as picture_hosts
+from pipeline.transfer import status
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def impatient(monkeypatch):
     """Make pauses short, and ask no proxy."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(picture_lanes, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(status, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(picture_hosts, "FIRST_GAP", 0.02)
 
 

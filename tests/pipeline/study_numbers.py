@@ -8,7 +8,7 @@ import yaml
 
 from pipeline import params
 from pipeline.experiments.study import tables
-from pipeline.params import study_cells
+from pipeline.params import study
 from pipeline.tables import schema as s
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
@@ -70,7 +70,7 @@ def of_cell(cell):
 def numbers(dataset="sample", folder="", **changes):
     """Return the content of tables.json."""
     settings = parsed(**changes)
-    found = {n: of_cell(c) for n, c in study_cells.cells(settings, dataset).items()}
+    found = {n: of_cell(c) for n, c in study.cells(settings, dataset).items()}
     table = tables.gathered(
         settings,
         dataset,

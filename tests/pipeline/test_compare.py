@@ -10,6 +10,7 @@ import yaml
 
 from pipeline import compare
 from pipeline.job.errors import ParamsError, SchemaError
+from pipeline.pages import file_names
 from pipeline.tables import features, io
 from pipeline.tables import schema as s
 
@@ -31,33 +32,8 @@ def ranks(sampled):
     return pl.DataFrame(rows, schema=s.RANKS, orient="row")
 
 
-N_ITEMS = 110  # room for 99 candidates beside what a user met
+N_ITEMS = 110  # more than 99 that a user never met
 BETTER, WORSE = ranks([0, 0, 0, 0, 0, 0]), ranks([1, 2, 3, 4, 5, 6])
-
-
-def test_six_wins_of_six_have_the_exact_p_of_one_in_32():
-    """All 6 signs alike: 2 of 2^6 sign patterns are as extreme."""
-    (pair,) = compare.pairs({"a": WORSE, "b": BETTER}, best="b")
-
-    assert (pair["best"], pair["other"], pair["n_users"], pair["n_different"]) == (
-        "b",
-        "a",
-        6,
-        6,
-    )
-    assert pair["p"] == pytest.approx(2 / 64)
-    assert pair["mean_difference"] > 0
-
-
-def test_models_that_rank_alike_do_not_differ():
-    (pair,) = compare.pairs({"a": BETTER, "b": BETTER}, best="a")
-
-    assert (pair["p"], pair["p_holm"], pair["mean_difference"]) == (1.0, 1.0, 0.0)
-
-
-def test_ranks_of_different_users_are_refused():
-    with pytest.raises(SchemaError, match="have different users"):
-        compare.pairs({"a": ranks([0, 1]), "b": ranks([0])}, best="a")
 
 
 def test_metrics_without_a_key_are_refused():
@@ -68,9 +44,9 @@ def test_metrics_without_a_key_are_refused():
 
 
 def test_markdown_has_each_model_the_best_in_bold_and_the_protocol():
-    found = {"a": metrics("a", 0.4), "b": metrics("b", 0.5)}
+    both = {"a": metrics("a", 0.4), "b": metrics("b", 0.5)}
 
-    text = compare.markdown(compare.comparison(found, {"a": WORSE, "b": BETTER}))
+    text = compare.markdown(compare.comparison(both, {"a": WORSE, "b": BETTER}))
 
     lines = text.splitlines()
     equal = "| **0.5000** | **0.2500** | **0.7500**"
@@ -97,24 +73,24 @@ def test_a_choice_on_test_is_called_optimistic():
     assert table["significance"]["pairs"] == []
 
 
-def test_a_row_may_say_its_extractor():
-    found = {"a": metrics("a", 0.4), "a_net": metrics("a_net", 0.5)}
-    said = {"a": "vgg16 of image, seeded (untrained)", "a_net": "resnet50 of image, imagenet"}
+def test_a_row_may_name_its_extractor():
+    both = {"a": metrics("a", 0.4), "a_net": metrics("a_net", 0.5)}
+    names = {"a": "vgg16 of image, seeded (untrained)", "a_net": "resnet50 of image, imagenet"}
 
-    table = compare.comparison(found, {"a": WORSE, "a_net": BETTER}, extractors=said)
+    table = compare.comparison(both, {"a": WORSE, "a_net": BETTER}, extractors=names)
 
-    assert table["models"]["a"]["extractor"] == said["a"]
+    assert table["models"]["a"]["extractor"] == names["a"]
     rows = [line.split(" | ")[0] for line in compare.markdown(table).splitlines()]
     assert "| a: vgg16 of image, seeded (untrained)" in rows
     assert "| a_net: resnet50 of image, imagenet" in rows
-    plain = compare.comparison(found, {"a": WORSE, "a_net": BETTER})
+    plain = compare.comparison(both, {"a": WORSE, "a_net": BETTER})
     assert "extractor" not in plain["models"]["a"]
 
 
-def test_the_papers_numbers_stand_below_ours():
-    found = {"mcln": metrics("mcln", 0.5), "base_vt": metrics("base_vt", 0.4)}
+def test_the_papers_numbers_are_below_ours():
+    both = {"mcln": metrics("mcln", 0.5), "base_vt": metrics("base_vt", 0.4)}
 
-    table = compare.comparison(found, {"mcln": BETTER, "base_vt": WORSE}, "amazon-beauty")
+    table = compare.comparison(both, {"mcln": BETTER, "base_vt": WORSE}, "amazon-beauty")
 
     lines = compare.markdown(table).splitlines()
     printed = "as printed in the paper"
@@ -156,11 +132,11 @@ def project(folder):
 
 ARGUMENTS = ["beauty_split", "processed", "images.parquet", "results"]
 WRITTEN = [
-    s.COMPARISON_JSON,
-    s.COMPARISON_MD,
-    s.REPORT_FILE,
-    s.SIGNIFICANCE_JSON,
-    s.SLICES_JSON,
+    file_names.COMPARISON_JSON,
+    file_names.COMPARISON_MD,
+    file_names.REPORT_FILE,
+    file_names.SIGNIFICANCE_JSON,
+    file_names.SLICES_JSON,
 ]
 
 
@@ -180,7 +156,7 @@ def test_the_command_writes_the_same_bytes_again(tmp_path, monkeypatch):
     assert "bprmf as printed in the paper, Table 2" in page
 
 
-def test_the_command_says_how_sure_the_numbers_are_and_slices_the_users(tmp_path, monkeypatch):
+def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
     project(tmp_path)
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     wanted = settings.replace("models: [bprmf]", "models: [bprmf, vbpr]")
@@ -196,11 +172,11 @@ def test_the_command_says_how_sure_the_numbers_are_and_slices_the_users(tmp_path
 
     compare.main([*ARGUMENTS, "--features", "features"])
 
-    sure = io.read_json(tmp_path / "results" / s.SIGNIFICANCE_JSON)
-    assert (sure["dataset"], sure["n_users"], sure["best"]) == ("beauty_split", 6, "bprmf")
-    assert {row["other"] for row in sure["pairs"]} == {"vbpr"}
-    assert {row["ties"] for row in sure["pairs"]} == {6}
-    partitions = io.read_json(tmp_path / "results" / s.SLICES_JSON)["partitions"]
+    tests = io.read_json(tmp_path / "results" / file_names.SIGNIFICANCE_JSON)
+    assert (tests["dataset"], tests["n_users"], tests["best"]) == ("beauty_split", 6, "bprmf")
+    assert {row["other"] for row in tests["pairs"]} == {"vbpr"}
+    assert {row["ties"] for row in tests["pairs"]} == {6}
+    partitions = io.read_json(tmp_path / "results" / file_names.SLICES_JSON)["partitions"]
     assert [(x["name"], x["n_users"]) for x in partitions["has visual"]["slices"]] == [
         ("present", 6),  # every rank is of item 0
         ("absent", 0),
@@ -221,7 +197,7 @@ def test_a_missing_input_is_named_and_nothing_is_written(tmp_path, monkeypatch, 
     assert not [name for name in WRITTEN if (tmp_path / "results" / name).exists()]
 
 
-def test_a_table_of_its_own_goes_to_its_own_folder(tmp_path, monkeypatch):
+def test_a_named_table_is_written_to_a_folder_of_its_name(tmp_path, monkeypatch):
     project(tmp_path)
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     wanted = settings.replace("models: [bprmf]", "models: [lightgcn]")
@@ -231,15 +207,15 @@ def test_a_table_of_its_own_goes_to_its_own_folder(tmp_path, monkeypatch):
 
     compare.main([*ARGUMENTS, "--table", "own"])
 
-    table = io.read_json(tmp_path / "results/own" / s.COMPARISON_JSON)
+    table = io.read_json(tmp_path / "results/own" / file_names.COMPARISON_JSON)
     assert table["order"] == ["bprmf"]
-    assert not (tmp_path / "results" / s.COMPARISON_JSON).exists()
+    assert not (tmp_path / "results" / file_names.COMPARISON_JSON).exists()
     with pytest.raises(ParamsError, match=r"no table 'table9'.*'own'"):
         compare.main([*ARGUMENTS, "--table", "table9"])
 
 
-def test_the_extractors_of_a_model_are_compared_in_a_folder_of_their_own(tmp_path, monkeypatch):
-    """The page names every feature, also one without weights of its own."""
+def test_the_extractors_of_a_model_are_compared_in_a_separate_folder(tmp_path, monkeypatch):
+    """The page names every feature, also one without weights."""
     project(tmp_path)
     raw = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))
     own = {"extractor": "precomputed", "path": "own.parquet"}
@@ -253,10 +229,10 @@ def test_the_extractors_of_a_model_are_compared_in_a_folder_of_their_own(tmp_pat
 
     compare.main([*ARGUMENTS, "--table", "extractors"])
 
-    table = io.read_json(results / "extractors" / s.COMPARISON_JSON)
+    table = io.read_json(results / "extractors" / file_names.COMPARISON_JSON)
     assert table["order"] == ["vbpr", "vbpr_own"]
     assert table["models"]["vbpr"]["extractor"] == "sif of visual_tokens, trained"
     assert table["models"]["vbpr_own"]["extractor"] == "precomputed of raw_id"
-    page = (results / "extractors" / s.REPORT_FILE).read_text(encoding="utf-8")
+    page = (results / "extractors" / file_names.REPORT_FILE).read_text(encoding="utf-8")
     assert '<span class="soft small">precomputed of raw_id</span>' in page
     assert '<th scope="row">visual_own</th>' in page

@@ -1,4 +1,4 @@
-"""What DVC is to show: the numbers are those of the stages, in a form that it can read."""
+"""The files that DVC shows: the numbers of the stages in a form that it can read."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def points(table, panel, x):
     return dict(table.filter(pl.col("panel") == panel).select(x, "value").iter_rows())
 
 
-def test_scores_are_the_measures_and_the_epoch_without_settings_and_counts():
+def test_scores_are_the_metrics_and_the_epoch_without_settings_and_counts():
     assert curves.scores({"bprmf": METRICS}, {"bprmf": history()}) == {
         "bprmf": {
             "epoch": 5,
@@ -52,13 +52,13 @@ def test_scores_are_the_measures_and_the_epoch_without_settings_and_counts():
 
 
 @pytest.mark.parametrize("rows", [[], [(*row[:-1], "test") for row in HISTORY]])
-def test_a_choice_that_was_not_on_validation_is_no_score_of_it(rows):
+def test_a_choice_on_other_data_has_no_validation_score(rows):
     assert (
         "validation" not in curves.scores({"bprmf": METRICS}, {"bprmf": history(rows)})["bprmf"]
     )
 
 
-def test_learning_has_what_chose_the_epoch_and_not_the_refit():
+def test_learning_has_the_phase_select_without_the_refit():
     table = curves.learning({"bprmf": history()}, "toy")
 
     assert points(table, "training loss", "epoch") == {5: 0.6, 10: 0.5}
@@ -67,7 +67,7 @@ def test_learning_has_what_chose_the_epoch_and_not_the_refit():
     assert table["dataset"].unique().to_list() == ["toy"]
 
 
-def test_a_choice_on_test_says_so():
+def test_a_choice_on_test_is_labelled():
     rows = [(*row[:-1], "test") for row in HISTORY]
 
     panels = curves.learning({"bprmf": history(rows)}, "toy")["panel"].unique().to_list()
@@ -75,7 +75,7 @@ def test_a_choice_on_test_says_so():
     assert sorted(panels) == ["HR@10, test", "NDCG@10, test", "training loss"]
 
 
-def test_a_model_that_learns_nothing_has_no_curve():
+def test_a_model_without_training_has_no_curve():
     table = curves.learning({"popularity": history([]), "bprmf": history()}, "toy")
 
     assert table["model"].unique().to_list() == ["bprmf"]
@@ -91,14 +91,14 @@ def test_cutoffs_are_those_of_evaluate():
     for part, values in (("sampled", sampled), ("full", full)):
         expected = at_cutoffs(torch.tensor(values), list(range(1, curves.TOP + 1)))
         for measure in ("HR", "NDCG"):
-            found = points(table, f"{measure}@k, {part}", "k")
-            wanted = {k: expected[f"{measure.lower()}@{k}"] for k in found}
-            assert found == pytest.approx(wanted)
-            assert list(found) == list(range(1, curves.TOP + 1))
+            curve = points(table, f"{measure}@k, {part}", "k")
+            wanted = {k: expected[f"{measure.lower()}@{k}"] for k in curve}
+            assert curve == pytest.approx(wanted)
+            assert list(curve) == list(range(1, curves.TOP + 1))
 
 
 def test_cutoffs_by_hand():
-    """Of two users one is at rank 1 (0-based): found from k = 2 on, worth 1 / log2(3)."""
+    """Of two users one is at rank 1 (0-based): a hit from k = 2 on, with gain 1 / log2(3)."""
     table = curves.cutoffs({"bprmf": ranks([1, 50], [1, 50])}, "toy")
 
     hits, gains = points(table, "HR@k, sampled", "k"), points(table, "NDCG@k, full", "k")
@@ -123,7 +123,7 @@ def project(tmp_path, monkeypatch):
 WRITTEN = ["scores/sample.json", "learning/sample.csv", "cutoffs/sample.csv"]
 
 
-def test_the_command_writes_a_file_per_kind_and_the_same_bytes_again(project):
+def test_the_command_writes_a_file_per_kind_with_reproducible_bytes(project):
     curves.main(["sample", "results", "plots"])
     first = [Path("plots", name).read_bytes() for name in WRITTEN]
     curves.main(["sample", "results", "plots"])

@@ -13,12 +13,13 @@ import pytest
 from paths import ROOT, SHARED
 from web_cases import serving
 
-from pipeline import download, params, sources
+from pipeline import download, params
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.sources import published_split
-from pipeline.sources.raw import RawFile
+from pipeline.published import files as published
+from pipeline.published.raw_file import RawFile
+from pipeline.sources.sample import dump
 from pipeline.transfer.fetch import Fetcher
-from pipeline.transfer.limits import Traffic
+from pipeline.transfer.limits import Limits
 from pipeline.transfer.mirror import Mirror
 
 needs_shared = pytest.mark.skipif(
@@ -94,14 +95,14 @@ def test_the_same_files_make_the_same_manifest(project, mirror):
 
 
 def test_a_wrong_checksum_in_the_mirror_is_named(project, mirror):
-    names = [file.name for file in published_split.files(split("Art"))]
+    names = [file.name for file in published.files(split("Art"))]
     put(mirror / "art_split", **dict.fromkeys(names, b"0 1\n"))
 
     with pytest.raises(RawDataError) as raised:
         download.main(["art_split", "raw"])
 
     message = str(raised.value)
-    assert "raw/train.txt: the file could not be had" in message
+    assert "raw/train.txt: the file is unavailable" in message
     assert "art_split/train.txt (DATA_MIRROR): expected sha256 e5e63b9e231963b6..." in message
     assert "https://raw.githubusercontent.com/hfutmars/MEGCF/3022b33" in message
     assert not Path("raw/train.txt").exists()
@@ -113,7 +114,7 @@ def test_without_mirror_and_network_the_error_says_what_was_tried_and_what_to_do
         download.main(["gift_cards", "some/folder"])
 
     message = str(raised.value)
-    assert message.startswith("some/folder/Gift_Cards_5.json.gz: the file could not")
+    assert message.startswith("some/folder/Gift_Cards_5.json.gz: the file is unavailable")
     for server in ("mcauleylab.ucsd.edu", "datarepo.eng.ucsd.edu", "jmcauley.ucsd.edu"):
         assert f"{server}/" in message
     assert "ConnectError" in message
@@ -186,8 +187,40 @@ def test_a_kept_file_that_was_changed_by_hand_is_not_trusted(project, mirror, mo
     monkeypatch.delenv("DATA_MIRROR")
     Path("raw", GIFTS[0]).write_bytes(PACKED + b"x")
 
-    with pytest.raises(RawDataError, match="the file could not be had"):
+    with pytest.raises(RawDataError, match="the file is unavailable"):
         download.main(["gift_cards", "raw"])
+
+
+@pytest.mark.parametrize("manifest", ["kept", "removed"])
+def test_a_second_download_checks_what_is_there_and_requests_nothing(
+    project, monkeypatch, manifest
+):
+    """DVC leaves the folder as it is; Snakemake removes the manifest, its declared output."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving() as server:
+        server.content = PACKED
+        monkeypatch.setenv("DATA_MIRROR", server.url("mirror"))
+        download.main(["gift_cards", "raw"])
+        before = Path("raw/manifest.json").read_bytes()
+        times = {path: path.stat().st_mtime_ns for path in map(Path("raw").joinpath, GIFTS)}
+        assert len(server.requests) == len(GIFTS)
+        server.requests.clear()
+        if manifest == "removed":
+            Path("raw/manifest.json").unlink()
+
+        download.main(["gift_cards", "raw"])
+
+        assert len(server.requests) == 0
+        assert {path: path.stat().st_mtime_ns for path in times} == times
+        assert Path("raw/manifest.json").read_bytes() == before
+
+        # What is no longer right is fetched again, and nothing else.
+        Path("raw", GIFTS[0]).write_bytes(PACKED[:-1])
+        download.main(["gift_cards", "raw"])
+
+        (request,) = server.requests
+        assert request[""].endswith(GIFTS[0])
+        assert Path("raw", GIFTS[0]).read_bytes() == PACKED
 
 
 def test_files_of_an_earlier_source_are_removed(project, mirror):
@@ -241,7 +274,7 @@ def test_what_the_mirror_lacks_comes_from_the_network(project, site):
     files = [RawFile(name=name, urls=(f"{site}/{name}",)) for name in ("a.txt", "b.txt")]
     raw, fetcher = project / "raw", Fetcher(retries=0, timeout=5)
 
-    mirror = Mirror(dataset="ours", root=project / "mirror")
+    mirror = Mirror(dataset="ours", folder=project / "mirror/ours")
     download.download(files, raw, project / "work", mirror, fetcher)
 
     assert (raw / "a.txt").read_bytes() == b"aaa"
@@ -269,10 +302,10 @@ def test_several_files_come_at_once_and_the_first_failure_stops_the_others(
         names = ("a.bin", "b.bin", "c.bin")
         files = [RawFile(name=name, urls=(server.url(name),)) for name in names]
         gone = RawFile(name="gone.bin", urls=("http://127.0.0.1:1/gone.bin",))
-        fetcher = Fetcher(retries=1, timeout=5, traffic=Traffic(3))  # tried again after 0.5 s
+        fetcher = Fetcher(retries=1, timeout=5, limits=Limits(3))  # tried again after 0.5 s
         begun = time.monotonic()
 
-        with pytest.raises(RawDataError, match=r"gone\.bin: the file could not be had"):
+        with pytest.raises(RawDataError, match=r"gone\.bin: the file is unavailable"):
             download.download(
                 [*files[:2], gone, files[2]], project / "raw", tmp_path / "work",
                 Mirror(dataset="ours"), fetcher,
@@ -291,7 +324,7 @@ def test_a_failure_keeps_finished_files_for_the_next_run_but_not_under_their_nam
     files = [RawFile(name=name, urls=(f"{site}/{name}",)) for name in ("a.txt", "b.txt")]
     raw, work, fetcher = project / "raw", project / "work", Fetcher(retries=0, timeout=5)
 
-    with pytest.raises(RawDataError, match=r"b\.txt: the file could not be had"):
+    with pytest.raises(RawDataError, match=r"b\.txt: the file is unavailable"):
         download.download(files, raw, work, Mirror(dataset="ours"), fetcher)
 
     assert not raw.exists()
@@ -304,8 +337,7 @@ def test_the_generated_dataset_lists_its_files_but_not_its_ground_truth(project,
         put(folder / "images", **{"a.jpg": b"jpeg"})
         put(folder / "ground_truth", **{"factors.json": b"[]"})
 
-    made = sources.Reader(files=lambda _: [], read=lambda *_: None, generate=generate)
-    monkeypatch.setitem(sources.SOURCES, "sample", made)
+    monkeypatch.setattr(dump, "generate", generate)
 
     download.main(["sample", "data/raw/sample"])
 
@@ -328,7 +360,7 @@ def test_the_published_files_pass_their_checks(project, monkeypatch, name):
     download.main([name, "raw"])
 
     source = params.load().source(name)
-    wanted = {file.name: file.sha256 for file in sources.get(source.format).files(source)}
+    wanted = {file.name: file.sha256 for file in published.files(source)}
     assert {entry["file"] for entry in entries(Path("raw"))} == set(wanted)
     for entry in entries(Path("raw")):
         assert entry["sha256"].startswith(wanted[entry["file"]])
@@ -362,9 +394,9 @@ def test_a_file_that_is_another_than_last_time_is_named(mirror, caplog):
     download.main(["gift_cards", "raw"])
     download.main(["gift_cards", "raw"])
 
-    (said,) = [line for line in caplog.messages if "no longer what it was" in line]
+    (said,) = [line for line in caplog.messages if "changed since the last download" in line]
     before, now = (hashlib.sha256(data).hexdigest()[:16] for data in (PACKED, other))
     assert said == (
-        f"raw/{GIFTS[0]}: no longer what it was: {len(PACKED)} bytes, sha256 {before}, "
-        f"now {len(other)} bytes, sha256 {now}"
+        f"raw/{GIFTS[0]}: changed since the last download: {len(PACKED)} bytes, "
+        f"sha256 {before}, now {len(other)} bytes, sha256 {now}"
     )

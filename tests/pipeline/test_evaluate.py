@@ -33,7 +33,7 @@ def test_a_model_chosen_on_test_is_optimistic():
     assert metrics(torch.tensor([0]), torch.tensor([0]), facts, [5], 10)["optimistic"] is True
 
 
-def test_users_and_test_items_are_counted_apart():
+def test_users_and_test_items_are_counted_separately():
     ranks, users = torch.tensor([0, 3, 9]), torch.tensor([4, 4, 6])
 
     table = metrics(ranks, ranks, FACTS, [5], 10, users, {"method": "ratio"})
@@ -43,7 +43,7 @@ def test_users_and_test_items_are_counted_apart():
     assert table["split"] == {"method": "ratio"}
 
 
-def test_users_whom_train_lacks_may_have_no_candidates():
+def test_users_without_train_rows_may_have_no_candidates():
     test = pl.DataFrame({"user": [0, 0, 1], "item": [4, 3, 5]})
     train = pl.DataFrame({"user": [0, 2], "item": [9, 9]})
 

@@ -15,20 +15,20 @@ from paths import ROOT
 from PIL import Image
 
 from pipeline import features
-from pipeline.extractors import (
+from pipeline.extractors.extraction import (
     BLOCK,
-    EXTRACTORS,
     Extractor,
     Machine,
     PictureEncoder,
     torch_device,
 )
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError, RawDataError, SchemaError
 from pipeline.params import load
 from pipeline.params.features import family
-from pipeline.tables.distinct_pictures import spread
 from pipeline.tables.features import METADATA, read_features
 from pipeline.tables.io import write_parquet
+from pipeline.tables.pictures import spread
 from pipeline.tables.schema import IMAGES, ITEMS
 
 SIF = {"extractor": "sif", "field": "title", "dim": 6, "epochs": 2}
@@ -86,7 +86,7 @@ def run_stage(modality: str):
 
 
 def brightness(settings, seed, machine) -> PictureEncoder:
-    """An extractor of two numbers, which also counts the pictures that it was given."""
+    """An extractor of two numbers; `seen` collects its pictures."""
 
     def encode(pictures):
         for data in pictures:
@@ -107,9 +107,9 @@ def fake_vgg16(monkeypatch):
 
 def test_every_extractor_of_params_is_registered():
     used = {
-        family(one.extractor)
+        family(section.extractor)
         for dataset in load(ROOT / "params.yaml").features.values()
-        for one in dataset.values()
+        for section in dataset.values()
     }
 
     assert used <= set(EXTRACTORS)
@@ -172,12 +172,12 @@ def test_equal_pictures_are_encoded_once(workspace, fake_vgg16):
     assert feature.tolist() == [[255, 2023], [0, 0], [0, 2023], [255, 2023]]
 
 
-def test_spread_keeps_only_what_comes_again():
+def test_spread_keeps_only_vectors_that_recur():
     a, b, c = (np.full(1, n, np.float32) for n in range(3))
 
-    found = list(spread([a, b, c], [b"a", b"b", None, b"a", b"c", b"a"]))
+    vectors = list(spread([a, b, c], [b"a", b"b", None, b"a", b"c", b"a"]))
 
-    assert found == [a, b, None, a, c, a]
+    assert vectors == [a, b, None, a, c, a]
 
 
 def test_shards_gather_to_the_same_bytes(workspace, fake_vgg16):
@@ -208,14 +208,14 @@ def test_an_extractor_that_does_not_read_the_field(workspace):
         run_stage("textual")
 
 
-def test_nothing_is_left_when_the_features_are_written(workspace, fake_vgg16):
+def test_no_blocks_are_left_once_the_features_are_written(workspace, fake_vgg16):
     run_stage("visual")
 
     assert not list(Path(".work").rglob("*.npy"))
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_bytes(workspace):
+def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(workspace):
     """kill -9, ten times, at moments drawn from a seed, then once to the end."""
     colours = [png(f"#{number * 4001:06x}") for number in range(4 * BLOCK + 5)]
     rows = pl.DataFrame({"item": range(len(colours))}, schema={"item": pl.Int32})
@@ -267,7 +267,7 @@ def test_unknown_names_are_params_errors(workspace):
 
 
 @pytest.mark.parametrize("field", ["colour", "price"])
-def test_a_field_without_text_names_the_columns_there_are(workspace, field):
+def test_a_field_without_text_is_an_error_that_lists_the_columns(workspace, field):
     write_params({"textual": SIF | {"field": field}})
 
     message = rf"features\.sample\.textual\.field: .*'title', 'words'.* got '{field}'"
@@ -283,7 +283,7 @@ def test_a_field_that_is_empty_everywhere_is_an_error(workspace):
         run_stage("textual")
 
 
-def test_pictures_that_do_not_fit_the_items(workspace, fake_vgg16):
+def test_pictures_that_do_not_match_the_items(workspace, fake_vgg16):
     write_images([png("red")])
     with pytest.raises(SchemaError, match="one row for each of 4 items, got 1"):
         run_stage("visual")

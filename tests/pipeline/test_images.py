@@ -30,7 +30,7 @@ from PIL import Image
 
 from pipeline import images
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.pictures.store import Kept
+from pipeline.pictures.store import Store
 from pipeline.tables import pictures
 from pipeline.tables.schema import IMAGES
 
@@ -330,9 +330,9 @@ def test_no_room_for_a_fetched_file(folder, server):
     assert f"error: {shard}: cannot be written: " in done.stderr.replace(str(folder) + "/", "")
     assert "Make room and run the stage again (what was fetched is kept)" in done.stderr
     assert "Traceback" not in done.stderr
-    with Kept(LEDGER.parent) as kept:
+    with Store(LEDGER.parent) as store:
         addresses = [f"{server.address}/{name}" for name in ("red.png", "0_png")]
-        assert kept.absent(addresses) == addresses[1:]
+        assert store.absent(addresses) == addresses[1:]
 
 
 def test_no_room_for_the_table(folder):

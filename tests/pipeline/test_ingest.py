@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 from paths import ROOT
 
-from pipeline import ingest, params, sources
+from pipeline import ingest, params
 from pipeline.job.errors import ParamsError, RawDataError, SchemaError
+from pipeline.sources import readers
+from pipeline.sources.raw import Tables
 from pipeline.tables.io import read_parquet
 from pipeline.tables.schema import RAW_ITEMS, REVIEWS
 
@@ -106,9 +108,9 @@ def test_a_reader_that_breaks_its_promise_is_caught(
 ):
     """New formats are added by others; what comes after relies on whole references."""
     lacking = [pl.lit(None, dtype=pl.String).alias(name) for name in list(RAW_ITEMS)[1:]]
-    tables = sources.Tables(REVIEWS_OF_B1, items.with_columns(lacking))
-    reader = sources.Reader(files=lambda _: [], read=lambda *_: tables)
-    monkeypatch.setitem(sources.SOURCES, "tianchi", reader)
+    tables = Tables(REVIEWS_OF_B1, items.with_columns(lacking))
+    reader = readers.Reader(read=lambda *_: tables)
+    monkeypatch.setitem(readers.READERS, "tianchi", reader)
 
     with pytest.raises(error, match=message):
         ingest.ingest(params.TianchiSource(format="tianchi"), Path("raw"), tmp_path, 0)

@@ -13,7 +13,7 @@ SCORER = inner_product(torch.ones(2, 1), torch.tensor([[0.0], [1.0], [2.0], [3.0
 RAW_IDS = pl.DataFrame({"item": [0, 1, 2, 3], "raw_id": list("abcd")}).cast({"item": pl.Int32})
 
 
-def test_lists_are_best_first_without_what_the_user_has():
+def test_lists_are_sorted_by_score_without_the_users_items():
     known = Interactions(torch.tensor([0, 1]), torch.tensor([3, 2]), n_users=2, n_items=4)
 
     lists = recommendations(SCORER, known, 2, RAW_IDS)
@@ -27,7 +27,7 @@ def test_lists_are_best_first_without_what_the_user_has():
     ]
 
 
-def test_a_user_who_has_almost_everything_gets_a_shorter_list():
+def test_a_user_with_almost_all_items_gets_a_shorter_list():
     known = Interactions(torch.tensor([0, 0, 0]), torch.tensor([0, 1, 3]), n_users=2, n_items=4)
 
     lists = recommendations(SCORER, known, 3, RAW_IDS)

@@ -54,7 +54,7 @@ def test_two_extractors_side_by_side_are_two_modalities(workspace, model):
 
 
 @pytest.mark.parametrize("model", ["popularity", "itemknn"])
-def test_a_yardstick_goes_through_the_stages_without_an_epoch(workspace, model):
+def test_a_baseline_goes_through_the_stages_without_an_epoch(workspace, model):
     for stage in (train, evaluate, recommend):
         run(stage, model)
     results = workspace / "results" / model
@@ -114,7 +114,7 @@ def test_the_same_inputs_give_the_same_bytes(workspace):
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_killed_training_leaves_nothing_final_and_goes_on_to_the_same_bytes(workspace):
+def test_a_killed_training_leaves_no_output_and_resumes_to_the_same_bytes(workspace):
     raw = yaml.safe_load((workspace / "params.yaml").read_text())
     raw["train"] |= {"epochs": 300, "evaluate_every": 20, "patience": 100}
     (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
@@ -140,7 +140,7 @@ def test_a_killed_training_leaves_nothing_final_and_goes_on_to_the_same_bytes(wo
     assert not list(workspace.glob(".work/train/*"))
 
 
-def test_selection_on_test_is_called_optimistic(workspace):
+def test_selection_on_test_is_labelled_optimistic(workspace):
     raw = yaml.safe_load((workspace / "params.yaml").read_text())
     raw["train"]["select_on"] = "test"
     (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
@@ -153,7 +153,7 @@ def test_selection_on_test_is_called_optimistic(workspace):
     assert metrics["selected_on"].startswith("test")
 
 
-def test_a_loss_that_is_no_number_is_an_error_and_leaves_no_checkpoint(workspace):
+def test_a_non_finite_loss_is_an_error_and_leaves_no_checkpoint(workspace):
     raw = yaml.safe_load((workspace / "params.yaml").read_text())
     raw["bprmf"]["default"]["lr"] = 1e30
     (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
@@ -174,7 +174,7 @@ def test_features_of_another_catalogue_are_refused(workspace):
         run(train, "mcln")
 
 
-def test_a_published_validation_item_is_held_out_with_every_copy(workspace):
+def test_all_copies_of_a_published_validation_pair_are_held_out(workspace):
     folder = workspace / FOLDERS[0]
     validation = pl.read_parquet(folder / "validation.parquet")
     own = pl.read_parquet(folder / "train.parquet")
@@ -185,7 +185,7 @@ def test_a_published_validation_item_is_held_out_with_every_copy(workspace):
     assert len(dataset.pairs(validation=True)) == own.height + 2 * validation.height
 
 
-def test_checkpoints_tell_how_they_came_about(workspace):
+def test_checkpoints_record_how_they_were_trained(workspace):
     run(train, "base")
 
     _, facts = read_checkpoint(workspace / "results/base/checkpoint.safetensors")

@@ -9,9 +9,9 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from pipeline.sources.raw import RawFile
+from pipeline.published.raw_file import RawFile
 from pipeline.transfer.fetch import Fetcher
-from pipeline.transfer.limits import Traffic
+from pipeline.transfer.limits import Limits
 
 CONTENT = bytes(range(256)) * 2000  # 512,000 bytes
 
@@ -144,6 +144,6 @@ def a_file(*urls, name="file.bin", content=CONTENT):
 
 
 def fetch(file, work, causes=None, retries=3, connections=1, speed=None):
-    traffic = Traffic(connections, speed)
-    fetcher = Fetcher(retries=retries, timeout=5, pause=0.01, traffic=traffic)
+    limits = Limits(connections, speed)
+    fetcher = Fetcher(retries=retries, timeout=5, pause=0.01, limits=limits)
     return fetcher.fetch(file, work, [] if causes is None else causes)

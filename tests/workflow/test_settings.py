@@ -12,7 +12,7 @@ from workflow.settings import main, slices, write
 
 # Without the tables, the sweep and the study, whose models would be named in every answer.
 RAW = yaml.safe_load(Path("params.yaml").read_text())
-RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {"items": 60}}
+RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {}}
 NET = {"extractor": "resnet50", "field": "image"}
 SWAP = {"model": "vbpr", "modality": "visual", "instead": {"a": NET, "b": dict(NET)}}
 
@@ -31,7 +31,7 @@ def test_an_extractor_touches_its_own_feature_the_report_that_names_it_and_the_s
     assert touched_by(lambda r: r["features"]["sample"]["textual"].update(epochs=7)) == {
         "features/sample/textual",
         "compare/sample",
-        "study/sample",
+        "factors/sample",
     }
 
 
@@ -95,9 +95,9 @@ def test_a_dataset_that_was_not_generated_is_not_studied():
     raw = copy.deepcopy(RAW)
     raw["datasets"] = ["sample", "gift_cards"]
 
-    named = [name for name in slices(params.parse(raw)) if name.startswith("study/")]
+    named = [name for name in slices(params.parse(raw)) if name.startswith("factors/")]
 
-    assert named == ["study/sample"]
+    assert named == ["factors/sample"]
 
 
 def test_k_touches_kcore_only():
@@ -118,7 +118,7 @@ def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_
     changed = {
         p.relative_to(tmp_path).as_posix() for p in left if p.stat().st_mtime_ns != stamps[p]
     }
-    names = ("kcore", "compare", "curves", "study")
+    names = ("kcore", "compare", "curves", "factors")
     assert changed == {f"{name}/sample.json" for name in names}
 
 

@@ -1,4 +1,4 @@
-"""What the rules share: the checked parameters, and the inputs that depend on them."""
+"""Shared by the rules: the checked parameters, and the inputs that depend on them."""
 
 from pathlib import Path
 
@@ -6,19 +6,18 @@ from snakemake.exceptions import WorkflowError
 
 from workflow import settings
 from pipeline.params import extractors
-from pipeline.params import sweep_cells
 from pipeline import params
 from pipeline.job.errors import PipelineError
-from pipeline.params import study_budget
-from pipeline.params import study_cells
-from pipeline.tables.schema import (
+from pipeline.params import study
+from pipeline.params import sweep
+from pipeline.pages.file_names import (
     CELLS_FOLDER,
     COMPARISON_JSON,
     COMPARISON_MD,
     EXPLANATIONS_FILE,
+    FACTORS_JSON,
+    FACTORS_SVG,
     REPORT_FILE,
-    STUDY_JSON,
-    STUDY_SVG,
     SWEEP_JSON,
     SWEEP_MD,
     TABLES_TEX,
@@ -27,15 +26,15 @@ from pipeline.tables.schema import (
     VALIDATION_MD,
 )
 
-# Fail now, with the key's name, not in hour three. The slices are inputs of the jobs.
+# Fail early, with the key's name. The slices are inputs of the jobs.
 try:
     PARAMS = params.load()
     settings.write(PARAMS, settings.SETTINGS_FOLDER, settings.LINKS_FOLDER)
 except PipelineError as error:
     raise WorkflowError(str(error)) from None
 
-# A stage that computes takes every core: two at once would fight over them. Where nobody says
-# how many there are (a report, a cluster), it is the profile's set-threads that counts.
+# A stage that computes takes every core: two at once would slow each other down. Where the
+# number of cores is unknown (a report, a cluster), the profile's set-threads applies.
 try:
     ALL_CORES = workflow.cores
 except WorkflowError:
@@ -43,11 +42,11 @@ except WorkflowError:
 
 
 def code(*names):
-    """Return the code of modules and folders and of pipeline/tables, in a stable order.
+    """Return the files of modules and folders and of pipeline/tables, in a stable order.
 
-    A stage lists what it imports, so that a change there is seen. Left out are pipeline/params
-    and model (the slice in data/settings speaks for them) and pipeline/job (no bearing on
-    content).
+    They cover what a stage imports, so that it re-runs after a change. Not included are
+    pipeline/params and model, whose effect is in the slice in data/settings, and pipeline/job,
+    which does not affect content.
     """
     files = []
     for path in map(Path, ("pipeline/tables", *names)):
@@ -57,7 +56,7 @@ def code(*names):
 
 
 def last_files():
-    """Return the comparison, the curves, the check and the features of every dataset."""
+    """Return the comparison, the curves, the validation and the features of every dataset."""
     names = [COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, VALIDATION_MD]
     features = [
         f"data/features/{dataset}/{modality}.parquet"
@@ -110,18 +109,22 @@ def extractor_files(wildcards):
 
 
 def sweep_tables():
-    """Return the table of every model that is swept, on every dataset."""
+    """Return the sweep table of every swept model on every dataset."""
     return [
         f"results/{dataset}/{model}/{SWEEP_MD}"
         for dataset in PARAMS.datasets
-        for model in sweep_cells.models(PARAMS, dataset)
+        for model in sweep.models(PARAMS, dataset)
     ]
 
 
 def sweep_files(wildcards):
-    """Return `sweep_tables`, or fail if there is nothing to sweep."""
+    """Return `sweep_tables`.
+
+    Raises:
+        WorkflowError: `sweep` declares nothing.
+    """
     try:
-        sweep_cells.declared(PARAMS)
+        sweep.section(PARAMS)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
     return sweep_tables()
@@ -131,15 +134,15 @@ def tried(wildcards):
     """Return the results of a model's cells, and of the search over them if there is one."""
     dataset, model = wildcards.dataset, wildcards.model
     folder = f"results/{dataset}/{model}"
-    found = [
-        f"{folder}/{CELLS_FOLDER}/{cell.name}.json"
-        for cell in sweep_cells.cells(PARAMS, dataset, model)
+    cells = [
+        f"{folder}/{CELLS_FOLDER}/{cell.short_name}.json"
+        for cell in sweep.cells(PARAMS, dataset, model)
     ]
-    return found + ([f"{folder}/{TRIALS_FILE}"] if PARAMS.sweep.trials else [])
+    return cells + ([f"{folder}/{TRIALS_FILE}"] if PARAMS.sweep.trials else [])
 
 
 def of_table(*patterns):
-    """Return a function that gives these files of every model of a job's table."""
+    """Return an input function: these files of every model of a job's table."""
 
     def files(wildcards):
         models = PARAMS.table(wildcards.table, wildcards.dataset)
@@ -148,17 +151,17 @@ def of_table(*patterns):
     return files
 
 
-def studies(wildcards):
+def study_files(wildcards):
     """Return the page of every dataset; for generated ones also what moves a score there."""
-    if said := study_cells.contradiction(PARAMS):
-        raise WorkflowError(said)
+    if message := study.missing_table(PARAMS):
+        raise WorkflowError(message)
     datasets = PARAMS.datasets
-    known = [name for name in datasets if PARAMS.source(name).format == "sample"]
-    found = expand("results/{dataset}/{name}", dataset=known, name=STUDY_JSON)
-    if study_cells.is_asked(PARAMS):
+    generated = [name for name in datasets if PARAMS.source(name).format == "sample"]
+    files = expand("results/{dataset}/{name}", dataset=generated, name=FACTORS_JSON)
+    if study.is_possible(PARAMS):
         names = [TABLES_TEX, REPORT_FILE, TIMES_FILE]
-        found += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
-    return found
+        files += expand("results/{dataset}/study/{name}", dataset=datasets, name=names)
+    return files
 
 
 def explanation_files():
@@ -172,19 +175,23 @@ def explanation_files():
 
 
 # The trainings of the study: {dataset: {name: cell}}.
-CELLS = {dataset: study_cells.cells(PARAMS, dataset) for dataset in PARAMS.datasets}
+CELLS = {dataset: study.cells(PARAMS, dataset) for dataset in PARAMS.datasets}
 
 
 def cell_of(wildcards):
-    """Return the study's cell of a job, or say which there are."""
+    """Return the study's cell of a job.
+
+    Raises:
+        WorkflowError: no such cell; the message lists the cells.
+    """
     try:
-        return study_cells.cell(PARAMS, wildcards.dataset, wildcards.cell)
+        return study.cell(PARAMS, wildcards.dataset, wildcards.cell)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
 
 
 def cell_files(*names):
-    """Return a function that gives these files of every cell of a job's dataset."""
+    """Return an input function: these files of every cell of a job's dataset."""
 
     def files(wildcards):
         return expand(
@@ -198,7 +205,7 @@ def cell_files(*names):
 
 
 def features_of_study(wildcards):
-    """Return every feature of a dataset: Table 1 says how wide they are."""
+    """Return every feature of a dataset: Table 1 states their widths."""
     return expand(
         "data/features/{dataset}/{modality}.parquet",
         dataset=wildcards.dataset,
@@ -207,23 +214,23 @@ def features_of_study(wildcards):
 
 
 def checkpoints_shown(wildcards):
-    """Return the checkpoints of the models whose lists are on the study's page."""
+    """Return the checkpoints of the models whose recommendations the study's page shows."""
     return expand(
         "results/{dataset}/study/{cell}/checkpoint.safetensors",
         dataset=wildcards.dataset,
-        cell=[c.name for c in study_cells.shown(PARAMS, wildcards.dataset).values()],
+        cell=[c.name for c in study.shown(PARAMS, wildcards.dataset).values()],
     )
 
 
-def factors_studied(wildcards):
-    """Return the study of what moves a score, which generated datasets have."""
-    known = PARAMS.source(wildcards.dataset).format == "sample"
-    names = [STUDY_JSON, STUDY_SVG] if known else []
+def factors_shown(wildcards):
+    """Return what moves a score, which generated datasets have."""
+    is_generated = PARAMS.source(wildcards.dataset).format == "sample"
+    names = [FACTORS_JSON, FACTORS_SVG] if is_generated else []
     return [f"results/{wildcards.dataset}/{name}" for name in names]
 
 
 def factors_option(wildcards, input):
-    """Return the option that names its folder; nothing where there is none."""
+    """Return the option for the folder of the factor study; empty without one."""
     return f" --factors results/{wildcards.dataset}" if input.factors else ""
 
 
@@ -244,17 +251,17 @@ def features_of_cell(wildcards):
 
 def sweep_of_cell(wildcards):
     """Return the sweep that a cell's settings are from, if its budget searches."""
-    model = study_budget.searched(PARAMS, cell_of(wildcards).model)
+    model = study.searched(PARAMS, cell_of(wildcards).model)
     return [f"results/{wildcards.dataset}/{model}/{SWEEP_JSON}"] if model else []
 
 
 def sweep_option(wildcards, input):
-    """Return the option that names the sweep; nothing where there is none."""
+    """Return the option for the sweep; empty without one."""
     return f" --sweep {input.sweep}" if input.sweep else ""
 
 
 def sheet_files():
-    """Return the page of every modality of every dataset."""
+    """Return the feature sheet of every modality of every dataset."""
     return [
         f"results/{dataset}/features/{modality}.html"
         for dataset in PARAMS.datasets
@@ -263,7 +270,7 @@ def sheet_files():
 
 
 def modalities():
-    """Return every modality of the datasets that run; one that never matches if none."""
+    """Return every modality of `datasets`; a name that never matches if there is none."""
     found = [
         name for dataset in PARAMS.datasets for name in PARAMS.every_feature(dataset)
     ]
@@ -271,7 +278,7 @@ def modalities():
 
 
 def features_read(wildcards):
-    """Return the features that a model reads: another extractor re-runs only its readers."""
+    """Return the features that a model reads; a new extractor re-runs only these models."""
     return [
         f"data/features/{wildcards.dataset}/{modality}.parquet"
         for modality in PARAMS.model_modalities(wildcards.model, wildcards.dataset)
@@ -288,8 +295,8 @@ def features_of(models, dataset):
     )
 
 
-def features_studied(wildcards):
-    """Return the features that any model of the study reads."""
+def features_measured(wildcards):
+    """Return the features that any model of the rule factors reads."""
     return features_of(PARAMS.content_models(wildcards.dataset), wildcards.dataset)
 
 
@@ -301,7 +308,7 @@ def features_compared(wildcards):
     )
 
 
-def checkpoints_studied(wildcards):
+def checkpoints_measured(wildcards):
     """Return the checkpoints of the models that read content."""
     return expand(
         "results/{dataset}/{model}/checkpoint.safetensors",
@@ -311,7 +318,7 @@ def checkpoints_studied(wildcards):
 
 
 def feature_shards(wildcards):
-    """Return the parts of a modality that reads pictures, if it is to be made in parts."""
+    """Return the shards of a modality of pictures under `--set-scatter`; else nothing."""
     parts = gather.features("{scatteritem}")
     pictures = PARAMS.feature(wildcards.dataset, wildcards.modality).field == "image"
     if len(parts) == 1 or not pictures:
@@ -325,5 +332,5 @@ def feature_shards(wildcards):
 
 
 def put_together(wildcards, input):
-    """Return the option that names the parts; nothing where there are none."""
+    """Return the option for the shards; empty without shards."""
     return f" --shards {input.shards}" if input.shards else ""

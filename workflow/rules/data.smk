@@ -3,7 +3,12 @@
 
 rule download:
     input:
-        code=code("pipeline/download.py", "pipeline/sources", "pipeline/transfer"),
+        code=code(
+            "pipeline/download.py",
+            "pipeline/published",
+            "pipeline/sources/sample",
+            "pipeline/transfer",
+        ),
         settings="data/settings/download/{dataset}.json",
     output:
         "data/raw/{dataset}/manifest.json",
@@ -22,7 +27,7 @@ rule download:
 
 rule ingest:
     input:
-        code=code("pipeline/ingest.py", "pipeline/sources"),
+        code=code("pipeline/ingest.py", "pipeline/published", "pipeline/sources"),
         settings="data/settings/ingest/{dataset}.json",
         manifest=rules.download.output,
     output:
@@ -97,7 +102,7 @@ rule split:
 
 rule validate:
     input:
-        code=code("pipeline/validate.py", "pipeline/interactions"),
+        code=code("pipeline/validate.py", "pipeline/interactions", "pipeline/pages"),
         settings="data/settings/validate/{dataset}.json",
         manifest=rules.download.output,
         reviews=rules.ingest.output.reviews,

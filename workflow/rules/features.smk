@@ -1,7 +1,7 @@
-"""From pictures and texts to one vector per item: features; and look.
+"""From pictures and texts to one vector per item: features, feature_sheet.
 
-`snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, which may
-run on as many machines, and puts their vectors together.
+`snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, on up to
+eight machines, and joins their vectors.
 """
 
 
@@ -58,11 +58,18 @@ rule features_shard:
         " --shard {wildcards.scatteritem} 2> {log}"
 
 
-# A page that shows what the vectors are like. Snakemake alone has it, as `sheets`: nobody's
-# input, so not part of `evaluate`.
-rule look:
+# A page to judge features by eye; the target is `sheets`. Only Snakemake has it: no other stage
+# reads it, so it is not part of `evaluate`.
+rule feature_sheet:
     input:
-        code=code("pipeline/explore", "pipeline/comparison", "pipeline/pages"),
+        code=code(
+            "pipeline/explore/feature_sheet.py",
+            "pipeline/explore/item_map.py",
+            "pipeline/explore/neighbours.py",
+            "pipeline/explore/sheet_charts.py",
+            "pipeline/explore/sheet_page.py",
+            "pipeline/pages",
+        ),
         settings="data/settings/features/{dataset}/{modality}.json",  # has the seed
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
@@ -70,9 +77,9 @@ rule look:
     output:
         "results/{dataset}/features/{modality}.html",
     log:
-        "logs/look/{dataset}/{modality}.log",
+        "logs/feature_sheet/{dataset}/{modality}.log",
     benchmark:
-        "logs/benchmarks/look/{dataset}/{modality}.tsv"
+        "logs/benchmarks/feature_sheet/{dataset}/{modality}.tsv"
     threads: 1
     resources:
         mem_mb=8000,

@@ -1,7 +1,7 @@
-"""From features to the tables: train, evaluate, recommend, compare, curves; and study."""
+"""From features to the tables: train, evaluate, recommend, compare, curves."""
 
 
-# Not test.parquet: only evaluate opens it.
+# Without test.parquet, which only evaluate opens.
 rule train:
     input:
         code=code("pipeline/train.py", "pipeline/learning"),
@@ -30,7 +30,7 @@ rule train:
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
 
 
-# Stage `evaluate` for one model; the name itself is the target that users ask for.
+# Stage `evaluate` for one model; `evaluate` is the name of the target.
 rule evaluate_model:
     input:
         code=code("pipeline/evaluate.py", "pipeline/learning"),
@@ -93,14 +93,13 @@ rule recommend:
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
 
 
-# Stage `explain` for one model; the name itself is the target. Snakemake alone has it: it is
-# looked at, and nothing follows from it.
+# Explanations of one model; `explain` is the name of the target. Only Snakemake has it, since no
+# other stage reads them.
 rule explain_model:
     input:
         code=code(
             "pipeline/explore/explain.py",
             "pipeline/learning",
-            "pipeline/comparison",
             "pipeline/pages",
         ),
         settings="data/settings/recommend/{dataset}/{model}.json",
@@ -185,7 +184,8 @@ rule compare:
         " --features data/features/{wildcards.dataset} 2> {log}"
 
 
-# What `dvc metrics` and `dvc plots` show. The recommendations are not read: DVC cannot tell.
+# Read by `dvc metrics` and `dvc plots`. The recommendations are inputs only because DVC's
+# checksums of a model's results include them.
 rule curves:
     input:
         code=code("pipeline/curves.py"),
@@ -211,7 +211,7 @@ rule curves:
         " 2> {log}"
 
 
-# The models of one of the `tables`, whether or not they are among `models`.
+# The models of one of the `tables`, also those that are not in `models`.
 rule compare_table:
     input:
         code=code("pipeline/compare.py", "pipeline/comparison", "pipeline/pages"),
@@ -258,52 +258,3 @@ rule compare_table:
         "python -m pipeline.compare {wildcards.dataset} data/processed/{wildcards.dataset}"
         " {input.images} results/{wildcards.dataset}"
         " --features data/features/{wildcards.dataset} --table {wildcards.table} 2> {log}"
-
-
-# Stage `study` for one dataset; the name itself is the target. Snakemake alone has it: it is of
-# generated datasets only, and a DVC matrix cannot leave the others out.
-rule study_dataset:
-    input:
-        code=code(
-            "pipeline/experiments/factors",
-            "pipeline/extractors",
-            "pipeline/features.py",
-            "pipeline/learning",
-            "pipeline/sources",
-        ),
-        settings="data/settings/study/{dataset}.json",
-        manifest=rules.download.output,
-        users=rules.kcore.output.users,
-        item_table=rules.kcore.output.item_table,
-        train=rules.split.output.train,
-        validation=rules.split.output.validation,
-        images=rules.images.output,
-        features=features_studied,
-        checkpoints=checkpoints_studied,
-    output:
-        numbers="results/{dataset}/study.json",
-        table=report(
-            "results/{dataset}/study.md",
-            caption="../report/study.rst",
-            category="Study",
-            labels={"dataset": "{dataset}", "file": "table"},
-        ),
-        picture=report(
-            "results/{dataset}/study.svg",
-            caption="../report/study.rst",
-            category="Study",
-            labels={"dataset": "{dataset}", "file": "picture"},
-        ),
-    log:
-        "logs/study/{dataset}.log",
-    benchmark:
-        "logs/benchmarks/study/{dataset}.tsv"
-    threads: ALL_CORES
-    resources:
-        mem_mb=16000,
-        runtime=720,
-        gpu=1,
-    shell:
-        "python -m pipeline.experiments.factors.measure {wildcards.dataset} data/raw/{wildcards.dataset}"
-        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset}"
-        " {input.images} results/{wildcards.dataset} 2> {log}"

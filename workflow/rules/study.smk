@@ -4,12 +4,13 @@ Cells run on one core each, so that `snakemake --cores 8 study` trains eight at 
 """
 
 
-# One job for training and evaluation: a cell's checkpoint is of no use to other stages before.
+# One job for training and evaluation: nothing else uses a cell's checkpoint before that.
 rule study_cell:
     input:
         code=code(
             "pipeline/evaluate.py",
-            "pipeline/experiments",
+            "pipeline/experiments/study/cell.py",
+            "pipeline/experiments/trial.py",
             "pipeline/learning",
             "pipeline/train.py",
         ),
@@ -48,7 +49,12 @@ rule study_cell:
 rule study_tables:
     input:
         code=code(
-            "pipeline/experiments/study", "pipeline/compare.py", "pipeline/comparison"
+            "pipeline/comparison",
+            "pipeline/experiments/study/sections/latex.py",
+            "pipeline/experiments/study/sections/numbers.py",
+            "pipeline/experiments/study/sections/section.py",
+            "pipeline/experiments/study/tables.py",
+            "pipeline/pages",
         ),
         settings="data/settings/study_tables/{dataset}.json",
         statistics=rules.kcore.output.statistics,
@@ -76,16 +82,18 @@ rule study_tables:
         " results/{wildcards.dataset}/study 2> {log}"
 
 
-rule study_examples:
+rule study_lists:
     input:
         code=code(
-            "pipeline/experiments",
             "pipeline/evaluate.py",
+            "pipeline/experiments/study/cell.py",
+            "pipeline/experiments/study/lists.py",
+            "pipeline/experiments/trial.py",
             "pipeline/explore/explain.py",
+            "pipeline/learning",
+            "pipeline/pages",
             "pipeline/recommend.py",
             "pipeline/train.py",
-            "pipeline/learning",
-            "pipeline/comparison",
         ),
         settings="data/settings/study_page/{dataset}.json",
         users=rules.kcore.output.users,
@@ -99,9 +107,9 @@ rule study_examples:
         lists="results/{dataset}/study/examples.parquet",
         explanations="results/{dataset}/study/explanations.json",
     log:
-        "logs/study_examples/{dataset}.log",
+        "logs/study_lists/{dataset}.log",
     benchmark:
-        "logs/benchmarks/study_examples/{dataset}.tsv"
+        "logs/benchmarks/study_lists/{dataset}.tsv"
     threads: 1
     resources:
         mem_mb=16000,
@@ -116,9 +124,10 @@ rule study_examples:
 rule study_page:
     input:
         code=code(
-            "pipeline/experiments/study",
-            "pipeline/compare.py",
             "pipeline/comparison",
+            "pipeline/experiments/chart_style.py",
+            "pipeline/experiments/study/page.py",
+            "pipeline/experiments/study/sections",
             "pipeline/pages",
         ),
         settings="data/settings/study_page/{dataset}.json",
@@ -131,9 +140,9 @@ rule study_page:
         numbers=rules.study_tables.output.numbers,
         significance=rules.study_tables.output.significance,
         slices=rules.study_tables.output.slices,
-        examples=rules.study_examples.output,
+        lists=rules.study_lists.output,
         cells=cell_files("history.parquet", "ranks.parquet"),
-        factors=factors_studied,
+        factors=factors_shown,
     output:
         figures=expand(
             "results/{dataset}/study/figures/{name}.{kind}",
@@ -163,10 +172,10 @@ rule study_page:
         " {input.images} results/{wildcards.dataset}/study{params.factors} 2> {log}"
 
 
-# Reads what Snakemake wrote of its own jobs, which it does not let a rule name as an input.
+# Reads Snakemake's benchmarks, which a rule cannot name as inputs.
 rule study_times:
     input:
-        code=code("pipeline/experiments/study"),
+        code=code("pipeline/experiments/study/times.py", "pipeline/pages"),
         settings="data/settings/study_tables/{dataset}.json",
         cells=cell_files("metrics.json"),
     output:

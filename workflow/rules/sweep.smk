@@ -1,7 +1,7 @@
-"""Settings tried, and judged on validation: sweep (one cell: `sweep_cell`), and their table.
+"""Sweeps: settings tried on validation (sweep_cell, sweep_search), and their table (sweep_table).
 
-Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once. They are
-Snakemake's; the same ones as experiments of DVC are queued by pipeline/experiments/sweep/dvc_lines.py.
+Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once.
+pipeline/experiments/sweep/dvc_lines.py queues the same cells as DVC experiments.
 """
 
 
@@ -9,9 +9,12 @@ Snakemake's; the same ones as experiments of DVC are queued by pipeline/experime
 rule sweep_cell:
     input:
         code=code(
-            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+            "pipeline/experiments/sweep/cell.py",
+            "pipeline/experiments/trial.py",
+            "pipeline/learning",
+            "pipeline/train.py",
         ),
-        settings="data/settings/sweep/{dataset}/{model}.json",
+        settings="data/settings/sweep_cell/{dataset}/{model}.json",
         users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
         train=rules.split.output.train,
@@ -21,9 +24,9 @@ rule sweep_cell:
     output:
         "results/{dataset}/{model}/sweep/{cell}.json",
     log:
-        "logs/sweep/{dataset}/{model}/{cell}.log",
+        "logs/sweep_cell/{dataset}/{model}/{cell}.log",
     benchmark:
-        "logs/benchmarks/sweep/{dataset}/{model}/{cell}.tsv"
+        "logs/benchmarks/sweep_cell/{dataset}/{model}/{cell}.tsv"
     threads: 1
     resources:
         mem_mb=16000,
@@ -35,11 +38,15 @@ rule sweep_cell:
         " --threads {threads} 2> {log}"
 
 
-# One trial after the other: each is proposed by what came of those before.
+# One trial after the other: each is proposed from the results of the previous ones.
 rule sweep_search:
     input:
         code=code(
-            "pipeline/experiments/sweep", "pipeline/learning", "pipeline/train.py"
+            "pipeline/experiments/sweep/pruned_run.py",
+            "pipeline/experiments/sweep/search.py",
+            "pipeline/experiments/trial.py",
+            "pipeline/learning",
+            "pipeline/train.py",
         ),
         settings="data/settings/sweep_search/{dataset}/{model}.json",
         users=rules.kcore.output.users,
@@ -67,7 +74,7 @@ rule sweep_search:
 
 rule sweep_table:
     input:
-        code=code("pipeline/experiments/sweep"),
+        code=code("pipeline/experiments/sweep/table.py", "pipeline/pages"),
         settings="data/settings/sweep_table/{dataset}/{model}.json",
         tried=tried,
     output:

@@ -2,8 +2,8 @@
 
     generated catalogue, tables of items and pictures, features -> {factor: {modality: rows}}
 
-Part of the stage `study`. Content is made by the sample's own generator and encoded by the
-dataset's own extractors. What an extractor learns from texts, it learns from the originals.
+Part of the rule `factors`. Content is made by the sample's own generator and encoded by the
+dataset's own extractors. An extractor that learns from texts learns from the originals.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from model.parts.content import FeatureNorm, scale
 from pipeline import params
-from pipeline.extractors import EXTRACTORS, Machine
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.features import text_column
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.params.features import Settings, family
@@ -32,10 +33,10 @@ from pipeline.tables import schema as s
 from pipeline.tables.features import Vector
 from pipeline.tables.io import read_parquet
 
-# Another kind is another product, and no yardstick for another colour or background.
+# Another kind is another product, so its change says nothing about one of a colour.
 STUDIED = tuple(factor.name for factor in FACTORS if factor.name != "kind")
 ORIGINAL = "original"
-TOLERANCE = 1e-3  # of features that are made again; another processor changes last digits
+TOLERANCE = 1e-3  # of features that are computed again; processors differ in the last digits
 
 Features: TypeAlias = dict[str, Tensor]  # modality -> (I, width), or (n, width) of n items
 Copied: TypeAlias = Mapping[str, Features]  # factor -> features of n copies
@@ -44,7 +45,7 @@ Extract: TypeAlias = Callable[[list[Any]], Iterable[Vector | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Originals:
-    """A generated dataset as it is."""
+    """A generated dataset without changes."""
 
     settings: params.Params
     dataset: str
@@ -64,30 +65,19 @@ def choose(
 ) -> pl.DataFrame:
     """Return up to `n` items that have a picture of their own, ascending.
 
-    Args:
-        table: schema.ITEMS.
-        catalogue: the dump that they are of.
-        n: how many are wanted.
-        generator: draws them.
-
     Returns:
         `item` and `place`, its row in the catalogue.
     """
     rows = pl.DataFrame({s.RAW_ID: catalogue.asin, "picture": catalogue.picture})
     good = rows.with_row_index("place").filter(pl.col("picture") == OK)
-    found = table.join(good, on=s.RAW_ID).select(s.ITEM, "place").sort(s.ITEM)
-    return found[np.sort(generator.permutation(found.height)[:n]).tolist()]
+    candidates = table.join(good, on=s.RAW_ID).select(s.ITEM, "place").sort(s.ITEM)
+    return candidates[np.sort(generator.permutation(candidates.height)[:n]).tolist()]
 
 
 def copied_features(
     originals: Originals, chosen: pl.DataFrame, generator: np.random.Generator
 ) -> Copied:
     """Return the features of a copy of each chosen item for each factor.
-
-    Args:
-        originals: the dataset.
-        chosen: `item` and `place` of n items, from `choose`.
-        generator: draws the new values.
 
     Returns:
         Factor -> modality -> (n, width).
@@ -100,7 +90,7 @@ def copied_features(
         factor: copies.changed(originals.catalogue, factor, places, generator)
         for factor in STUDIED
     }
-    found: dict[str, Features] = {factor: {} for factor in STUDIED}
+    copied: dict[str, Features] = {factor: {} for factor in STUDIED}
     for modality, feature in originals.features.items():
         where = f"features.{originals.dataset}.{modality}"
         settings = originals.settings.feature(originals.dataset, modality)
@@ -112,8 +102,8 @@ def copied_features(
         stored = feature[chosen[s.ITEM].to_list()]
         rows = encode(shown, stored, _extract(originals, settings, where), where)
         for factor in STUDIED:
-            found[factor][modality] = rows[factor]
-    return found
+            copied[factor][modality] = rows[factor]
+    return copied
 
 
 def encode(
@@ -128,7 +118,7 @@ def encode(
         where: its name, for messages.
 
     Returns:
-        Version -> (n, width). Where a version's content is the original's, so is its row.
+        Version -> (n, width). A version with the original's content has the original's row.
 
     Raises:
         SchemaError: the originals' features, made again, are not those stored.
@@ -140,40 +130,34 @@ def encode(
         for row in range(len(original))
         if version == ORIGINAL or content[row] != original[row]
     ]
-    found = {version: stored.clone() for version in contents}
+    features = {version: stored.clone() for version in contents}
     vectors = extract([contents[version][row] for version, row in wanted])
     for (version, row), vector in zip(wanted, tqdm(vectors, where, len(wanted)), strict=True):
-        found[version][row] = 0 if vector is None else torch.from_numpy(vector)
-    if (found[ORIGINAL] - stored).norm() > TOLERANCE * stored.norm():
+        features[version][row] = 0 if vector is None else torch.from_numpy(vector)
+    if (features[ORIGINAL] - stored).norm() > TOLERANCE * stored.norm():
         raise SchemaError(
             f"{where}: expected the stored features when items are encoded again as they are, "
             "got others; run the stage features again"
         )
-    return found | {ORIGINAL: stored}
+    return features | {ORIGINAL: stored}
 
 
 def scaled(
     features: Features, items: list[int], copied: Copied, norm: FeatureNorm
 ) -> tuple[Features, Copied]:
-    """Return features and copies as a model scales them; the originals decide the scale.
+    """Return all features and the copies as a model scales them, by the originals' scale.
 
-    A copy must not move the other items through what is computed over the catalogue. Rows that
-    were equal are so afterwards to the last digit.
-
-    Args:
-        features: of all items as they are.
-        items: the n items that were copied.
-        copied: the copies; of more modalities than `features`, perhaps.
-        norm: see `model.parts.content.scale`.
+    So a copy does not move the other items. Rows that were equal stay equal to the last digit.
+    The copies may have more modalities than `features`.
     """
     ready: Features = {}
     rows: dict[str, Features] = {factor: {} for factor in copied}
     for modality, feature in features.items():
-        own = [one[modality] for one in copied.values()]
+        changed = [features[modality] for features in copied.values()]
         # Together, since whitening is slow and the same for all.
-        parts = scale(torch.cat([feature, *own]), norm, like=feature)
-        ready[modality], *changed = parts.split([len(feature), *map(len, own)])
-        for factor, before, after in zip(copied, own, changed, strict=True):
+        parts = scale(torch.cat([feature, *changed]), norm, like=feature)
+        ready[modality], *scaled_rows = parts.split([len(feature), *map(len, changed)])
+        for factor, before, after in zip(copied, changed, scaled_rows, strict=True):
             same = (before == feature[items]).all(1, keepdim=True)
             rows[factor][modality] = torch.where(same, ready[modality][items], after)
     return ready, rows
@@ -184,14 +168,14 @@ def _extract(originals: Originals, settings: Settings, where: str) -> Extract:
     rest = settings, originals.settings.seed, originals.machine
     if settings.field == s.IMAGE and extractor.pictures is not None:
         return extractor.pictures(*rest).encode
-    read = extractor.texts
+    extract_texts = extractor.texts
     texts = text_column(originals.table, settings.field, where)
-    if read is None:
+    if extract_texts is None:
         raise ParamsError(f"params.yaml: {where}: {settings.extractor} reads no text")
 
     def extract(contents: list[Any]) -> Iterable[Vector | None]:
         changed = pl.Series(texts.name, contents, texts.dtype)
-        return read(changed, *rest, fit_to=texts).vectors
+        return extract_texts(changed, *rest, fit_to=texts).vectors
 
     return extract
 
@@ -199,7 +183,7 @@ def _extract(originals: Originals, settings: Settings, where: str) -> Extract:
 def _check_content(
     originals: Originals, items: list[int], field: str, drawn: list[Any]
 ) -> None:
-    """Refuse items that the generator, as it is now, would write differently."""
+    """Refuse items that the generator would now write differently."""
     if field == s.IMAGE:
         pictures = read_parquet(originals.images, s.IMAGES).sort(s.ITEM)
         path, stored = originals.images, pictures["bytes"]

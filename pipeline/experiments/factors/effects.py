@@ -1,4 +1,4 @@
-"""What stage `study` writes: effects of copies summed up, as numbers and as tables.
+"""The effects of copies, summed up as numbers and as tables: what the rule `factors` writes.
 
 Shapes: n items that were copied.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.pages import markdown_table
 from pipeline.sources.sample.factors import BY_NAME, NUISANCE, PREFERENCE
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -32,17 +33,13 @@ def table(
     features: Mapping[str, Tensor],
     items: Sequence[int],
     copied: Mapping[str, Mapping[str, Tensor]],
-    found: Mapping[str, Effects],
+    of_models: Mapping[str, Effects],
     generator: np.random.Generator,
 ) -> dict[str, Any]:
-    """Return the content of study.json, less what the caller knows.
+    """Return the content of factors.json, without what the caller knows.
 
-    Args:
-        features: modality -> (I, width), of all items as they are.
-        items: the n items that were copied.
-        copied: factor -> modality -> (n, width).
-        found: model -> effects on score and rank.
-        generator: for the bootstrap.
+    Features are modality -> (I, width), of all items as they are; copied are factor -> modality
+    -> (n, width); of_models has the effects on score and rank.
     """
     moved = {m: feature_effects(f, f[items], m, copied) for m, f in features.items()}
     return {
@@ -53,7 +50,7 @@ def table(
         "catalogue": len(next(iter(features.values()))),
         "units": UNITS,
         "features": {m: summary(e, (FEATURE,), generator) for m, e in moved.items()},
-        "models": {m: summary(e, (SCORE, RANK), generator) for m, e in found.items()},
+        "models": {m: summary(e, (SCORE, RANK), generator) for m, e in of_models.items()},
     }
 
 
@@ -63,10 +60,10 @@ def feature_effects(
     """Return how far the copies' features are from the originals', (n, 1) per factor shown."""
     length = feature.norm(dim=1)
     unit = length[length > 0].mean()
-    found = {
+    distances = {
         f: (by[modality] - rows).norm(dim=1, keepdim=True) / unit for f, by in copied.items()
     }
-    return {f: moved.double().numpy() for f, moved in found.items() if moved.any()}
+    return {f: moved.double().numpy() for f, moved in distances.items() if moved.any()}
 
 
 def summary(
@@ -77,11 +74,11 @@ def summary(
     A role's mean is that over its factors, a factor's that over the items. The interval of the
     ratio is from a bootstrap over the items.
     """
-    found: dict[str, Any] = {}
+    summaries: dict[str, Any] = {}
     for column, measure in enumerate(measures):
-        values = {factor: table[:, column] for factor, table in effects.items()}
+        values = {factor: effect[:, column] for factor, effect in effects.items()}
         roles = {role: _mean_of(values, role) for role in (PREFERENCE, NUISANCE)}
-        found[measure] = {
+        summaries[measure] = {
             "factors": {
                 f: {"mean": v.mean(), "standard_error": v.std() / len(v) ** 0.5}
                 for f, v in values.items()
@@ -89,12 +86,12 @@ def summary(
             "roles": {r: None if v is None else float(v.mean()) for r, v in roles.items()},
             "ratio": ratio(roles[NUISANCE], roles[PREFERENCE], generator),
         }
-    return found
+    return summaries
 
 
 def _mean_of(values: Mapping[str, Floats], role: str) -> Floats | None:
-    own = [value for factor, value in values.items() if BY_NAME[factor].role == role]
-    return np.mean(own, axis=0) if own else None
+    of_role = [value for factor, value in values.items() if BY_NAME[factor].role == role]
+    return np.mean(of_role, axis=0) if of_role else None
 
 
 def ratio(
@@ -110,7 +107,7 @@ def ratio(
 
 
 def markdown(table: Mapping[str, Any]) -> str:
-    """Return study.md: what was done, then a table per measure."""
+    """Return factors.md: what was done, then a table per measure."""
     lines = [f"# {table['dataset']}: what moves a score", "", _method(table), ""]
     if table["left_out"]:
         lines += [f"Left out, since they read ids alone: {', '.join(table['left_out'])}.", ""]
@@ -118,9 +115,10 @@ def markdown(table: Mapping[str, Any]) -> str:
         "A ratio of 0 is what the paper is after; a model that weighs all content alike has "
         "about that of its features, in the last table. Intervals, 95 %, are over the items."
     )
-    parts = {SCORE: table["models"], RANK: table["models"], FEATURE: table["features"]}
-    for measure, rows in parts.items():
-        lines += ["", f"## The {measure}", "", _sentence(table["units"][measure]), ""]
+    of_measure = {SCORE: table["models"], RANK: table["models"], FEATURE: table["features"]}
+    for measure, rows in of_measure.items():
+        unit = table["units"][measure]
+        lines += ["", f"## The {measure}", "", f"{unit[0].upper()}{unit[1:]}.", ""]
         lines += _rows(table, measure, rows)
     return "\n".join(lines) + "\n"
 
@@ -143,13 +141,26 @@ def _rows(table: Mapping[str, Any], measure: str, rows: Mapping[str, Any]) -> li
     first = "modality" if measure == FEATURE else "model"
     names = [f"*{f}*" if is_nuisance(table, f) else f for f in factors]
     head = [first, *names, PREFERENCE, NUISANCE, f"{NUISANCE} / {PREFERENCE}"]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
-    for name, summed in rows.items():
-        own = summed[measure]
-        cells = [_moved(own["factors"].get(factor)) for factor in factors]
-        roles = [_number(own["roles"][role]) for role in (PREFERENCE, NUISANCE)]
-        lines.append(_line([name, *cells, *roles, _ratio(own["ratio"])]))
-    return lines
+    cells = []
+    for name, measures in rows.items():
+        effect = measures[measure]
+        means, roles = effect["factors"], effect["roles"]
+        cells.append(
+            [
+                name,
+                *(_cell("{mean:.3f} ± {standard_error:.3f}", means.get(f)) for f in factors),
+                *(
+                    "–" if roles[role] is None else f"{roles[role]:.3f}"
+                    for role in (PREFERENCE, NUISANCE)
+                ),
+                _cell("{value:.2f} ({low:.2f} to {high:.2f})", effect["ratio"]),
+            ]
+        )
+    return markdown_table.lines(head, cells)
+
+
+def _cell(pattern: str, numbers: Mapping[str, float] | None) -> str:
+    return "–" if numbers is None else pattern.format(**numbers)
 
 
 def ordered(table: Mapping[str, Any]) -> list[str]:
@@ -158,25 +169,5 @@ def ordered(table: Mapping[str, Any]) -> list[str]:
 
 
 def is_nuisance(table: Mapping[str, Any], factor: str) -> bool:
-    """Tell a factor that decides what people are shown from one that they choose by."""
+    """Return whether a factor decides what people are shown, not what they choose."""
     return bool(table["factors"][factor]["role"] == NUISANCE)
-
-
-def _moved(value: Mapping[str, float] | None) -> str:
-    return "–" if value is None else f"{value['mean']:.3f} ± {value['standard_error']:.3f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _ratio(value: Mapping[str, float] | None) -> str:
-    return "–" if value is None else "{value:.2f} ({low:.2f} to {high:.2f})".format(**value)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

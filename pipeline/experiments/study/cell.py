@@ -1,15 +1,15 @@
-r"""Stage `study_cell`: train one cell of the section `study`, and rank test with it, once.
+r"""Rule `study_cell`: train one cell of the section `study`, and rank test with it, once.
 
     data/processed/D, data/features/D [, results/D/M/sweep.json]
         -> results/D/study/CELL/{checkpoint.safetensors,history,metrics.json,ranks}
 
-A cell is a model, at most one of its settings changed, and a seed; its name says which:
+A cell is a model, at most one of its settings changed, and a seed, such as
 mcln__layers-2__seed-2023. `study.budget` names what it may spend, in place of the same keys of
-`train`; everything else is that of params.yaml, or, with a budget that searches, what the
-model's sweep found best on validation. The epoch is chosen and the model refitted as the stage
-`train` does it, by the same code. Test is opened when that is over.
+`train`; everything else is as in params.yaml, or, with a budget that searches, what the model's
+sweep found best on validation. The epoch is chosen and the model refitted by the code of the
+stage `train`. Test is opened after that.
 
-A killed training goes on where it stood (.work/train/) and ends in the same bytes.
+A killed training resumes from .work/train/ and ends in the same bytes.
 
     python -m pipeline.experiments.study.cell sample mcln__layers-2__seed-2023 \
         data/processed/sample data/features/sample \
@@ -19,81 +19,61 @@ A killed training goes on where it stood (.work/train/) and ends in the same byt
 from __future__ import annotations
 
 import logging
-import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.evaluate import evaluated
-from pipeline.experiments.sweep import grid as search
+from pipeline.evaluate import rank_test_items
+from pipeline.experiments.trial import Trial, trial_of
 from pipeline.job.command_line import parser, run
+from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import save_checkpoint
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.params import study_budget, study_cells
-from pipeline.params.study_cells import Cell
+from pipeline.params import study
+from pipeline.params.cell import Cell, Values
 from pipeline.tables.io import read_json, write_json, write_parquet
 from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
-from pipeline.train import WORK, Run, learn
+from pipeline.train import train_model
 
 log = logging.getLogger("study_cell")
 
 
-def settings_of(
-    raw: dict[str, Any], dataset: str, cell: Cell, changed: dict[str, Any]
-) -> params.Params:
-    """Return params.yaml with the cell as the model `run_name(cell)`, under the study's budget.
-
-    Args:
-        raw: params.yaml, unchecked.
-        dataset: where it is trained.
-        cell: the training.
-        changed: settings of its model that differ from params.yaml.
-    """
-    budget = study_budget.budget(params.parse(raw))
-    grid = search.Grid(
-        budget=search.Budget(**{k: getattr(budget, k) for k in search.Budget.model_fields}),
-        seeds=[cell.seed],
-        runs={run_name(cell): {"model": cell.model} | changed},
-    )
-    return search.settings_of(raw, dataset, run_name(cell), grid, cell.seed)
+def study_trial(settings: params.Params, cell: Cell, values: Values) -> Trial:
+    """Return a cell's trial under the study's budget, with all of its changed settings."""
+    trial = trial_of(cell, study.budget(settings).of_a_training(), "study")
+    return replace(trial, cell=replace(cell, values=values))
 
 
-def run_name(cell: Cell) -> str:
-    """Return the name of a cell's training: no other one's saved state begins with it."""
-    return re.sub(r"\W+", "_", f"study__{cell.name}")
+def changed_settings(
+    settings: params.Params, dataset: str, cell: Cell, sweep: Mapping[str, Any] | None
+) -> Values:
+    """Return what a cell changes in its model's settings.
 
-
-def train_and_evaluate(
-    raw: dict[str, Any], cell: Cell, job: Arguments, sweep: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Train a cell, rank test, write the four files, and return the content of metrics.json.
-
-    Args:
-        raw: params.yaml, unchecked.
-        cell: the training.
-        job: names, folders and device; `job.model` is `run_name(cell)`.
-        sweep: content of sweep.json, for a budget that searches.
+    `sweep` is the content of the sweep.json that `study.searched` names; None if it names none.
 
     Raises:
-        ParamsError: the sweep is missing, or of another model.
-        SchemaError: the sweep found nothing, or tables do not belong together.
+        ParamsError: the budget searches and there is no sweep, or that of another model.
+        SchemaError: no run of the sweep was completed.
     """
-    changed = study_budget.changes(params.parse(raw), job.dataset, cell, sweep)
-    settings = settings_of(raw, job.dataset, cell, changed)
-    tensors, facts, history = learn(Run(job, settings))
-    write_parquet(history, job.results / HISTORY_FILE)
-    save_checkpoint(tensors, facts | {"model": cell.model}, _checkpoint(job))
-    table, ranks = evaluated(settings, job)
-    table |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
-    write_parquet(ranks, job.results / RANKS_FILE)
-    write_json(table, job.results / METRICS_FILE)
-    for left in WORK.glob(f"{job.dataset}-{job.model}-*.safetensors"):
-        left.unlink()
-    return table
-
-
-def _checkpoint(job: Arguments) -> Path:
-    return job.results / CHECKPOINT_FILE
+    swept, got = study.searched(settings, cell.model), sweep and sweep["model"]
+    if swept != got:
+        raise ParamsError(
+            f"params.yaml: study.budget: {cell.name} needs the sweep of {swept}, got that of "
+            f"{got}; give --sweep results/{dataset}/{swept}/sweep.json"
+        )
+    if sweep is None:
+        return cell.values
+    if sweep["best"] is None:
+        raise SchemaError(
+            f"results/{dataset}/{swept}/sweep.json: no run came to its end; widen "
+            "sweep.ranges in params.yaml"
+        )
+    # What makes a variant a variant stays, such as M of the paper's own form.
+    kept = set() if swept == cell.model else set(settings.sections[cell.model]["default"])
+    taken = type(settings.model(cell.model, dataset)).model_fields.keys() - kept
+    return {k: v for k, v in sweep["best"].items() if k in taken} | cell.values
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -103,12 +83,23 @@ def main(argv: list[str] | None = None) -> None:
     parse.add_argument("--sweep", type=Path, help="sweep.json, for a budget that searches")
     args = parse.parse_args(argv)
     use_threads(args.threads)
-    cell = study_cells.cell(params.load(), args.dataset, args.cell)
-    names = args.dataset, run_name(cell)
-    job = Arguments(*names, args.processed, args.features, args.out, args.device)
-    sweep = read_json(args.sweep) if args.sweep else None
-    table = train_and_evaluate(params.read(), cell, job, sweep)
-    log.info("%s %s: %s", args.dataset, cell.name, table["sampled"])
+    settings, sweep = params.load(), read_json(args.sweep) if args.sweep else None
+    cell = study.cell(settings, args.dataset, args.cell)
+    values = changed_settings(settings, args.dataset, cell, sweep)
+    trial = study_trial(settings, cell, values)
+    folders = args.processed, args.features, args.out
+    training = trial.start(
+        params.read(), Arguments(args.dataset, cell.model, *folders, args.device)
+    )
+    tensors, facts, history = train_model(training)
+    write_parquet(history, args.out / HISTORY_FILE)
+    save_checkpoint(tensors, facts | {"model": cell.model}, args.out / CHECKPOINT_FILE)
+    metrics, ranks = rank_test_items(training.settings, training.arguments)
+    metrics |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
+    log.info("%s %s: %s", args.dataset, cell.name, metrics["sampled"])
+    write_parquet(ranks, args.out / RANKS_FILE)
+    write_json(metrics, args.out / METRICS_FILE)
+    trial.remove_state(args.dataset)
 
 
 if __name__ == "__main__":

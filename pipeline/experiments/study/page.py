@@ -1,15 +1,14 @@
-r"""Stage `study_page`: the study as one page, and the same as Markdown with its figures.
+r"""Rule `study_page`: the study as one page, and the same as Markdown with its figures.
 
     results/D/study/{tables,significance,slices,explanations}.json, examples.parquet,
-    CELL/{history,ranks}, data/processed/D, data/images/D [, results/D/study.{json,svg}]
+    CELL/{history,ranks}, data/processed/D, data/images/D [, results/D/factors.{json,svg}]
         -> results/D/study/{report.html,report.md}, figures/NAME.{svg,png}
 
-The page has no script and asks for nothing. The same inputs give the same bytes, so how long a
-training took is not on it: see the stage `study_times`.
+The page has no script and loads nothing. The same inputs give the same bytes, so how long a
+training took is not on it: see the rule `study_times`.
 
-`--factors` adds the study of what moves a score, on generated datasets. `--more FILE` adds
-sections that another stage wrote, as a list of sections.section.Part in JSON; they stand behind
-the tables, in the order given.
+`--factors` adds what moves a score, on generated datasets. `--more FILE` adds sections that
+another program wrote, as a list of sections.section.Part in JSON, after the tables.
 
     python -m pipeline.experiments.study.page sample data/processed/sample \
         data/images/sample.parquet results/sample/study --factors results/sample
@@ -17,9 +16,8 @@ the tables, in the order given.
 
 from __future__ import annotations
 
-import logging
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,63 +25,55 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from pipeline import params
-from pipeline.comparison import report
-from pipeline.experiments.study.sections import certainty as study_sure
-from pipeline.experiments.study.sections import differences as study_differences
-from pipeline.experiments.study.sections import explanations as study_explained
-from pipeline.experiments.study.sections import figures as study_figures
-from pipeline.experiments.study.sections import markdown
-from pipeline.experiments.study.sections import user_parts as study_slices
-from pipeline.experiments.study.sections.factors import part as factors_part
-from pipeline.experiments.study.sections.numbers import parts as shown_parts
-from pipeline.experiments.study.sections.opening import cards, lead, warnings
+from pipeline.experiments.study.sections import (
+    certainty,
+    differences,
+    explanations,
+    factors,
+    figures,
+    markdown,
+    numbers,
+    opening,
+    user_parts,
+)
 from pipeline.experiments.study.sections.section import Part, read_parts
 from pipeline.job.command_line import parser, run
-from pipeline.pages import template
-from pipeline.params import study_cells
+from pipeline.pages import file_names, gallery, template
+from pipeline.params import study
 from pipeline.tables import io
 from pipeline.tables import schema as s
+from pipeline.tables.pictures import read_pictures
 
-log = logging.getLogger("study_page")
 LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
 
 
-def figures(found: Mapping[str, Any], results: Path) -> dict[str, Figure]:
-    """Return the grids' figures, and the curves of the first table's models.
-
-    Args:
-        found: content of tables.json.
-        results: folder of the cells.
-    """
+def drawn(tables: Mapping[str, Any], results: Path) -> dict[str, Figure]:
+    """Return the grids' figures, and the curves of the first table's models."""
     grids = {
-        name: study_figures.grid(table["rows"])
-        for name, table in _tables(found)
-        if any(row["values"] for row in table["rows"])
+        name: figures.grid(tables["tables"][name]["rows"])
+        for name in tables["order"]  # that of params.yaml; the file sorts its keys
+        if any(row["values"] for row in tables["tables"][name]["rows"])
     }
-    rows = [row for row in found["tables"][found["order"][0]]["rows"] if not row["same_as"]]
     histories, ranks = {}, {}
-    for row in rows:
+    for row in first_table(tables):
         folders = [results / cell for cell in row["cells"]]
         histories[row["label"]] = io.read_parquet(folders[0] / s.HISTORY_FILE, s.HISTORY)
-        every = [io.read_parquet(folder / s.RANKS_FILE, s.RANKS) for folder in folders]
-        ranks[row["label"]] = pl.concat(every)
-    curves = {
-        LEARNING: study_figures.learning(histories),
-        CUTOFFS: study_figures.cutoffs(ranks),
-    }
-    return grids | curves
+        of_seeds = [io.read_parquet(folder / s.RANKS_FILE, s.RANKS) for folder in folders]
+        ranks[row["label"]] = pl.concat(of_seeds)
+    return grids | {LEARNING: figures.learning(histories), CUTOFFS: figures.cutoffs(ranks)}
 
 
-def _tables(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield tables.json's tables in the order of params.yaml; the file sorts its keys."""
-    yield from ((name, found["tables"][name]) for name in found["order"])
+def first_table(tables: Mapping[str, Any]) -> list[Any]:
+    """Return the first table's rows that are not another row's training."""
+    rows = tables["tables"][tables["order"][0]]["rows"]
+    return [row for row in rows if row["same_as"] is None]
 
 
-def labels(found: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]:
+def labels(tables: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]:
     """Return what each figure shows, in a sentence."""
-    seeds = found["budget"]["seeds"]
+    seeds = tables["budget"]["seeds"]
     bars = "; bars are a standard deviation over the seeds" if len(seeds) > 1 else ""
-    said = {
+    texts = {
         LEARNING: f"While the epoch was chosen, seed {seeds[0]}. A loss is divided by "
         "the first that is shown: models sum or average differently.",
         CUTOFFS: "Share of users whose held-out item is among the first k, all seeds.",
@@ -91,13 +81,13 @@ def labels(found: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str]
         "what people do not choose by.",
     }
     return {
-        name: said.get(name, f"HR@5 and NDCG@5 (sampled) by setting{bars}.") for name in names
+        name: texts.get(name, f"HR@5 and NDCG@5 (sampled) by setting{bars}.") for name in names
     }
 
 
-def curves(found: Mapping[str, Any]) -> Part:
+def curves(tables: Mapping[str, Any]) -> Part:
     """Return the section of the curves."""
-    table = found["order"][0]
+    table = tables["order"][0]
     return Part(
         name="curves",
         title="Curves",
@@ -107,16 +97,16 @@ def curves(found: Mapping[str, Any]) -> Part:
 
 
 def material(
-    settings: params.Params, args: Namespace, found: Mapping[str, Any]
-) -> report.Material:
-    """Return what the gallery of users is made of: see pipeline/comparison/report.py."""
-    cells = study_cells.shown(settings, args.dataset)
-    lists = io.read_parquet(args.results / s.EXAMPLES_FILE, s.EXAMPLES)
+    settings: params.Params, args: Namespace, tables: Mapping[str, Any]
+) -> gallery.Material:
+    """Return what the gallery of users is made of: see pipeline/pages/gallery.py."""
+    cells = study.shown(settings, args.dataset)
+    lists = io.read_parquet(args.results / file_names.EXAMPLES_FILE, s.EXAMPLES)
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
-    return report.Material(
+    return gallery.Material(
         settings=settings,
         dataset=args.dataset,
-        statistics=dict(found["data"]["ours"]),
+        statistics=dict(tables["data"]["ours"]),
         items=io.read_parquet(args.processed / s.ITEMS_FILE, s.ITEMS),
         users=io.read_parquet(args.processed / s.USERS_FILE, s.USERS),
         parts={
@@ -131,86 +121,76 @@ def material(
     )
 
 
-def render(drawn: Mapping[str, str], people: report.People, context: dict[str, Any]) -> str:
-    """Return the page.
-
-    Args:
-        drawn: the figures as SVG.
-        people: report.gallery; may be empty.
-        context: everything else that the template names.
-    """
-    said = context["labels_of"]
-    drawings = {n: study_figures.themed(text, n, said[n]) for n, text in drawn.items()}
+def render(svgs: Mapping[str, str], users: Mapping[str, Any], context: dict[str, Any]) -> str:
+    """Return the page."""
+    texts = context["labels_of"]
+    drawings = {name: figures.themed(svg, name, texts[name]) for name, svg in svgs.items()}
     return template.render(
-        "study", drawings=drawings, people=people, latest=report.SHOWN_TRAIN, **context
+        "study", drawings=drawings, latest=gallery.SHOWN_TRAIN, **users, **context
     )
+
+
+def example_users(whole: gallery.Material, images: Path) -> dict[str, Any]:
+    """Return the example users, with titles and thumbnails of the items that they show."""
+    people = gallery.gallery(whole)
+    shown = gallery.items_shown(people)
+    return {
+        "people": people,
+        "labels": gallery.labels(whole.items, shown),
+        "thumbnails": gallery.thumbnails(read_pictures(images, shown)),
+    }
 
 
 def _arguments(argv: list[str] | None) -> Namespace:
     parse = parser(__doc__, "dataset", "processed", "images", "results")
-    parse.add_argument("--factors", type=Path, help="folder with study.json and study.svg")
+    parse.add_argument("--factors", type=Path, help="folder with factors.json and factors.svg")
     parse.add_argument(
         "--more", type=Path, nargs="*", default=[], help="JSON files of further sections"
     )
     return parse.parse_args(argv)
 
 
-def sections(args: Namespace, found: Mapping[str, Any], drawings: dict[str, str]) -> list[Part]:
-    """Return the page's sections but for the last, and add the factors' figure to `drawings`.
-
-    Args:
-        args: the command line.
-        found: content of tables.json.
-        drawings: the figures as SVG, by name.
-    """
-    first = found["tables"][found["order"][0]]
-    order = [row["label"] for row in first["rows"] if row["same_as"] is None]
+def sections(args: Namespace, tables: Mapping[str, Any], svgs: dict[str, str]) -> list[Part]:
+    """Return the page's sections but for the last, and add the factors' figure to `svgs`."""
+    order = [row["label"] for row in first_table(tables)]
     parts = [
-        *shown_parts(found),
-        curves(found),
-        study_sure.part(io.read_json(args.results / s.SIGNIFICANCE_JSON), order),
-        study_slices.part(io.read_json(args.results / s.SLICES_JSON), order),
+        *numbers.parts(tables),
+        curves(tables),
+        certainty.part(io.read_json(args.results / file_names.SIGNIFICANCE_JSON), order),
+        user_parts.part(io.read_json(args.results / file_names.SLICES_JSON), order),
     ]
     if args.factors:
-        parts.append(factors_part(io.read_json(args.factors / s.STUDY_JSON)))
-        drawings[FACTORS] = (args.factors / s.STUDY_SVG).read_text(encoding="utf-8")
-    parts.append(study_explained.part(io.read_json(args.results / s.EXPLANATIONS_FILE)))
+        parts.append(factors.part(io.read_json(args.factors / file_names.FACTORS_JSON)))
+        svgs[FACTORS] = (args.factors / file_names.FACTORS_SVG).read_text(encoding="utf-8")
+    parts.append(explanations.part(io.read_json(args.results / file_names.EXPLANATIONS_FILE)))
     return parts + [part for path in args.more for part in read_parts(path)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, draw, write."""
     args, settings = _arguments(argv), params.load()
-    found = io.read_json(args.results / s.TABLES_JSON)
-    drawings = {
-        name: study_figures.write(picture, args.results / s.FIGURES_FOLDER, name)
-        for name, picture in figures(found, args.results).items()
+    tables = io.read_json(args.results / file_names.TABLES_JSON)
+    svgs = {
+        name: figures.write(figure, args.results / file_names.FIGURES_FOLDER, name)
+        for name, figure in drawn(tables, args.results).items()
     }
-    parts, last = sections(args, found, drawings), study_differences.part(settings, found)
-    said = labels(found, drawings)
-    title = f"{args.dataset}: the study of the paper"
-    whole = material(settings, args, found)
-    people = report.gallery(whole)
-    shown = report.items_shown(people)
-    pictures = report.read_pictures(args.images, shown)
-    made = {item: report.thumbnail(pictures[item]) for item in sorted(pictures)}
+    parts, last = sections(args, tables, svgs), differences.part(settings, tables)
+    title, texts = f"{args.dataset}: the study of the paper", labels(tables, svgs)
+    lead, warnings = opening.lead(tables), opening.warnings(settings, tables)
     context = {
         "title": title,
-        "lead": lead(found),
-        "warnings": warnings(settings, found),
-        "cards": cards(found),
+        "lead": lead,
+        "warnings": warnings,
+        "cards": opening.cards(tables),
         "parts": parts,
         "last": last,
-        "labels_of": said,
-        "labels": report.labels(whole.items, shown),
-        "thumbnails": {item: code for item, code in made.items() if code},
-        "seed": found["budget"]["seeds"][0],
+        "labels_of": texts,
+        "seed": tables["budget"]["seeds"][0],
     }
-    io.write_text(render(drawings, people, context), args.results / s.REPORT_FILE)
-    text = markdown.document(
-        title, [*lead(found), *warnings(settings, found)], [*parts, last], said
-    )
-    io.write_text(text, args.results / s.PAGE_MD)
+    gallery = example_users(material(settings, args, tables), args.images)
+    io.write_text(render(svgs, gallery, context), args.results / file_names.REPORT_FILE)
+    text = markdown.document(title, [*lead, *warnings], [*parts, last], texts)
+    io.write_text(text, args.results / file_names.PAGE_MD)
 
 
 if __name__ == "__main__":

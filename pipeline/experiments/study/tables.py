@@ -1,14 +1,13 @@
-r"""Stage `study_tables`: the study's numbers, table by table, beside the paper's.
+r"""Rule `study_tables`: the study's numbers, table by table, beside the paper's.
 
     results/D/study/CELL/{metrics.json,ranks.parquet}, data/processed/D, data/features/D
         -> results/D/study/{tables.json,tables.tex,significance.json,slices.json}
 
-A row has the mean and the standard deviation of each measure over the seeds of the training,
-the values themselves, and what the paper prints in its place, where the dataset is one of the
-paper's splits. The best row of a table, by sampled NDCG@10, is tested against every other over
-the users, as in the stage `compare`: a user's gain is the mean over the seeds. How sure the
-first table's numbers are, over users, seeds and negatives, and what they are for parts of the
-users, is in the other two files; the modules of these names say what they hold.
+A row has each measure's mean, standard deviation and values over the seeds of the training, and
+what the paper prints in its place, if the dataset is one of the paper's splits. The best row of
+a table, by sampled NDCG@10, is tested against every other over the users, as in the stage
+`compare`. The other two files hold the first table's uncertainty, and its numbers for parts of
+the users; see comparison/significance.py and comparison/user_slices.py.
 
     python -m pipeline.experiments.study.tables sample data/processed/sample \
         data/features/sample results/sample/study
@@ -17,95 +16,87 @@ users, is in the other two files; the modules of these names say what they hold.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
 from pipeline import params
-from pipeline.compare import FULL, MEASURE, NAMES, SAMPLED, pairs
 from pipeline.comparison import significance, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, TABLE_1, point_of, table_of
-from pipeline.experiments.study.sections import latex as study_latex
-from pipeline.experiments.study.sections import numbers as study_show
+from pipeline.comparison.user_metrics import FULL, MEASURE, NAMES, SAMPLED
+from pipeline.experiments.study.sections import latex, numbers
 from pipeline.job.command_line import parser, run
-from pipeline.params import study_budget, study_cells
-from pipeline.params.study_cells import Row
+from pipeline.pages import file_names
+from pipeline.params import study
+from pipeline.params.study import Row
 from pipeline.tables import io
 from pipeline.tables import schema as s
 from pipeline.tables.features import described, read_present
 
-Metrics = Mapping[str, dict[str, Any]]
+Metrics: TypeAlias = Mapping[str, dict[str, Any]]  # by cell
+Ranks: TypeAlias = Mapping[str, pl.DataFrame]  # schema.RANKS by cell
 SHARED = ("selected_on", "trained_on", "refit", "optimistic", "n_users")  # by every cell
+SHOWN = ("extractor", "field", "weights", "dim")  # of a feature file's metadata
 
 
 def gathered(
-    settings: params.Params, dataset: str, metrics: Metrics, ranks: Mapping[str, pl.DataFrame]
+    settings: params.Params, dataset: str, metrics: Metrics, ranks: Ranks
 ) -> dict[str, Any]:
-    """Return the content of tables.json, but for the statistics of the data.
-
-    Args:
-        settings: the file params.yaml.
-        dataset: its name.
-        metrics: content of each cell's metrics.json, by the cell's name.
-        ranks: schema.RANKS of each cell.
-    """
-    rows = study_cells.tables(settings, dataset)
-    budget = study_budget.budget(settings)
+    """Return the content of tables.json, without the statistics of the data."""
+    rows = study.tables(settings, dataset)
+    folder = split_folder(settings, dataset)
     first = next(iter(metrics.values()))
     return {
         "dataset": dataset,
-        "budget": {"name": settings.study.budget} | budget.model_dump(),
+        "budget": {"name": settings.study.budget} | study.budget(settings).model_dump(),
         "split_seed": settings.seed,
         "candidates": {part: first[part]["candidates"] for part in (SAMPLED, FULL)},
         **{key: first[key] for key in SHARED},
         "order": list(rows),
-        "tables": {
-            table: _table(settings, dataset, own, metrics, ranks) for table, own in rows.items()
-        },
+        "tables": {table: _table(folder, rows[table], metrics, ranks) for table in rows},
     }
 
 
-def _table(
-    settings: params.Params,
-    dataset: str,
-    rows: Sequence[Row],
-    metrics: Metrics,
-    ranks: Mapping[str, pl.DataFrame],
-) -> dict[str, Any]:
-    folder = split_folder(settings, dataset)
-    found = [_row(row, metrics) | {"paper": printed_of(row, folder)} for row in rows]
+def _table(folder: str, rows: Sequence[Row], metrics: Metrics, ranks: Ranks) -> dict[str, Any]:
+    filled = [_row(row, metrics) | {"paper": printed_of(row, folder)} for row in rows]
     trained: dict[str, str] = {}
-    for row in found:
+    for row in filled:
         first = trained.setdefault(row["cells"][0], row["label"])
         row["same_as"] = None if first == row["label"] else first
-    unique = [row for row in found if row["same_as"] is None]
+    unique = distinct(filled)
     best = max(unique, key=lambda row: row[SAMPLED].get(MEASURE, {}).get("mean", 0.0))
-    tables = {row["label"]: pl.concat([ranks[c] for c in row["cells"]]) for row in unique}
-    return {
-        "rows": found,
-        "best": best["label"],
-        "significance": pairs(tables, best["label"]),
-    }
+    tested = significance.against_best(_ranks_of(unique, ranks), best["label"])
+    return {"rows": filled, "best": best["label"], "significance": tested}
+
+
+def distinct(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that are not another row's training."""
+    return [row for row in rows if row["same_as"] is None]
+
+
+def _ranks_of(rows: Sequence[dict[str, Any]], ranks: Ranks) -> dict[str, pl.DataFrame]:
+    """Return the ranks of each row, all seeds."""
+    return {row["label"]: pl.concat([ranks[cell] for cell in row["cells"]]) for row in rows}
 
 
 def _row(row: Row, metrics: Metrics) -> dict[str, Any]:
     cells = [cell.name for cell in row.cells]
-    own = [metrics[cell] for cell in cells]
+    of_seeds = [metrics[cell] for cell in cells]
     return {
         "label": row.label,
         "model": row.model,
         "values": row.values,
         "cells": cells,
         "trained_as": Row(row.cells[0].model, row.cells[0].values, ()).label,
-        "epochs": [found["epoch"] for found in own],
-        "settings": own[0]["settings"],
+        "epochs": [of_seed["epoch"] for of_seed in of_seeds],
+        "settings": of_seeds[0]["settings"],
         **{
             part: {
-                name: spread([found[part][name] for found in own])
+                name: spread([of_seed[part][name] for of_seed in of_seeds])
                 for name in NAMES
-                if name in own[0][part]
+                if name in of_seeds[0][part]
             }
             for part in (SAMPLED, FULL)
         },
@@ -121,115 +112,82 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 def printed_of(row: Row, folder: str) -> dict[str, Any] | None:
     """Return what the paper prints in a row's place, and where."""
     if not row.values:
-        numbers = PRINTED.get(folder, {}).get(row.model)
-        point = (table_of(row.model, numbers), numbers) if numbers else None
+        printed = PRINTED.get(folder, {}).get(row.model)
+        point = (table_of(row.model, printed), printed) if printed else None
     else:
         ((setting, value),) = row.values.items()
         point = point_of(folder, row.model, setting, value)
-    if point is None:
-        return None
-    return {"where": point[0], **dict(zip(NAMES, point[1], strict=False))}
+    return {"where": point[0], **dict(zip(NAMES, point[1], strict=False))} if point else None
 
 
 def split_folder(settings: params.Params, dataset: str) -> str:
-    """Return the folder of a published split, whose numbers the paper has; else nothing."""
+    """Return the folder of a published split, whose numbers the paper has, or ""."""
     source = settings.source(dataset)
     return source.folder if source.format == "published_split" else ""
 
 
 def data(
-    found: Mapping[str, Any], features: Mapping[str, Mapping[str, str]], folder: str
+    counts: Mapping[str, Any], features: Mapping[str, Mapping[str, str]], folder: str
 ) -> dict[str, Any]:
     """Return Table 1's row of a dataset, the paper's, and what made the features.
 
-    Args:
-        found: content of statistics.json.
-        features: metadata of each modality's feature file.
-        folder: of the published split; else nothing.
+    Made of statistics.json, of each feature file's metadata and of `split_folder`.
     """
-    counts = {key: found[key] for key in ("users", "items", "interactions", "density")}
-    widths = {modality: int(said["dim"]) for modality, said in features.items()}
-    told = ("extractor", "field", "weights", "dim")
+    kept = {key: counts[key] for key in ("users", "items", "interactions", "density")}
+    widths = {modality: int(facts["dim"]) for modality, facts in features.items()}
     return {
-        "ours": counts | {"features": widths},
+        "ours": kept | {"features": widths},
         "paper": TABLE_1.get(folder),
         "modalities": list(features),
-        "features": {m: {key: said[key] for key in told} for m, said in features.items()},
+        "features": {m: {key: facts[key] for key in SHOWN} for m, facts in features.items()},
     }
 
 
-def read(
-    settings: params.Params, dataset: str, results: Path
-) -> Iterator[tuple[str, dict[str, Any], pl.DataFrame]]:
-    """Yield each cell's name, metrics and ranks.
-
-    Raises:
-        SchemaError: a file is absent, or is of another model.
-    """
-    for name in study_cells.cells(settings, dataset):
-        metrics = io.read_json(results / name / s.METRICS_FILE)
-        yield name, metrics, io.read_parquet(results / name / s.RANKS_FILE, s.RANKS)
-
-
-def sure_and_sliced(
+def first_table_analyses(
     settings: params.Params,
-    dataset: str,
-    found: Mapping[str, Any],
-    cells: tuple[Metrics, Mapping[str, pl.DataFrame]],
+    tables: Mapping[str, Any],
+    cells: tuple[Metrics, Ranks],
     folders: tuple[Path, Path],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the content of significance.json and slices.json, of the first table's rows.
-
-    Args:
-        settings: the file params.yaml.
-        dataset: its name.
-        found: content of tables.json.
-        cells: metrics and schema.RANKS by the cell's name.
-        folders: of the processed tables and of the features.
-    """
-    processed, features = folders
-    metrics, ranks = cells
-    first = found["tables"][found["order"][0]]
-    rows = [row for row in first["rows"] if row["same_as"] is None]
-    own = {row["label"]: pl.concat([ranks[cell] for cell in row["cells"]]) for row in rows}
+    """Return the content of significance.json and slices.json, of the first table's rows."""
+    (metrics, ranks), (processed, features), seed = cells, folders, settings.seed
+    dataset, n_items = tables["dataset"], tables["data"]["ours"]["items"]
+    first = tables["tables"][tables["order"][0]]
+    rows = distinct(first["rows"])
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
     parts = {n: io.read_parquet(processed / f, s.INTERACTIONS) for n, f in files.items()}
-    n_items = found["data"]["ours"]["items"]
     present = {
         modality: read_present(features / f"{modality}.parquet", n_items)
         for modality in settings.dataset_features(dataset)
     }
     trained_on = [metrics[cell]["trained_on"] for row in rows for cell in row["cells"]]
+    ranked = _ranks_of(rows, ranks), parts
     return (
-        {"dataset": dataset}
-        | significance.table(own, parts, first["best"], n_items, settings.seed),
-        {"dataset": dataset}
-        | user_slices.table(own, parts, trained_on, present, settings.seed),
+        {"dataset": dataset} | significance.table(*ranked, first["best"], n_items, seed),
+        {"dataset": dataset} | user_slices.table(*ranked, trained_on, present, seed),
     )
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, gather, write."""
-    parse = parser(__doc__, "dataset", "processed", "features", "results")
-    args = parse.parse_args(argv)
+    args = parser(__doc__, "dataset", "processed", "features", "results").parse_args(argv)
     settings = params.load()
-    read_cells = list(read(settings, args.dataset, args.results))
-    metrics = {name: own for name, own, _ in read_cells}
-    ranks = {name: own for name, _, own in read_cells}
+    names = study.cells(settings, args.dataset)
+    metrics = {name: io.read_json(args.results / name / s.METRICS_FILE) for name in names}
+    ranks = {n: io.read_parquet(args.results / n / s.RANKS_FILE, s.RANKS) for n in names}
     features = {
         modality: described(args.features / f"{modality}.parquet")
         for modality in settings.dataset_features(args.dataset)
     }
-    found = io.read_json(args.processed / s.STATISTICS_FILE)
-    folder = split_folder(settings, args.dataset)
-    table = gathered(settings, args.dataset, metrics, ranks)
-    table["data"] = data(found, features, folder)
-    io.write_json(table, args.results / s.TABLES_JSON)
+    counts = io.read_json(args.processed / s.STATISTICS_FILE)
+    tables = gathered(settings, args.dataset, metrics, ranks)
+    tables["data"] = data(counts, features, split_folder(settings, args.dataset))
+    io.write_json(tables, args.results / file_names.TABLES_JSON)
     cells, folders = (metrics, ranks), (args.processed, args.features)
-    sure, sliced = sure_and_sliced(settings, args.dataset, table, cells, folders)
-    io.write_json(sure, args.results / s.SIGNIFICANCE_JSON)
-    io.write_json(sliced, args.results / s.SLICES_JSON)
-    io.write_text(study_latex.document(study_show.parts(table)), args.results / s.TABLES_TEX)
+    certainty, slices = first_table_analyses(settings, tables, cells, folders)
+    io.write_json(certainty, args.results / file_names.SIGNIFICANCE_JSON)
+    io.write_json(slices, args.results / file_names.SLICES_JSON)
+    io.write_text(latex.document(numbers.parts(tables)), args.results / file_names.TABLES_TEX)
 
 
 if __name__ == "__main__":

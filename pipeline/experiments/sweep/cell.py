@@ -1,13 +1,12 @@
-r"""Stage `sweep`: train one cell of the section `sweep`, and judge it on validation.
+r"""Rule `sweep_cell`: train one cell of the section `sweep`, and measure it on validation.
 
     data/processed/D, data/features/D -> results/D/M/sweep/CELL.json
 
-A cell is a model with one value of each range and a seed; its name says which:
-layers-2__lr-0.001__seed-2023. Everything else is that of params.yaml, and `sweep.budget` stands
-in for the same keys of `train`. The model learns from train without the validation items and
-is measured on the validation candidates; nothing is trained on validation. test.parquet is not
-read. A loss that leaves the numbers is a result like any other: a range may hold a step that is
-too large.
+A cell is a model with one value of each range and a seed, such as
+layers-2__lr-0.001__seed-2023. Everything else is as in params.yaml, with `sweep.budget` in
+place of the same keys of `train`. The model learns from train without the validation items and
+is measured on the validation candidates; test.parquet is not read. A diverged training is a
+result too.
 
 CELL.json has the best HR@10 and NDCG@10, their epoch, and NDCG@10 at every measurement.
 
@@ -19,86 +18,31 @@ CELL.json has the best HR@10 and NDCG@10, their epoch, and NDCG@10 at every meas
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, Literal
 
 from pipeline import params
-from pipeline.experiments.sweep import grid as search
+from pipeline.experiments.trial import outcome, trial_of
 from pipeline.job.command_line import parser, run
-from pipeline.job.errors import TrainingDiverged
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.params import sweep_cells
-from pipeline.params.sweep_cells import Cell
+from pipeline.params import sweep
 from pipeline.tables.io import write_json
-from pipeline.train import WORK, Run
 
-log = logging.getLogger("sweep")
-Start = Callable[[Arguments, params.Params], Run]
-By = Literal["cell", "trial"]  # who trains: both may at once, and each saves its state
-
-
-def try_cell(
-    raw: dict[str, Any],
-    cell: Cell,
-    job: Arguments,
-    start: Start = Run,
-    by: By = "cell",
-) -> Any:
-    """Train a cell; return what search.try_out does, without times, or why it diverged.
-
-    Args:
-        raw: params.yaml, unchecked.
-        cell: what is tried.
-        job: names, folders and device; `job.model` is the model that is swept.
-        start: makes the training, for one that is watched.
-        by: who trains it.
-
-    Raises:
-        ParamsError: params.yaml, or the cell, cannot be run.
-    """
-    name = run_name(job.model, cell, by)
-    grid = search.Grid(
-        budget=sweep_cells.declared(params.parse(raw)).budget,
-        seeds=[cell.seed],
-        runs={name: {"model": job.model} | cell.values},
-    )
-    settings = search.settings_of(raw, job.dataset, name, grid, cell.seed)
-    known = {"values": cell.values, "seed": cell.seed}
-    try:
-        found = search.try_out(start(Arguments(**asdict(job) | {"model": name}), settings))
-    except TrainingDiverged as error:
-        return known | {"diverged": str(error)}
-    del found["minutes"]  # the same cell is the same file
-    return known | found
-
-
-def run_name(model: str, cell: Cell, by: By) -> str:
-    """Return the name of a cell's run: no other training's saved state begins with it."""
-    return re.sub(r"\W+", "_", f"{model}__{by}__{cell.name}")
-
-
-def forget(dataset: str, model: str, cell: Cell, by: By = "cell") -> None:
-    """Remove the saved state of a cell's training, whose result is written."""
-    for left in WORK.glob(f"{dataset}-{run_name(model, cell, by)}-*.safetensors"):
-        left.unlink()
+log = logging.getLogger("sweep_cell")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Find the cell, train it, write."""
+    """Find the cell, train it, write its result."""
     names = "dataset", "model", "cell", "processed", "features", "out", "--device", "--threads"
-    parse = parser(__doc__, *names)
-    args = parse.parse_args(argv)
+    args = parser(__doc__, *names).parse_args(argv)
     use_threads(args.threads)
-    cell = sweep_cells.cell(params.load(), args.dataset, args.model, args.cell)
-    job = Arguments(
-        args.dataset, args.model, args.processed, args.features, args.out.parent, args.device
-    )
-    found = try_cell(params.read(), cell, job)
-    log.info("%s: %s", cell.name, found.get("diverged") or found["ndcg@10"])
-    write_json(found, args.out)
-    forget(args.dataset, args.model, cell)
+    settings = params.load()
+    cell = sweep.cell(settings, args.dataset, args.model, args.cell)
+    trial = trial_of(cell, sweep.section(settings).budget, "cell")
+    folders = args.processed, args.features, args.out.parent
+    job = Arguments(args.dataset, args.model, *folders, args.device)
+    measured = outcome(trial, params.read(), job)
+    log.info("%s: %s", args.cell, measured.get("diverged") or measured["ndcg@10"])
+    write_json(measured, args.out)
+    trial.remove_state(args.dataset)
 
 
 if __name__ == "__main__":

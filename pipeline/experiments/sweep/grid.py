@@ -1,9 +1,8 @@
-r"""Try settings of models under one budget, on validation alone.
+r"""Train the runs that a file lists, under one budget, and measure them on validation alone.
 
     GRID (YAML), data/processed/D, data/features/D -> OUT (JSON), and a table beside it (.md)
 
-A grid says the budget, the seeds, and for each run its model and what differs from
-params.yaml:
+A grid has a budget, seeds, and for each run its model and what differs from params.yaml:
 
     budget: {epochs: 40, evaluate_every: 5, patience: 4}
     seeds: [2023]
@@ -12,8 +11,8 @@ params.yaml:
       gated: {model: mcln, lr: 0.005, gate: 0.01}
 
 Each run learns from train without the validation items and is measured on the validation
-candidates. Test is never read. OUT is written after every run, and what it holds already is
-not run again, so a search that was stopped goes on.
+candidates. Test is never read. OUT is written after every run; a run that it already holds is
+skipped, so an interrupted search resumes.
 
     python -m pipeline.experiments.sweep.grid beauty_split docs/experiments/forms.yaml \
         data/processed/beauty_split data/features/beauty_split forms.json
@@ -23,24 +22,24 @@ from __future__ import annotations
 
 import logging
 import statistics
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from pipeline import params
+from pipeline.experiments.trial import Trial, validated
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.params.sweep import Budget
+from pipeline.pages import markdown_table
+from pipeline.params.cell import Cell
+from pipeline.params.experiments import Budget
 from pipeline.tables.io import read_json, write_json, write_text
-from pipeline.tables.schema import VALIDATION
-from pipeline.train import Run
+from pipeline.train import Trainer
 
-log = logging.getLogger("search")
+log = logging.getLogger("grid")
 
 
 class Grid(params.Section):
@@ -50,6 +49,18 @@ class Grid(params.Section):
     seeds: Annotated[list[int], Field(min_length=1)]
     runs: dict[params.Name, dict[str, Any]]  # `model`, and the settings that differ
 
+    def trials(self) -> dict[str, Trial]:
+        """Return `{RUN/SEED: trial}`, seed after seed."""
+        return {
+            f"{name}/{seed}": Trial(name, _cell(changes, seed), self.budget)
+            for seed in self.seeds
+            for name, changes in self.runs.items()
+        }
+
+
+def _cell(changes: Mapping[str, Any], seed: int) -> Cell:
+    return Cell(changes["model"], {k: v for k, v in changes.items() if k != "model"}, seed)
+
 
 def read_grid(path: Path) -> Grid:
     """Read and check a grid.
@@ -58,11 +69,7 @@ def read_grid(path: Path) -> Grid:
         ParamsError: the file is absent, is not YAML, or a key is unknown or missing.
     """
     try:
-        grid = Grid.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: expected YAML, got {error}") from None
+        grid = Grid.model_validate(params.read(path))
     except ValidationError as error:
         problems = [
             f"{path}: {'.'.join(map(str, p['loc']))}: {p['msg']}, got {p['input']!r}"
@@ -75,65 +82,24 @@ def read_grid(path: Path) -> Grid:
     return grid
 
 
-def settings_of(
-    raw: Mapping[str, Any], dataset: str, name: str, grid: Grid, seed: int
-) -> params.Params:
-    """Return params.yaml with one run of the grid as the model `name`.
-
-    Raises:
-        ParamsError: the run's model is unknown, or does not take one of its settings.
-    """
-    changes = dict(grid.runs[name])
-    model = changes.pop("model")
-    section = {layer: dict(values) for layer, values in (raw.get(model) or {}).items()}
-    section["default"] = {"variant_of": model} | section.get("default", {}) | changes
-    if dataset in section:
-        section[dataset] |= changes
-    return params.parse(
-        dict(raw)
-        | {"datasets": [dataset], "models": [name], "seed": seed, name: section}
-        | {"train": dict(raw["train"]) | grid.budget.model_dump()}
-    )
-
-
-def try_out(job: Run) -> dict[str, Any]:
-    """Train one run and return its settings, its best validation measurement and its curve."""
-    settings, arguments = job.settings, job.arguments
-    start = time.perf_counter()
-    pairs = job.dataset.pairs(validation=False)
-    progress = job.phase("select", pairs, settings.train.epochs, VALIDATION).progress
-    best = next(r for r in progress.records if r.epoch == progress.best_epoch)
-    return {
-        "settings": settings.model(arguments.model, arguments.dataset).model_dump(mode="json"),
-        "budget": {key: getattr(settings.train, key) for key in Budget.model_fields},
-        "architecture": settings.architecture(arguments.model),
-        "seed": settings.seed,
-        "epoch": best.epoch,
-        "hr@10": best.hr,
-        "ndcg@10": best.ndcg,
-        "curve": {str(r.epoch): r.ndcg for r in progress.records},
-        "minutes": round((time.perf_counter() - start) / 60, 1),
-    }
-
-
-def markdown(found: Mapping[str, Any]) -> str:
+def markdown(table: Mapping[str, Any]) -> str:
     """Return the runs as a table, best first, mean and standard deviation over the seeds."""
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for key, result in found["runs"].items():
-        rows.setdefault(key.rsplit("/", 1)[0], []).append(result)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for key, result in table["runs"].items():
+        runs.setdefault(key.rsplit("/", 1)[0], []).append(result)
     lines = [
-        f"{found['dataset']}: validation items among 99 sampled ones, one budget for all runs:",
-        ", ".join(f"{key} {value}" for key, value in found["budget"].items()) + ".",
+        f"{table['dataset']}: validation items among 99 sampled ones, one budget for all runs:",
+        ", ".join(f"{key} {value}" for key, value in table["budget"].items()) + ".",
         "",
-        "| run | what differs | NDCG@10 | HR@10 | seeds | best epoch |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for name, results in sorted(rows.items(), key=lambda row: -_mean(row[1], "ndcg@10")):
+    rows = []
+    for name, results in sorted(runs.items(), key=lambda run: -_mean(run[1], "ndcg@10")):
         ndcg, hr = (_spread(results, measure) for measure in ("ndcg@10", "hr@10"))
         epochs = ", ".join(str(result["epoch"]) for result in results)
-        changes = ", ".join(f"{k} {v}" for k, v in found["grid"].get(name, {}).items())
-        lines.append(f"| {name} | {changes} | {ndcg} | {hr} | {len(results)} | {epochs} |")
-    return "\n".join(lines) + "\n"
+        changes = ", ".join(f"{k} {v}" for k, v in table["grid"].get(name, {}).items())
+        rows.append([name, changes, ndcg, hr, f"{len(results)}", epochs])
+    head = ["run", "what differs", "NDCG@10", "HR@10", "seeds", "best epoch"]
+    return "\n".join([*lines, *markdown_table.lines(head, rows, "llrrrr")]) + "\n"
 
 
 def _mean(results: list[dict[str, Any]], measure: str) -> float:
@@ -148,37 +114,33 @@ def _spread(results: list[dict[str, Any]], measure: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run what is not there yet."""
+    """Train the runs that are missing."""
     parse = parser(__doc__, "dataset", "--device", "--threads")
     parse.add_argument("grid", type=Path, help="YAML file of the runs")
     parse.add_argument("processed", type=Path, help="folder of the processed tables")
     parse.add_argument("features", type=Path, help="folder of the features")
-    parse.add_argument("out", type=Path, help="JSON file to write, or to go on with")
+    parse.add_argument("out", type=Path, help="JSON file to write, or to resume")
     args = parse.parse_args(argv)
     use_threads(args.threads)
     grid = read_grid(args.grid)
     params.load()  # for its messages
-    raw = params.read()
-    jobs = {
-        f"{name}/{seed}": settings_of(raw, args.dataset, name, grid, seed)
-        for seed in grid.seeds
-        for name in grid.runs
-    }
-    found = read_json(args.out) if args.out.exists() else {"runs": {}}
-    found |= {"dataset": args.dataset, "budget": grid.budget.model_dump(), "grid": grid.runs}
-    for key, settings in jobs.items():
-        name = key.rsplit("/", 1)[0]
-        wanted = settings.model(name, args.dataset).model_dump(mode="json")
-        done = found["runs"].get(key)
-        if done and (done["settings"], done["budget"]) == (wanted, found["budget"]):
+    raw, budget = params.read(), grid.budget.model_dump()
+    trials = grid.trials()
+    # All at once, so that a wrong run is refused before the first is trained.
+    settings = {key: trial.settings(raw, args.dataset) for key, trial in trials.items()}
+    table = read_json(args.out) if args.out.exists() else {"runs": {}}
+    table |= {"dataset": args.dataset, "budget": budget, "grid": grid.runs}
+    for key, trial in trials.items():
+        wanted = settings[key].model(trial.name, args.dataset).model_dump(mode="json")
+        done = table["runs"].get(key)
+        if done and (done["settings"], done["budget"]) == (wanted, budget):
             continue
-        arguments = Arguments(
-            args.dataset, name, args.processed, args.features, args.out.parent, args.device
-        )
-        found["runs"][key] = try_out(Run(arguments, settings))
-        log.info("%s: %s", key, {k: found["runs"][key][k] for k in ("epoch", "ndcg@10")})
-        write_json(found, args.out)
-        write_text(markdown(found), args.out.with_suffix(".md"))
+        folders = args.processed, args.features, args.out.parent
+        job = Arguments(args.dataset, trial.name, *folders, args.device)
+        table["runs"][key] = validated(Trainer(job, settings[key]))
+        log.info("%s: %s", key, {k: table["runs"][key][k] for k in ("epoch", "ndcg@10")})
+        write_json(table, args.out)
+        write_text(markdown(table), args.out.with_suffix(".md"))
 
 
 if __name__ == "__main__":

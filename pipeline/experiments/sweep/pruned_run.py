@@ -1,10 +1,10 @@
-"""A training that a trial of optuna's follows at every measurement, and may end."""
+"""A training that reports to a trial of optuna, and that the trial may end early."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.train import Run
+from pipeline.train import Trainer
 
 if TYPE_CHECKING:
     import optuna
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 class Pruned(Exception):  # noqa: N818 (says what happened)
-    """A trial was ended."""
+    """The trial ended the training."""
 
 
-class Watched(Run):
-    """A training that reports to a trial, which may end it."""
+class Watched(Trainer):
+    """A training that reports to a trial."""
 
     trial: optuna.Trial
     reported: set[int]  # epochs
 
     def watched_by(self, trial: optuna.Trial) -> Watched:
-        """Report to `trial` what it does not know yet."""
-        known = trial.study.trials[trial.number].intermediate_values
-        self.trial, self.reported = trial, set(known)
+        """Report to `trial`, but not what it was told before an interruption."""
+        earlier = trial.study.trials[trial.number].intermediate_values
+        self.trial, self.reported = trial, set(earlier)
         return self
 
     def measure(self, part: str) -> Measure:
-        """Return Run's measure, which reports and raises Pruned."""
+        """Return Trainer's measure, which also reports and may raise Pruned."""
         measured = super().measure(part)
 
         def watched(model: Recommender) -> tuple[float, float]:
@@ -41,8 +41,9 @@ class Watched(Run):
 
         return watched
 
-    def _fresh(self, pairs: Interactions) -> Training:
-        self.training = super()._fresh(pairs)
+    def new_training(self, pairs: Interactions) -> Training:
+        """Return a fresh training, and remember it."""
+        self.training = super().new_training(pairs)
         return self.training
 
     def _report(self, epoch: int, ndcg: float) -> None:

@@ -1,6 +1,6 @@
 """The ground truth beside the dump: what every item is and what every user cares about.
 
-No model sees it. Of the stages only `study` reads it, which asks what a trained model leans on
+No model sees it. Only the rule `factors` reads it, which asks what a trained model leans on
 and feeds no other stage. Else it is for tests, and for who wants to know what a model should
 have found.
 """

@@ -112,7 +112,7 @@ def test_environments_that_agree_are_not_penalised():
     assert disagreement(gradient.expand(3, 4, 18), torch.zeros(18)) < 1e-20
 
 
-def test_a_closed_gate_pays_for_no_disagreement():
+def test_a_closed_gate_has_no_penalty():
     gradients = torch.randn(3, 4, 18, generator=toy.generator())
 
     assert disagreement(gradients, torch.full((18,), -0.5)) == 0
@@ -125,7 +125,7 @@ def test_pairs_move_to_the_projection_that_scores_them_highest():
     chosen = [torch.rand(150, generator=toy.generator(seed)) for seed in range(9)]
     asked = iter(chosen)
     starts = []
-    of._explained = lambda start, rows, mask: starts.append(start) or next(asked)
+    of._content_scores = lambda start, rows, mask: starts.append(start) or next(asked)
 
     labels = of.environments(torch.zeros(18))
 
@@ -139,7 +139,7 @@ def test_environments_stop_once_few_pairs_move():
     of = search(report=lines.append, environments=2, environment_rounds=9)
     kept = [torch.rand(150, generator=toy.generator(seed)) for seed in range(2)]
     asked = iter(kept * 9)
-    of._explained = lambda start, rows, mask: next(asked)
+    of._content_scores = lambda start, rows, mask: next(asked)
 
     of.environments(torch.zeros(18))
 
@@ -156,10 +156,10 @@ def test_a_projection_explains_the_pairs_that_it_was_trained_on():
     odd = (known.items % 2 == 1).nonzero().squeeze(1)
     start, mask = of._draw_projection(), torch.zeros(2)
 
-    one, other = of._explained(start, even, mask), of._explained(start, odd, mask)
+    even_scores, odd_scores = (of._content_scores(start, rows, mask) for rows in (even, odd))
 
-    assert (one > other)[even].all()
-    assert (other > one)[odd].all()
+    assert (even_scores > odd_scores)[even].all()
+    assert (odd_scores > even_scores)[odd].all()
 
 
 def test_an_environment_without_pairs_scores_as_its_start():
@@ -168,7 +168,7 @@ def test_an_environment_without_pairs_scores_as_its_start():
     content = of.content @ start.T
     expected = (of.content_users[known.users] * content[known.items]).sum(1)
 
-    scores = of._explained(start, torch.empty(0, dtype=torch.long), torch.ones(18))
+    scores = of._content_scores(start, torch.empty(0, dtype=torch.long), torch.ones(18))
 
     torch.testing.assert_close(scores, expected)
 
@@ -179,14 +179,15 @@ def test_a_projection_avoids_the_dimensions_of_the_mask():
     start, rows = of._draw_projection(), torch.arange(150)
     mask = torch.zeros(20).index_fill(0, torch.arange(10), 1e5)
 
-    free, kept = of._explained(start, rows, torch.zeros(20)), of._explained(start, rows, mask)
+    free = of._content_scores(start, rows, torch.zeros(20))
+    kept = of._content_scores(start, rows, mask)
     paid = toy.interactions().items < 10
 
     assert kept[paid].abs().mean() < 0.3 * free[paid].abs().mean()
     assert kept[~paid].abs().mean() > 0.8 * free[~paid].abs().mean()
 
 
-def test_small_environments_start_anew_until_the_largest_was_passed():
+def test_small_environments_repeat_during_one_epoch_of_the_largest():
     of = search(batch_size=10)
     groups = [torch.arange(35), torch.arange(35, 40)]
 
@@ -200,14 +201,14 @@ def test_small_environments_start_anew_until_the_largest_was_passed():
     assert torch.equal(seen.sort().values, expected.sort().values)
 
 
-def test_an_empty_environment_is_skipped_when_the_mask_is_learnt():
+def test_an_empty_environment_is_skipped_when_the_mask_is_learned():
     of = search(environments=3)
     labels = torch.arange(150) % 2  # none in the third
 
     assert of.mask(labels, growth=1.0).isfinite().all()
 
 
-def test_dimensions_that_tell_environments_apart_are_masked():
+def test_dimensions_that_differ_between_environments_are_masked():
     """Content 0 predicts alike everywhere; content 1 is high in one environment only."""
     known, items = toy.interactions(), torch.arange(20)
     content = torch.stack([items % 2 * 2.0 - 1, items // 2 % 2 * 2.0 - 1], dim=1)

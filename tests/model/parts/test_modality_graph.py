@@ -53,7 +53,7 @@ def test_absent_items_are_zero_rows_whatever_the_bias():
     assert not nodes()[[3 + 2, 3 + 5]].any()
 
 
-def test_absent_items_do_not_blow_up_the_gradient_of_a_bias_at_zero():
+def test_items_without_content_have_a_finite_gradient_at_a_zero_bias():
     """The direction of a zero vector has no gradient; through eps it would be 1e12."""
     nodes = nodes_with_absent_items()
 
@@ -75,7 +75,7 @@ def test_biases_start_at_zero_and_matrices_do_not():
         assert parameter.any() == (parameter.dim() > 1), name
 
 
-def test_asking_for_rows_gives_those_rows_of_everything():
+def test_requested_rows_are_rows_of_the_full_result():
     """The last layer is computed for the rows alone."""
     model = graphs()
     rows = torch.tensor([31, 4, 49, 4])

@@ -36,7 +36,7 @@ def test_gradients_are_those_of_gathered_items(fixed):
         torch.testing.assert_close(one, other)
 
 
-def test_spread_is_the_sum_of_users_over_the_items_they_ask_for():
+def test_spread_adds_each_user_to_the_rows_of_its_items():
     values = torch.randn(7, 3, generator=toy.generator(5), dtype=torch.float64)
     expected = torch.zeros(7, 5, dtype=torch.float64)
     for b in range(7):

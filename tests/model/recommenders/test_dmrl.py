@@ -176,7 +176,7 @@ def test_the_penalty_is_on_these_pairs_of_factors_with_this_divisor(pairs):
     assert (model.loss(drawn) - plain.loss(drawn)).item() == pytest.approx(expected, rel=1e-3)
 
 
-def test_one_factor_has_nothing_to_be_kept_apart_from():
+def test_one_factor_has_no_correlation_penalty():
     assert torch.equal(
         shaken(factors=1, decorrelation=5.0).loss(batch()),
         shaken(factors=1, decorrelation=0.0).loss(batch()),

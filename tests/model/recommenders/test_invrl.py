@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_mask_whatever_the_global_generator():
     assert not torch.equal(one.mask, prepare(make(), seed=9).mask)
 
 
-def test_preparing_sets_the_mask_and_leaves_the_fresh_parameters():
+def test_preparing_sets_the_mask_and_keeps_the_initial_parameters():
     model, fresh = make(), dict(make().named_parameters())
 
     prepare(model)

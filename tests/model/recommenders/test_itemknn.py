@@ -54,7 +54,7 @@ def holed():
     return features
 
 
-def test_it_is_worked_by_hand():
+def test_scores_are_those_worked_by_hand():
     """sim(0, 1) = 2 / (sqrt(2 * 3) + 2) and sim(1, 2) = 1 / (sqrt(3 * 1) + 2)."""
     near, far = 2 / (6**0.5 + 2), 1 / (3**0.5 + 2)
 
@@ -64,7 +64,7 @@ def test_it_is_worked_by_hand():
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
-def test_an_item_votes_for_its_nearest_only():
+def test_an_item_only_contributes_to_its_nearest():
     """With one neighbour, item 1 votes for 0 and no longer for 2."""
     found = scores(make(similarity="cooccurrence", neighbours=1), 3)
 
@@ -115,7 +115,7 @@ def test_small_blocks_give_the_same_neighbours(monkeypatch):
     torch.testing.assert_close(scores(blocks, 30), scores(whole, 30))
 
 
-def test_any_users_may_be_asked_for_in_any_order():
+def test_users_may_be_scored_in_any_order():
     pairs = toy.interactions()
     found = make(pairs, toy.features())
     asked = torch.tensor([7, 2, 7])

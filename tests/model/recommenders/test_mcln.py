@@ -171,7 +171,7 @@ def test_a_context_of_the_batch_attention_reaches_the_loss():
     assert whole.loss(batch()) != small.loss(batch())
 
 
-def test_popular_draws_of_i_star_are_what_others_took():
+def test_popular_draws_of_i_star_follow_popularity():
     drawn = next(make(others="popular").batches(toy.interactions(), 16, toy.generator()))
 
     assert not toy.interactions().contains(drawn.users, drawn.others).any()

@@ -66,7 +66,7 @@ def test_ranking_weighs_the_named_modality_alone():
     torch.testing.assert_close(weighted.scorer()(EVERYONE), expected)
 
 
-def test_positives_and_negatives_are_told_apart_without_looking_at_the_item():
+def test_positives_and_negatives_differ_in_score_for_the_same_item():
     """The flaw that makes its inter-modality loss nearly uninformative."""
     model = make()
     _, items = model.base()

@@ -100,6 +100,6 @@ def test_items_without_content_are_scored_by_their_embedding_and_bias_alone():
     torch.testing.assert_close(model.scorer()(EVERYONE)[:, 5], expected)
 
 
-def test_it_refuses_to_be_without_content():
+def test_no_modality_is_refused():
     with pytest.raises(ValueError, match="at least one modality"):
         make({})

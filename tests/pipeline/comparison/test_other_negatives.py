@@ -1,4 +1,4 @@
-"""The moments over lists of negatives against lists that were really drawn."""
+"""Moments over lists of negatives, compared with lists that are really drawn."""
 
 import math
 
@@ -46,23 +46,23 @@ def really_drawn(parts):
     vectors = [torch.randn(n, 4, generator=generator) for n in (N_USERS, N_ITEMS)]
     known, who, targets = tensors(parts)
     vectors[1][targets] += vectors[0] / 2
-    found = []
+    tables = []
     for seed in range(DRAWS):
         drawn = split.candidates(parts, N_ITEMS, seed).filter(pl.col(s.PART) == s.TEST)
         negatives = tensor(drawn["negatives"])
         sampled, full = ranked(inner_product(*vectors), who, targets, negatives, known)
         columns = (who, targets, sampled, full, torch.full_like(who, seed))
         rows = {n: c.numpy() for n, c in zip(s.RANKS, columns, strict=True)}
-        found.append(pl.DataFrame(rows).cast(pl.Schema(s.RANKS)))
-    return found
+        tables.append(pl.DataFrame(rows).cast(pl.Schema(s.RANKS)))
+    return tables
 
 
-def test_mean_and_deviation_are_those_of_lists_really_drawn(parts):
-    """By the stage `split`, for a scorer that knows the items a little."""
+def test_mean_and_standard_deviation_are_those_of_lists_really_drawn(parts):
+    """By the stage `split`, for scores slightly better than random."""
     drawn = really_drawn(parts)
-    of = other_negatives.opponents(parts, N_ITEMS)
+    opponents = other_negatives.opponents(parts, N_ITEMS)
 
-    found = other_negatives.redrawn(drawn[0], of, "m")
+    moments = other_negatives.expectation(drawn[0], opponents, "m")
 
     assert all(table["rank_full"].equals(drawn[0]["rank_full"]) for table in drawn)
     for name in user_metrics.NAMES:
@@ -70,33 +70,33 @@ def test_mean_and_deviation_are_those_of_lists_really_drawn(parts):
             t.select(user_metrics.expression("sampled", name).mean()).item() for t in drawn
         ]
         sd = np.std(values, ddof=1)
-        assert found[name]["mean"] == pytest.approx(
+        assert moments[name]["mean"] == pytest.approx(
             np.mean(values), abs=4 * sd / math.sqrt(DRAWS)
         )
-        assert found[name]["sd"] == pytest.approx(sd, rel=4 / math.sqrt(2 * DRAWS))
+        assert moments[name]["sd"] == pytest.approx(sd, rel=4 / math.sqrt(2 * DRAWS))
         assert sd > 0
 
 
 def test_opponents_are_the_items_that_a_user_never_met(parts):
     """A held-out item that recurs in train is one item."""
-    of = other_negatives.opponents(parts, N_ITEMS)
+    opponents = other_negatives.opponents(parts, N_ITEMS)
 
-    assert of.filter(pl.col(s.USER) == 0)["opponents"].item() == N_ITEMS - 6
-    assert of.filter(pl.col(s.USER) == 10)["opponents"].item() == N_ITEMS - 7
+    assert opponents.filter(pl.col(s.USER) == 0)["opponents"].item() == N_ITEMS - 6
+    assert opponents.filter(pl.col(s.USER) == 10)["opponents"].item() == N_ITEMS - 7
 
 
 def test_probabilities_are_those_of_scipy():
     """Also where fewer than 99 opponents are below the target."""
-    above, of, places = (
+    above, opponents, places = (
         np.array([0, 3, 70, 101, 9000]),
         np.array([99, 500, 120, 150, 12000]),
         np.arange(99),
     )
 
-    found = other_negatives.probabilities(above, of, places)
+    chances = other_negatives.probabilities(above, opponents, places)
 
-    expected = hypergeom.pmf(places, of[:, None], above[:, None], 99)
-    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-12)
+    expected = hypergeom.pmf(places, opponents[:, None], above[:, None], 99)
+    np.testing.assert_allclose(chances, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_a_target_above_all_is_found_on_every_list_and_one_below_all_on_none():
@@ -106,7 +106,7 @@ def test_a_target_above_all_is_found_on_every_list_and_one_below_all_on_none():
     assert variance.tolist() == [[0.0] * 4] * 2
 
 
-def test_one_item_above_is_drawn_as_often_as_chance_says():
+def test_one_item_above_is_drawn_as_often_as_expected():
     """Of 198 opponents half are drawn: rank 0 or 1, each in one list of two."""
     mean, variance = other_negatives.moments(np.array([1]), np.array([198]))
 
@@ -117,10 +117,12 @@ def test_one_item_above_is_drawn_as_often_as_chance_says():
 
 
 def test_ranks_of_another_split_are_refused(parts):
-    of = other_negatives.opponents(parts, N_ITEMS)
+    opponents = other_negatives.opponents(parts, N_ITEMS)
     rows = pl.DataFrame([(0, 0, 0, N_ITEMS, 7)], schema=s.RANKS, orient="row")
 
     with pytest.raises(SchemaError, match=r"m/ranks.parquet: .*not of this split"):
-        other_negatives.redrawn(rows, of, "m")
+        other_negatives.expectation(rows, opponents, "m")
     with pytest.raises(SchemaError, match=r"m/ranks.parquet: .*not of this split"):
-        other_negatives.redrawn(rows.with_columns(pl.lit(99, pl.Int32).alias(s.USER)), of, "m")
+        other_negatives.expectation(
+            rows.with_columns(pl.lit(99, pl.Int32).alias(s.USER)), opponents, "m"
+        )

@@ -1,3 +1,5 @@
+"""Whether sampled and full ranking put models in the same order."""
+
 import polars as pl
 import pytest
 from scipy.stats import hypergeom
@@ -19,19 +21,19 @@ def models(values):
 OPPONENTS = pl.DataFrame({"user": [0, 1, 2], "opponents": [900, 1000, 5000]})
 
 
-def test_two_models_in_another_order_are_named_best_sampled_first():
-    found = protocol_agreement.between(
+def test_models_in_different_orders_are_listed_with_the_better_sampled_one_first():
+    agreement = protocol_agreement.between(
         models({"a": (0.5, 0.10), "b": (0.4, 0.20), "c": (0.3, 0.05)}), OPPONENTS
     )
 
-    one = found["measures"]["hr@10"]
-    assert (one["sampled"], one["full"]) == (["a", "b", "c"], ["b", "a", "c"])
-    assert one["disagree"] == [["a", "b"]]
-    assert one["kendall"] == pytest.approx(1 / 3)  # 2 of 3 pairs agree, 1 does not
-    assert one["spearman"] == pytest.approx(0.5)  # 1 - 6 * 2 / (3 * 8)
+    hr = agreement["measures"]["hr@10"]
+    assert (hr["sampled"], hr["full"]) == (["a", "b", "c"], ["b", "a", "c"])
+    assert hr["disagree"] == [["a", "b"]]
+    assert hr["kendall"] == pytest.approx(1 / 3)  # 2 of 3 pairs agree, 1 does not
+    assert hr["spearman"] == pytest.approx(0.5)  # 1 - 6 * 2 / (3 * 8)
 
 
-def test_a_tie_is_no_disagreement_and_one_model_has_no_order():
+def test_a_tie_is_not_a_disagreement_and_one_model_has_no_correlation():
     tied = protocol_agreement.between(models({"a": (0.5, 0.1), "b": (0.5, 0.2)}), OPPONENTS)
     alone = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)
 

@@ -1,3 +1,5 @@
+"""Metrics per user and per held-out item, and the bootstrap."""
+
 import math
 
 import numpy as np
@@ -10,26 +12,26 @@ from pipeline.tables import schema as s
 
 
 def ranks(sampled, full=None, seed=7):
-    rows = zip(sampled, full or sampled, strict=True)
-    found = [(user, 0, one, other, seed) for user, (one, other) in enumerate(rows)]
-    return pl.DataFrame(found, schema=s.RANKS, orient="row")
+    pairs = zip(sampled, full or sampled, strict=True)
+    rows = [(user, 0, *both, seed) for user, both in enumerate(pairs)]
+    return pl.DataFrame(rows, schema=s.RANKS, orient="row")
 
 
 def test_ndcg_of_a_user_is_the_discount_of_a_hit():
-    found = user_metrics.means(ranks([0, 1, 9, 10]))
+    metrics = user_metrics.means(ranks([0, 1, 9, 10]))
 
-    assert found["sampled ndcg@10"].to_list() == pytest.approx(
+    assert metrics["sampled ndcg@10"].to_list() == pytest.approx(
         [1.0, 1 / math.log2(3), 1 / math.log2(11), 0.0]
     )
-    assert found["sampled ndcg@5"].to_list()[2:] == [0.0, 0.0]
+    assert metrics["sampled ndcg@5"].to_list()[2:] == [0.0, 0.0]
 
 
 def test_hits_are_counted_in_each_protocol():
-    found = user_metrics.means(ranks([0, 4, 5], full=[9, 10, 4]))
+    metrics = user_metrics.means(ranks([0, 4, 5], full=[9, 10, 4]))
 
-    assert found["sampled hr@5"].to_list() == [1.0, 1.0, 0.0]
-    assert found["full hr@5"].to_list() == [0.0, 0.0, 1.0]
-    assert found["full hr@10"].to_list() == [1.0, 0.0, 1.0]
+    assert metrics["sampled hr@5"].to_list() == [1.0, 1.0, 0.0]
+    assert metrics["full hr@5"].to_list() == [0.0, 0.0, 1.0]
+    assert metrics["full hr@10"].to_list() == [1.0, 0.0, 1.0]
 
 
 def test_seeds_of_a_user_are_averaged():
@@ -43,7 +45,7 @@ def test_models_that_ranked_different_users_are_refused():
         user_metrics.aligned({"a": ranks([0, 1]), "b": ranks([0])})
 
 
-def test_resampled_means_are_those_of_draws_that_the_columns_share(monkeypatch):
+def test_the_columns_share_the_draws_of_the_bootstrap(monkeypatch):
     """In blocks of two resamples; a column and twice the column stay so."""
     monkeypatch.setattr(user_metrics, "BLOCK", 10)
     values = np.arange(5.0)[:, None] * [1.0, 2.0]
@@ -67,7 +69,7 @@ def test_an_interval_is_that_of_the_normal_approximation_where_there_are_many_us
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=8e-4)
 
 
-def test_several_targets_of_a_user_stay_apart_or_are_averaged():
+def test_several_targets_of_a_user_are_kept_apart_or_averaged():
     rows = [(3, 1, 0, 0, 7), (3, 0, 10, 0, 7), (2, 9, 10, 0, 7)]
     table = pl.DataFrame(rows, schema=s.RANKS, orient="row")
 

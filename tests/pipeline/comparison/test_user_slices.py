@@ -1,4 +1,4 @@
-"""Which slice a user is in, and what a slice says; the command is run in test_compare.py."""
+"""The slice of each target, and its numbers; the command is run in test_compare.py."""
 
 import numpy as np
 import polars as pl
@@ -21,17 +21,17 @@ def interactions(rows):
 
 
 def ranks(rows):
-    found = [(user, item, rank, rank, 7) for user, item, rank in rows]
-    return pl.DataFrame(found, schema=s.RANKS, orient="row")
+    full = [(user, item, rank, rank, 7) for user, item, rank in rows]
+    return pl.DataFrame(full, schema=s.RANKS, orient="row")
 
 
-def test_popularity_is_by_thirds_of_the_pairs_and_equal_counts_stay_together():
+def test_popularity_is_by_thirds_of_the_pairs_and_equal_counts_share_a_slice():
     """11 pairs: 4 are of item 0; items 1 and 2 begin at 4 / 11, items 3 to 5 at 8 / 11."""
     targets = table([(user, item) for user, item in enumerate(range(7))])
 
-    found = user_slices.popularity(targets, table(PAIRS))
+    slices = user_slices.popularity(targets, table(PAIRS))
 
-    assert found.to_list() == ["head", "mid", "mid", "tail", "tail", "tail", "cold"]
+    assert slices.to_list() == ["head", "mid", "mid", "tail", "tail", "tail", "cold"]
 
 
 def test_items_of_one_popularity_are_all_head():
@@ -44,14 +44,14 @@ def test_activity_counts_the_users_pairs_in_classes():
     sizes = {0: 0, 1: 4, 2: 5, 3: 9, 4: 10, 5: 49, 6: 50, 7: 300}
     pairs = table([(user, item) for user, n in sizes.items() for item in range(n)])
 
-    found = user_slices.activity(table([(user, 0) for user in sizes]), pairs)
+    slices = user_slices.activity(table([(user, 0) for user in sizes]), pairs)
 
-    assert found.to_list() == [
+    assert slices.to_list() == [
         "0–4", "0–4", "5–9", "5–9", "10–19", "20–49", "50+", "50+",
     ]  # fmt: skip
 
 
-def test_a_target_recurs_when_its_own_user_has_it():
+def test_a_target_recurs_when_its_user_has_it_in_training():
     targets = table([(0, 3), (1, 3), (2, 6)])
 
     assert user_slices.recurring(targets, table(PAIRS)).to_list() == ["yes", "no", "no"]
@@ -79,21 +79,21 @@ PARTS = {
 PRESENT = {"visual": np.array([True, False, True, True, True, True, True])}
 
 
-def made(**other):
-    models = {"a": ranks(TEST), "b": ranks([(u, i, 0) for u, i, _ in TEST])} | other
+def made():
+    models = {"a": ranks(TEST), "b": ranks([(u, i, 0) for u, i, _ in TEST])}
     return user_slices.table(models, PARTS, ["train"], PRESENT, seed=3)
 
 
 def test_every_partition_has_every_user_once_and_every_slice_its_numbers():
-    found = made()["partitions"]
+    partitions = made()["partitions"]
 
-    assert list(found) == ["activity", "popularity", "recurs", "has visual"]
-    for partition in found.values():
-        assert sum(one["n_users"] for one in partition["slices"]) == 4
-    cold = found["popularity"]["slices"][3]
+    assert list(partitions) == ["activity", "popularity", "recurs", "has visual"]
+    for partition in partitions.values():
+        assert sum(part["n_users"] for part in partition["slices"]) == 4
+    cold = partitions["popularity"]["slices"][3]
     assert (cold["name"], cold["n_users"]) == ("cold", 1)
     assert cold["models"]["a"]["sampled"]["hr@10"]["value"] == 1.0
-    present, absent = found["has visual"]["slices"]
+    present, absent = partitions["has visual"]["slices"]
     assert (present["n_users"], absent["n_users"]) == (2, 2)
     assert present["models"]["a"]["full"]["hr@10"]["value"] == 0.5
     assert absent["models"]["a"]["sampled"]["ndcg@10"]["value"] == pytest.approx(
@@ -101,7 +101,7 @@ def test_every_partition_has_every_user_once_and_every_slice_its_numbers():
     )
 
 
-def test_users_who_are_worth_the_same_have_no_interval_and_others_have():
+def test_equal_values_have_no_interval_and_others_have():
     present = made()["partitions"]["has visual"]["slices"][0]["models"]
 
     assert present["b"]["sampled"]["hr@10"] == {"value": 1.0, "low": None, "high": None}

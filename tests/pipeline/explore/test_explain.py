@@ -11,8 +11,9 @@ from small_dataset import FOLDERS, run
 from pipeline import evaluate, recommend, train
 from pipeline.explore import explain
 from pipeline.job.errors import ParamsError
+from pipeline.pages.file_names import EXPLANATIONS_FILE
 from pipeline.tables.io import read_json, read_parquet
-from pipeline.tables.schema import EXPLANATIONS_FILE, INTERACTIONS, RANKS, RECOMMENDATIONS
+from pipeline.tables.schema import INTERACTIONS, RANKS, RECOMMENDATIONS
 
 
 @pytest.fixture(scope="module")
@@ -44,53 +45,53 @@ def explanations(folder, model):
 
 
 def test_the_parts_and_the_history_of_every_explanation_sum_to_its_score(made):
-    found = explanations(made, "mcln")
+    content = explanations(made, "mcln")
 
-    assert sorted(found["parts"]) == ["id", "inter", "textual", "visual"]
-    assert len(found["explanations"]) > 8
-    for one in found["explanations"]:
-        values = {part["name"]: part["value"] for part in one["parts"]}
-        assert sum(values.values()) == pytest.approx(one["score"], abs=1e-9)
-        assert sum(part["share"] for part in one["parts"]) == pytest.approx(1)
-        above = sum(part["above_mean"] for part in one["parts"])
-        assert above == pytest.approx(one["score"] - one["mean_score"], abs=1e-9)
-        through = sum(item["value"] for item in one["history"])
-        assert through + one["own"] + one["rest"] == pytest.approx(one["score"], abs=1e-6)
-        cut = one["counterfactual"]
+    assert sorted(content["parts"]) == ["id", "inter", "textual", "visual"]
+    assert len(content["explanations"]) > 8
+    for entry in content["explanations"]:
+        values = {part["name"]: part["value"] for part in entry["parts"]}
+        assert sum(values.values()) == pytest.approx(entry["score"], abs=1e-9)
+        assert sum(part["share"] for part in entry["parts"]) == pytest.approx(1)
+        above = sum(part["above_mean"] for part in entry["parts"])
+        assert above == pytest.approx(entry["score"] - entry["mean_score"], abs=1e-9)
+        through = sum(item["value"] for item in entry["history"])
+        assert through + entry["own"] + entry["rest"] == pytest.approx(entry["score"], abs=1e-6)
+        cut = entry["counterfactual"]
         assert cut["with"] == pytest.approx(values["inter"])
         assert cut["removed"] == pytest.approx(cut["without"] - cut["with"])
 
 
-def test_the_history_is_of_the_users_own_items_most_first(made):
+def test_the_history_has_items_of_the_user_by_falling_value(made):
     train_table = read_parquet(made / FOLDERS[0] / "train.parquet", INTERACTIONS)
 
-    for one in explanations(made, "mcln")["explanations"]:
-        own = train_table.filter(pl.col("user") == one["user"])["item"].to_list()
-        assert {row["item"] for row in one["history"]} <= set(own)
-        assert one["n_history"] == len(own) == 6
-        values = [row["value"] for row in one["history"]]
+    for entry in explanations(made, "mcln")["explanations"]:
+        items = train_table.filter(pl.col("user") == entry["user"])["item"].to_list()
+        assert {row["item"] for row in entry["history"]} <= set(items)
+        assert entry["n_history"] == len(items) == 6
+        values = [row["value"] for row in entry["history"]]
         assert values == sorted(values, reverse=True)
         assert len(values) == 5
-        for row in one["history"]:
+        for row in entry["history"]:
             assert sum(row["parts"].values()) == pytest.approx(row["value"], abs=1e-9)
 
 
-def test_what_is_explained_is_what_was_held_out_and_recommended_at_its_place(made):
+def test_held_out_and_recommended_items_are_explained_with_their_places(made):
     ranks = read_parquet(made / "results/mcln/ranks.parquet", RANKS)
     lists = read_parquet(made / "results/mcln/recommendations.parquet", RECOMMENDATIONS)
     held = {user: (item, rank) for user, item, _, rank, _ in ranks.iter_rows()}
     shown = {(u, i): (p, score) for u, p, i, _, score in lists.iter_rows()}
 
-    found = explanations(made, "mcln")["explanations"]
+    content = explanations(made, "mcln")["explanations"]
 
-    assert len({one["user"] for one in found}) == 4
-    for one in found:
-        if one["kind"] == "held out":
-            assert (one["item"], one["place"]) == held[one["user"]]
+    assert len({entry["user"] for entry in content}) == 4
+    for entry in content:
+        if entry["kind"] == "held out":
+            assert (entry["item"], entry["place"]) == held[entry["user"]]
         else:
-            place, score = shown[one["user"], one["item"]]
-            assert one["place"] == place < 3
-            assert one["score"] == pytest.approx(score, abs=1e-5)
+            place, score = shown[entry["user"], entry["item"]]
+            assert entry["place"] == place < 3
+            assert entry["score"] == pytest.approx(score, abs=1e-5)
 
 
 def test_a_model_without_parts_says_so(made):
@@ -102,11 +103,11 @@ def test_a_model_without_parts_says_so(made):
 
 
 def test_a_score_without_the_users_items_has_no_history(made):
-    found = explanations(made, "vbpr")
+    content = explanations(made, "vbpr")
 
-    assert found["parts"] == ["id", "content"]
-    assert {one["history"] for one in found["explanations"]} == {None}
-    assert {one["counterfactual"] for one in found["explanations"]} == {None}
+    assert content["parts"] == ["id", "content"]
+    assert {entry["history"] for entry in content["explanations"]} == {None}
+    assert {entry["counterfactual"] for entry in content["explanations"]} == {None}
 
 
 def test_one_pair_is_printed_and_nothing_is_written(workspace, capsys):
@@ -115,14 +116,16 @@ def test_one_pair_is_printed_and_nothing_is_written(workspace, capsys):
 
     explain.main([*arguments, "--user", "u7", "--item", "i90"])
 
-    said = json.loads(capsys.readouterr().out)
-    assert (said["user"], said["item"], said["raw_user"]) == (7, 90, "u7")
-    assert sum(part["value"] for part in said["parts"]) == pytest.approx(said["score"])
+    explanation = json.loads(capsys.readouterr().out)
+    assert (explanation["user"], explanation["item"], explanation["raw_user"]) == (7, 90, "u7")
+    assert sum(part["value"] for part in explanation["parts"]) == pytest.approx(
+        explanation["score"]
+    )
     assert (workspace / "results/mcln" / EXPLANATIONS_FILE).stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "message"),
+    ("model", "options", "message"),
     [
         ("mcln", ["--user", "u7"], "--user and --item: expected both or neither"),
         ("mcln", ["--user", "u700", "--item", "i1"], r"--user: .*such as 'u0', got 'u700'"),
@@ -130,11 +133,11 @@ def test_one_pair_is_printed_and_nothing_is_written(workspace, capsys):
         ("bprmf", ["--user", "u7", "--item", "i1"], "bprmf reads no content"),
     ],
 )
-def test_a_question_that_has_no_answer_is_refused(workspace, model, asked, message):
+def test_a_pair_without_an_explanation_is_refused(workspace, model, options, message):
     arguments = ["sample", model, *FOLDERS, f"results/{model}", "--threads", "1"]
 
     with pytest.raises(ParamsError, match=message):
-        explain.main([*arguments, *asked])
+        explain.main([*arguments, *options])
 
 
 def test_the_same_bytes_again(workspace):

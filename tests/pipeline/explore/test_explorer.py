@@ -1,4 +1,4 @@
-"""`explore` and `browse`: the pages of a briefly trained dataset, from a started server."""
+"""The pages of a briefly trained dataset, from a running server."""
 
 import io
 import os
@@ -16,10 +16,10 @@ from PIL import Image
 from small_dataset import FOLDERS, N_ITEMS, ROOT, run
 
 from pipeline import evaluate, params, recommend, train
-from pipeline.comparison import report
 from pipeline.explore import explorer
 from pipeline.explore.catalogue import Catalogue
 from pipeline.job.errors import ParamsError
+from pipeline.pages import gallery
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_json, write_parquet
 
@@ -85,24 +85,24 @@ def get(site, path, **other):
         return client.get(f"{site}{path}", **other)
 
 
-def test_the_first_page_offers_the_reports_users_and_the_items_that_most_took(site):
-    answer = get(site, "/")
+def test_the_first_page_has_the_reports_users_and_the_most_popular_items(site):
+    response = get(site, "/")
 
-    assert answer.status_code == 200
-    assert '<input type="search" name="q"' in answer.text
-    assert '<a href="/user/0"><bdi>u0</bdi></a>' in answer.text
-    assert len(re.findall(r'class="tile"', answer.text)) == 48
+    assert response.status_code == 200
+    assert '<input type="search" name="q"' in response.text
+    assert '<a href="/user/0"><bdi>u0</bdi></a>' in response.text
+    assert len(re.findall(r'class="tile"', response.text)) == 48
 
 
-def test_a_search_finds_ids_by_their_beginning_and_titles_by_words(site):
+def test_a_search_finds_ids_by_their_start_and_titles_by_words(site):
     by_id, by_title, none = (
         get(site, "/", params={"q": q}).text for q in ("i12", "sons", "zz")
     )
 
     assert re.findall(r'href="/item/(\d+)"', by_id) == ["12", *map(str, range(120, 130))]
     assert re.findall(r'href="/item/(\d+)"', by_title) == ["7"]
-    assert "No item has this" in none
-    assert "No user" in none
+    assert "No item id starts with this" in none
+    assert "No user id" in none
 
 
 def test_a_user_has_their_items_and_every_models_top_ten(made, site):
@@ -137,37 +137,37 @@ def test_an_item_has_neighbours_by_each_modality_users_and_its_picture(site):
 
 
 def test_a_picture_is_a_small_jpeg_whatever_the_file_was(site):
-    answer = get(site, "/picture/5")
+    response = get(site, "/picture/5")
 
-    assert answer.headers["content-type"] == "image/jpeg"
-    picture = Image.open(io.BytesIO(answer.content))
+    assert response.headers["content-type"] == "image/jpeg"
+    picture = Image.open(io.BytesIO(response.content))
     assert (picture.format, picture.size) == ("JPEG", (40, 30))
     assert get(site, "/picture/50").status_code == 404
 
 
-def test_texts_of_strangers_are_escaped_and_no_page_may_run_a_script(site):
-    answers = [get(site, "/item/7"), get(site, "/", params={"q": HOSTILE})]
+def test_text_from_outside_is_escaped_and_no_page_may_run_a_script(site):
+    responses = [get(site, "/item/7"), get(site, "/", params={"q": HOSTILE})]
 
-    for answer in answers:
-        assert "<script" not in answer.text
-        assert "&lt;script&gt;alert(1)" in answer.text
-        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
-        assert answer.headers["x-content-type-options"] == "nosniff"
+    for response in responses:
+        assert "<script" not in response.text
+        assert "&lt;script&gt;alert(1)" in response.text
+        assert response.headers["content-security-policy"].startswith("default-src 'none'")
+        assert response.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("path", ["/user/60", "/item/130", "/user/-1", "/user/x", "/etc"])
-def test_what_is_not_there_is_a_404(site, path):
+def test_an_unknown_page_is_a_404(site, path):
     assert get(site, path).status_code == 404
 
 
-def test_another_name_for_this_machine_is_refused(site):
-    """A page elsewhere could give its own name this address."""
+def test_another_host_name_is_refused(site):
+    """Another site could let its host name resolve to this address."""
     assert get(site, "/", headers={"Host": "elsewhere.example"}).status_code == 400
 
 
 def test_an_item_without_a_feature_has_no_neighbours(made, monkeypatch):
     monkeypatch.chdir(made)
-    material = report.read(made / FOLDERS[0], made / "results", params.load(), "sample")
+    material = gallery.read(made / FOLDERS[0], made / "results", params.load(), "sample")
     catalogue = Catalogue(material, made / FOLDERS[1], made / "images.parquet")
     feature, length = catalogue.feature("visual")
     length = length.copy()

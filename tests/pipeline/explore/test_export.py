@@ -71,7 +71,7 @@ def test_the_inner_product_of_what_was_written_is_the_score(workspace, tmp_path,
     assert scores.shape == (N_USERS, N_ITEMS)
 
 
-def test_ids_and_facts_stand_beside_the_vectors(workspace, tmp_path):
+def test_ids_and_facts_are_exported_with_the_vectors(workspace, tmp_path):
     export.main(arguments("mcln", str(tmp_path / "out")))
 
     users = pl.read_parquet(tmp_path / "out/users.parquet")
@@ -103,7 +103,7 @@ def test_a_model_without_vectors_is_refused_and_nothing_is_written(workspace, tm
 
 
 def test_a_search_in_the_index_finds_what_recommend_lists(workspace, tmp_path):
-    """After the items that the user has are left out, which the index does not know of."""
+    """After leaving out the items that the user has, which the index does not."""
     faiss = pytest.importorskip("faiss", reason="extra faiss")
     export.main(arguments("mcln", str(tmp_path / "out"), "--faiss"))
 

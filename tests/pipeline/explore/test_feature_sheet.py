@@ -67,7 +67,7 @@ def folder(tmp_path):
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     """The page of the items as `write_all` leaves them."""
-    return sheet(write_all(tmp_path_factory.mktemp("look")))
+    return sheet(write_all(tmp_path_factory.mktemp("sheet")))
 
 
 def sheet(folder):
@@ -82,7 +82,7 @@ def rows_of(html):
     return [[int(item) for item in re.findall(r'class="pic p(\d+)"', row)] for row in rows]
 
 
-def test_every_query_has_eight_neighbours_that_are_like_it(html):
+def test_every_query_has_eight_neighbours_of_its_group(html):
     rows = rows_of(html)
 
     assert len({row[0] for row in rows}) == feature_sheet.QUERIES
@@ -92,7 +92,7 @@ def test_every_query_has_eight_neighbours_that_are_like_it(html):
         assert not {9, 19} & set(row)
 
 
-def test_the_page_says_what_was_counted_and_what_made_it(html):
+def test_the_page_has_counts_and_how_the_vectors_were_made(html):
     assert "<strong>Untrained weights.</strong>" in html
     assert "<dt>with a vector</dt><dd>58</dd>" in html
     assert "<dt>share missing</dt><dd>3.33 %</dd>" in html
@@ -103,7 +103,7 @@ def test_the_page_says_what_was_counted_and_what_made_it(html):
 
 
 def test_text_from_outside_is_escaped(folder):
-    write_images(folder / "images.parquet", ())  # so that titles stand on the map too
+    write_images(folder / "images.parquet", ())  # so that titles are on the map too
     three = [np.eye(4, dtype=np.float32)[i] for i in range(3)] + [None] * (N_ITEMS - 3)
     write_features(three, folder / "visual.parquet", dim=4, metadata=DESCRIBED)
 
@@ -147,8 +147,8 @@ def test_items_without_pictures_are_shown_by_their_titles(folder):
 
     assert "There are no pictures" in html
     assert "data:image" not in html
-    asked = re.findall(r'<div class="tile asked">\s*<p class="pic words" title="', html)
-    assert len(asked) == feature_sheet.QUERIES
+    queries = re.findall(r'<div class="tile query">\s*<p class="pic words" title="', html)
+    assert len(queries) == feature_sheet.QUERIES
     assert re.findall(r'class="spot text[^>]*title="thing \d+"', html)
 
 
@@ -162,7 +162,7 @@ def test_a_picture_that_is_missing_leaves_a_title_among_pictures(folder):
     assert {int(item) % 3 for item in re.findall(r'class="spot pic p(\d+)', html)} == {1, 2}
 
 
-def test_an_empty_table_gives_a_page_that_says_so(folder):
+def test_the_page_of_an_empty_table_says_so(folder):
     write_no_features(folder / "visual.parquet")
 
     html = sheet(folder)
@@ -171,13 +171,13 @@ def test_an_empty_table_gives_a_page_that_says_so(folder):
     assert "Nearest neighbours" not in html
 
 
-def test_vectors_that_are_all_zeros_are_nothing_to_look_at(folder):
+def test_vectors_that_are_all_zeros_are_not_shown(folder):
     zeros = [np.zeros(4, np.float32)] * N_ITEMS
     write_features(zeros, folder / "visual.parquet", dim=4, metadata=DESCRIBED)
 
     html = sheet(folder)
 
-    assert "Nothing to look at." in html
+    assert "No vectors to show." in html
     assert "Nearest neighbours" not in html
 
 
@@ -188,7 +188,7 @@ def test_one_item_alone_has_a_page(folder):
     html = sheet(folder)
 
     assert rows_of(html) == [[0]]
-    assert "There is one item alone." in html
+    assert "There is only one item." in html
     assert "Two items" not in html
 
 
@@ -201,7 +201,7 @@ def test_features_of_other_items_are_refused(folder):
     assert not (folder / "out").exists()
 
 
-def test_metadata_that_is_no_json_is_refused(tmp_path):
+def test_metadata_that_is_not_json_is_refused(tmp_path):
     for wrong in ("{", "[]"):
         with pytest.raises(SchemaError, match=r"a.parquet: metadata versions: expected a JSON"):
             sheet_page.parsed(DESCRIBED | {"versions": wrong}, tmp_path / "a.parquet")

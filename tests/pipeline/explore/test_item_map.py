@@ -1,4 +1,4 @@
-"""Where items lie on the map, and which of them are spread over it."""
+"""The places of items on the map, and the choice of queries."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from pipeline.explore import item_map
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """As in the stage; more would only wait for each other."""
+    """As in the stage."""
     with threadpool_limits(1):
         yield
 
@@ -22,16 +22,16 @@ def three_groups():
     return 50 * np.eye(3, 8)[group] + rng.normal(size=(60, 8)), group
 
 
-def test_the_members_of_a_group_lie_together(three_groups):
+def test_the_members_of_a_group_are_close_together(three_groups):
     points, group = three_groups
 
     places = item_map.positions(points, seed=5)
 
     assert places.min(axis=0).tolist() == [0, 0]
     assert places.max(axis=0).tolist() == [1, 1]
-    away = np.linalg.norm(places[:, None] - places, axis=2)
-    np.fill_diagonal(away, np.inf)
-    assert (group[away.argmin(axis=1)] == group).all()
+    distance = np.linalg.norm(places[:, None] - places, axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert (group[distance.argmin(axis=1)] == group).all()
 
 
 def test_the_same_seed_gives_the_same_map(three_groups):
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_map(three_groups):
     ],
     ids=["one item", "one component", "all equal"],
 )
-def test_few_different_items_are_laid_out_too(points, expected):
+def test_few_different_items_have_places_too(points, expected):
     assert item_map.positions(np.array(points), seed=1).tolist() == expected
 
 
@@ -62,7 +62,7 @@ def test_five_items_and_a_copy_have_a_map():
     assert np.isfinite(places).all()
 
 
-def test_every_group_is_asked(three_groups):
+def test_every_group_has_a_query(three_groups):
     points, group = three_groups
 
     rows = item_map.spread_rows(points, 6, seed=5)
@@ -71,5 +71,5 @@ def test_every_group_is_asked(three_groups):
     assert set(group[rows]) == {0, 1, 2}
 
 
-def test_no_item_is_asked_twice():
+def test_no_item_is_a_query_twice():
     assert len(item_map.spread_rows(np.eye(3)[[0, 1, 2, 0, 1, 2]], 12, seed=5)) == 3

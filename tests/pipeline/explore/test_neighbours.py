@@ -9,18 +9,18 @@ from pipeline.explore import neighbours as n
 @pytest.fixture
 def feature():
     """2500 vectors, so several blocks; every 50th is absent."""
-    found = np.random.default_rng(3).normal(size=(2500, 7)).astype(np.float32)
-    found[::50] = 0
-    return found
+    vectors = np.random.default_rng(3).normal(size=(2500, 7)).astype(np.float32)
+    vectors[::50] = 0
+    return vectors
 
 
 def test_the_neighbours_are_those_of_brute_force(feature):
     queries = np.array([1, 1024, 2499])
     wide = feature.astype(np.float64)
 
-    found = n.nearest(feature, n.lengths(feature), queries, 8)
+    rows = n.nearest(feature, n.lengths(feature), queries, 8)
 
-    for query, row in zip(queries, found, strict=True):
+    for query, row in zip(queries, rows, strict=True):
         cosine = {
             item: wide[item] @ wide[query]
             / np.linalg.norm(wide[item]) / np.linalg.norm(wide[query])
@@ -35,7 +35,7 @@ def test_the_neighbours_are_those_of_brute_force(feature):
         assert not any(near.same for near in row)
 
 
-def test_copies_are_said_to_be_the_same_and_come_in_the_order_of_their_numbers():
+def test_copies_are_marked_and_ties_are_in_the_order_of_the_items():
     feature = np.float32([[3, 4], [6, 8], [3, 4], [0, 0], [4, -3]])
 
     (row,) = n.nearest(feature, n.lengths(feature), np.array([2]), 8)

@@ -1,4 +1,4 @@
-"""What stands on the map and how high the bars are."""
+"""The spots and dots of the map, and the bars."""
 
 import numpy as np
 import pytest
@@ -9,20 +9,20 @@ from pipeline.explore import sheet_charts
 def test_pictures_never_share_a_cell_and_stay_near_their_place():
     places = np.random.default_rng(2).random((600, 2)) ** 2
 
-    found = sheet_charts.on_grid(places, range(600))
+    centres = sheet_charts.on_grid(places, range(600))
 
     cells = np.array([sheet_charts.COLUMNS, sheet_charts.ROWS])
-    given = {row: tuple(np.floor(at * cells)) for row, at in found.items()}
-    assert len(set(given.values())) == len(given) > 150
-    for row, at in found.items():
+    taken = {row: tuple(np.floor(at * cells)) for row, at in centres.items()}
+    assert len(set(taken.values())) == len(taken) > 150
+    for row, at in centres.items():
         assert 0 < at.min() <= at.max() < 1
         assert np.linalg.norm((at - places[row]) * cells) <= sheet_charts.REACH
-    # A cell in which items lie goes to one of them, not to one from outside.
-    lie_in = [tuple(cell) for cell in np.floor(places * cells)]
-    assert {cell for row, cell in given.items() if cell == lie_in[row]} == set(lie_in)
+    # A cell that has items is taken by one of them, not by one from another cell.
+    inside = [tuple(cell) for cell in np.floor(places * cells)]
+    assert {cell for row, cell in taken.items() if cell == inside[row]} == set(inside)
 
 
-def test_a_full_map_takes_no_more_pictures():
+def test_a_full_map_has_no_more_pictures():
     cells = np.array([sheet_charts.COLUMNS, sheet_charts.ROWS])
     places = (np.argwhere(np.ones(cells)) + 0.5) / cells
     twice = np.concatenate([places, places])

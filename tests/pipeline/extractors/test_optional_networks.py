@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.extractors import EXTRACTORS, Machine, networks, openclip, weights
+from pipeline.extractors import networks, openclip, weights
 from pipeline.extractors.encode import picture_encoder
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.params.features import OpenClip
 from tests.pipeline.extractors.pictures import jpeg
@@ -49,10 +51,10 @@ def test_weights_of_timm_from_a_file(tmp_path):
     assert weights.sha256_of_state(again.module) == network.weights_sha256
 
 
-def test_what_cannot_be_had_is_named(monkeypatch):
+def test_unavailable_networks_and_weights_are_named(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
-    with pytest.raises(ParamsError, match=r"timm:no_such_net: timm says"):
+    with pytest.raises(ParamsError, match=r"timm:no_such_net: timm reports"):
         networks.load("timm:no_such_net", "seeded", 0)
     with pytest.raises(RawDataError, match=r"weights of timm:mobilenetv3.*`seeded`"):
         networks.load("timm:mobilenetv3_small_100", "imagenet", 0)
@@ -60,11 +62,11 @@ def test_what_cannot_be_had_is_named(monkeypatch):
         openclip.load("NoNet", "seeded", 0)
     with pytest.raises(RawDataError, match=r"no such file; `weights` of openclip:RN50"):
         openclip.load("RN50", "no_such_tag", 0)
-    with pytest.raises(RawDataError, match=r"weights laion2b_e16 of openclip:ViT-B-32: not"):
+    with pytest.raises(RawDataError, match=r"weights laion2b_e16 of openclip:ViT-B-32: unav"):
         openclip.load("ViT-B-32", "laion2b_e16", 0)
 
 
-def test_pictures_and_texts_lie_in_one_space():
+def test_pictures_and_texts_have_vectors_of_one_width():
     network = openclip.load_pictures("RN50", "seeded", 3)
     (picture,) = picture_encoder(network, CPU, "float32").encode([jpeg(0)])
     texts = pl.Series("title", ["a red shoe", None, " ", "a hat"])

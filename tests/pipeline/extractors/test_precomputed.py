@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from pipeline import params
-from pipeline.extractors import EXTRACTORS, Extraction, Machine
+from pipeline.extractors.extraction import Extraction, Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.params.features import Precomputed
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.extractors.shards import read_shards, shard
+from pipeline.extractors.shards import parse_shard, read_shards
 from pipeline.job.errors import SchemaError
 from pipeline.tables.features import METADATA, write_features
 
-SAID = dict.fromkeys(METADATA, "{}") | {"extractor": "vgg16", "dim": "2"}
+ENTRIES = dict.fromkeys(METADATA, "{}") | {"extractor": "vgg16", "dim": "2"}
 VECTORS = [np.array([n, -n], np.float32) for n in range(7)]
 
 
@@ -20,7 +20,7 @@ def paths(tmp_path) -> list[Path]:
     parts = [VECTORS[:4], [], VECTORS[4:]]
     paths = [tmp_path / f"{number}-of-3.parquet" for number in (1, 2, 3)]
     for path, part in zip(paths, parts, strict=True):
-        write_features(part, path, dim=2, metadata=SAID)
+        write_features(part, path, dim=2, metadata=ENTRIES)
     return paths
 
 
@@ -28,17 +28,17 @@ def test_shards_in_any_order_give_the_whole(paths):
     rows = read_shards(paths[::-1], 7, "vgg16")
 
     assert np.array_equal(np.stack(list(rows.vectors)), np.stack(VECTORS))
-    assert (rows.dim, rows.metadata) == (2, SAID)
+    assert (rows.dim, rows.metadata) == (2, ENTRIES)
 
 
-def test_ten_shards_are_not_in_the_order_of_their_names(tmp_path):
+def test_ten_shards_are_sorted_by_number_not_by_name(tmp_path):
     paths = [tmp_path / f"{number}-of-10.parquet" for number in range(1, 11)]
     for number, path in enumerate(paths):
-        write_features([np.array([number, 0], np.float32)], path, dim=2, metadata=SAID)
+        write_features([np.array([number, 0], np.float32)], path, dim=2, metadata=ENTRIES)
 
-    found = [row[0] for row in read_shards(sorted(paths), 10, "vgg16").vectors]
+    rows = [row[0] for row in read_shards(sorted(paths), 10, "vgg16").vectors]
 
-    assert found == list(range(10))
+    assert rows == list(range(10))
 
 
 def test_shards_that_do_not_fit_together(paths):
@@ -50,7 +50,7 @@ def test_shards_that_do_not_fit_together(paths):
         read_shards(paths, 8, "vgg16")
     with pytest.raises(SchemaError, match="expected a shard of vgg19"):
         read_shards(paths, 7, "vgg19")
-    write_features([], paths[1], dim=2, metadata=SAID | {"weights_sha256": "other"})
+    write_features([], paths[1], dim=2, metadata=ENTRIES | {"weights_sha256": "other"})
     with pytest.raises(SchemaError, match=r"2-of-3.parquet: expected a shard of vgg16 made as"):
         read_shards(paths, 7, "vgg16")
     paths[1].unlink()
@@ -62,6 +62,6 @@ def test_shards_that_do_not_fit_together(paths):
 
 @pytest.mark.parametrize("text", ["0-of-3", "4-of-3", "1of3", "", "-1-of-3"])
 def test_a_part_is_named_as_snakemake_does(text):
-    assert shard("3-of-8") == (3, 8)
+    assert parse_shard("3-of-8") == (3, 8)
     with pytest.raises(ArgumentTypeError, match="expected a part such as 3-of-8"):
-        shard(text)
+        parse_shard(text)

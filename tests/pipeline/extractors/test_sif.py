@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,14 +11,16 @@ import pytest
 from gensim.models import KeyedVectors
 from paths import ROOT
 
-from pipeline.extractors import EXTRACTORS, Machine, sif, word_means
+from pipeline.extractors import sif, word_means
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.extractors.tokens import tokenise, tokenised
-from pipeline.extractors.word_vectors import Training, load, train
+from pipeline.extractors.word_vectors import gensim_arguments, load, train
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.params.features import Sif
 
-TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
-SETTINGS = {"weights": "trained", "smoothing": 0.001, "training": TRAINING}
+SETTINGS = {"extractor": "sif", "dim": 8, "epochs": 3}
+SIF = Sif(**SETTINGS)
 TEXTS = [
     "Red cotton shirt",
     None,
@@ -34,11 +35,20 @@ def series(texts: list) -> pl.Series:
     return pl.Series("title", texts)
 
 
+def extract(texts: list, *, seed: int = 1, fit_to: list | None = None, **settings):
+    fitted = None if fit_to is None else series(fit_to)
+    return sif.extract(
+        series(texts), Sif(**SETTINGS | settings), seed, Machine(), fit_to=fitted
+    )
+
+
 def test_embedding_equals_the_formula_in_a_loop():
     texts = series([*TEXTS, "shirt unknown words"])
-    known = ["red", "shirt", "blue", "jeans", "cotton"]
+    vocabulary = ["red", "shirt", "blue", "jeans", "cotton"]
     words = KeyedVectors(4)
-    words.add_vectors(known, np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32))
+    words.add_vectors(
+        vocabulary, np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    )
 
     vectors = list(sif.fit(texts, words, smoothing=0.01).embed(texts))
 
@@ -46,7 +56,7 @@ def test_embedding_equals_the_formula_in_a_loop():
     everything = [word for text in texts for word in text]
     expected = np.zeros((len(texts), 4))
     for row, text in enumerate(texts):
-        inside = [word for word in text if word in known]
+        inside = [word for word in text if word in vocabulary]
         for word in inside:
             p = everything.count(word) / len(everything)
             expected[row] += 0.01 / (0.01 + p) * words[word] / len(inside)
@@ -69,26 +79,27 @@ def test_first_direction_is_the_first_singular_vector():
     assert not sif.first_direction(np.zeros((2, 2))).any()
 
 
-def test_extraction_says_what_it_is():
-    extraction = sif.extract(series(TEXTS), **SETTINGS)
+def test_the_extraction_describes_itself():
+    extraction = extract(TEXTS)
 
     vectors = list(extraction.vectors)
     assert [vector is not None for vector in vectors] == [True, False, True, True, False, False]
     assert vectors[0].shape == (8,)
     assert extraction.dim == 8
     assert extraction.weights == "trained"
-    words = train(series(TEXTS), TRAINING)
+    words = train(series(TEXTS), SIF, 1)
     assert extraction.weights_sha256 == hashlib.sha256(words.vectors.tobytes()).hexdigest()
     assert extraction.preprocessing["vectors"]["epochs"] == 3
     assert set(extraction.versions) == {"gensim", "numpy", "polars", "scipy"}
 
 
-def test_the_same_numbers_whatever_python_hashes_and_blas_threads():
+def test_the_numbers_do_not_depend_on_python_hashes_or_blas_threads():
     code = (
         "import hashlib, sys, numpy, polars; from pipeline.extractors import sif\n"
-        "from pipeline.extractors.word_vectors import Training\n"
-        f"e = sif.extract(polars.Series('t', {TEXTS!r} * 1000), threads=int(sys.argv[1]),"
-        f" **{SETTINGS!r})\n"
+        "from pipeline.extractors.extraction import Machine\n"
+        "from pipeline.params.features import Sif\n"
+        f"settings, machine = Sif(**{SETTINGS!r}), Machine(threads=int(sys.argv[1]))\n"
+        f"e = sif.extract(polars.Series('t', {TEXTS!r} * 1000), settings, 1, machine)\n"
         "rows = [v for v in e.vectors if v is not None]\n"
         "print(hashlib.sha256(numpy.stack(rows).tobytes()).hexdigest(), e.weights_sha256)"
     )
@@ -112,42 +123,37 @@ def test_the_same_numbers_whatever_python_hashes_and_blas_threads():
 
 
 def test_another_seed_is_another_training():
-    first, second = (
-        sif.extract(series(TEXTS), **SETTINGS | {"training": replace(TRAINING, seed=seed)})
-        for seed in (1, 2)
-    )
+    first, second = (extract(TEXTS, seed=seed) for seed in (1, 2))
 
     assert first.weights_sha256 != second.weights_sha256
 
 
-def test_several_workers_are_owned_up_to():
-    """They are not in the metadata where there is one, which anybody's run reproduces."""
-    several = SETTINGS | {"training": replace(TRAINING, workers=2)}
+def test_the_metadata_names_several_workers():
+    """One worker is not named: its numbers are reproducible."""
+    training = extract(TEXTS, workers=2).preprocessing["vectors"]
 
-    said = sif.extract(series(TEXTS), **several).preprocessing["vectors"]
-
-    assert said["workers"] == "2 threads: another run on the same text gives other numbers"
-    assert "workers" not in sif.extract(series(TEXTS), **SETTINGS).preprocessing["vectors"]
+    assert training["workers"] == "2 threads: another run on the same text gives other numbers"
+    assert "workers" not in extract(TEXTS).preprocessing["vectors"]
 
 
 def test_the_settings_reach_the_training():
-    own = {"dim": 7, "window": 3, "epochs": 2, "min_count": 2}
-    training = Training(**own, workers=1, seed=6)
-    expected = sif.extract(series(TEXTS), weights="trained", smoothing=0.1, training=training)
-    settings = Sif(extractor="sif", smoothing=0.1, **own)
-    several = Sif(extractor="sif", workers=2, **own)
+    training = {"window": 3, "epochs": 2, "min_count": 2, "workers": 2}
+    arguments = gensim_arguments(Sif(extractor="sif", dim=7, **training), 6)
+    assert arguments.items() >= {"vector_size": 7, "seed": 6, **training}.items()
 
-    found = EXTRACTORS["sif"].texts(series(TEXTS), settings, 6, Machine())
+    settings = Sif(extractor="sif", smoothing=0.1, **training | {"dim": 7, "workers": 1})
+    extraction = EXTRACTORS["sif"].texts(series(TEXTS), settings, 6, Machine())
 
-    assert found.weights_sha256 == expected.weights_sha256
-    np.testing.assert_array_equal(next(iter(found.vectors)), next(iter(expected.vectors)))
-    found = EXTRACTORS["sif"].texts(series(TEXTS), several, 6, Machine())
-    assert found.preprocessing["vectors"]["workers"].startswith("2 threads")
+    words = train(series(TEXTS), settings, 6)
+    expected = sif.fit(series(TEXTS), words, smoothing=0.1).embed(series(TEXTS))
+    digest = hashlib.sha256(words.vectors.tobytes()).hexdigest()
+    assert extraction.weights_sha256 == digest
+    np.testing.assert_array_equal(next(iter(extraction.vectors)), next(expected))
 
 
-def test_how_texts_are_cut_into_blocks_changes_no_text_and_keeps_the_order(monkeypatch):
+def test_the_size_of_blocks_changes_neither_vectors_nor_their_order(monkeypatch):
     texts = series(TEXTS * 9)
-    words = train(texts, TRAINING)
+    words = train(texts, SIF, 1)
     expected = list(sif.fit(texts, words, 0.001).embed(texts))
 
     monkeypatch.setattr(word_means, "BLOCK", 4)
@@ -155,19 +161,19 @@ def test_how_texts_are_cut_into_blocks_changes_no_text_and_keeps_the_order(monke
     vectors = list(sif.fit(texts, words, 0.001, threads=3).embed(texts))
 
     assert [v is None for v in vectors] == [v is None for v in expected]
-    for found, vector in zip(vectors, expected, strict=True):
-        if vector is not None:
-            np.testing.assert_allclose(found, vector, atol=1e-7)
+    for vector, reference in zip(vectors, expected, strict=True):
+        if reference is not None:
+            np.testing.assert_allclose(vector, reference, atol=1e-7)
 
 
-def test_vectors_are_computed_as_they_are_asked_for(monkeypatch):
+def test_vectors_are_computed_lazily(monkeypatch):
     monkeypatch.setattr(word_means, "BLOCK", 6)
     computed = []
     mean = word_means.WordMeans.mean
     monkeypatch.setattr(
         word_means.WordMeans, "mean", lambda *args: computed.append(1) or mean(*args)
     )
-    vectors = iter(sif.extract(series(TEXTS * 20), **SETTINGS).vectors)
+    vectors = iter(extract(TEXTS * 20).vectors)
     before = len(computed)
 
     next(vectors)
@@ -178,13 +184,13 @@ def test_vectors_are_computed_as_they_are_asked_for(monkeypatch):
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_word_vectors_from_a_file(tmp_path, binary):
-    words = train(series(TEXTS), TRAINING)
+    words = train(series(TEXTS), SIF, 1)
     path = tmp_path / ("words.bin" if binary else "words.txt.gz")
     words.save_word2vec_format(path, binary=binary)
 
-    extraction = sif.extract(series(TEXTS), **SETTINGS | {"weights": str(path)})
+    extraction = extract(TEXTS, weights=str(path))
 
-    expected = sif.extract(series(TEXTS), **SETTINGS)
+    expected = extract(TEXTS)
     np.testing.assert_allclose(
         list(extraction.vectors)[2], list(expected.vectors)[2], rtol=1e-4, atol=1e-7
     )
@@ -203,11 +209,7 @@ def test_word_vectors_that_cannot_be_read(tmp_path):
     with pytest.raises(ParamsError, match="dim: expected 2"):
         load(tmp_path / "two.txt", 8)
     with pytest.raises(RawDataError, match="no word of it is among the word vectors"):
-        sif.extract(
-            series(["green"]),
-            **SETTINGS
-            | {"weights": f"{tmp_path}/two.txt", "training": replace(TRAINING, dim=2)},
-        )
+        extract(["green"], weights=f"{tmp_path}/two.txt", dim=2)
 
 
 @pytest.mark.parametrize("texts", [[None, "", "--"], [[], None]])
@@ -215,23 +217,23 @@ def test_no_text_anywhere_is_an_error(texts):
     column = pl.Series("title", texts, pl.String if "" in texts else pl.List(pl.String))
 
     with pytest.raises(RawDataError, match="field 'title': expected text, got"):
-        sif.extract(column, **SETTINGS)
+        sif.extract(column, SIF, 1, Machine())
     with pytest.raises(RawDataError, match="field 'title': expected text, got"):
-        sif.fit(column, train(series(TEXTS), TRAINING), smoothing=0.001)
+        sif.fit(column, train(series(TEXTS), SIF, 1), smoothing=0.001)
 
 
 def test_a_min_count_that_leaves_no_word_is_an_error():
     with pytest.raises(RawDataError, match="words that occur 9 times or more"):
-        sif.extract(series(TEXTS), **SETTINGS | {"training": replace(TRAINING, min_count=9)})
+        extract(TEXTS, min_count=9)
 
 
-def test_other_texts_are_embedded_in_the_space_of_those_that_were_fitted():
-    """A word that the fitted texts lack does not count."""
-    expected = list(sif.extract(series(TEXTS), **SETTINGS).vectors)
+def test_other_texts_are_embedded_in_the_space_of_the_fitted_texts():
+    """A word outside the fitted texts is ignored."""
+    expected = list(extract(TEXTS).vectors)
 
-    others = series(["blue denim jeans", "blue denim jeans unheard", "unheard", TEXTS[0]])
-    found = list(sif.extract(others, **SETTINGS, fit_to=series(TEXTS)).vectors)
+    texts = ["blue denim jeans", "blue denim jeans unheard", "unheard", TEXTS[0]]
+    vectors = list(extract(texts, fit_to=TEXTS).vectors)
 
     for row, same in ((0, 3), (1, 3), (3, 0)):
-        np.testing.assert_allclose(found[row], expected[same], rtol=1e-6, atol=1e-9)
-    assert found[2] is None
+        np.testing.assert_allclose(vectors[row], expected[same], rtol=1e-6, atol=1e-9)
+    assert vectors[2] is None

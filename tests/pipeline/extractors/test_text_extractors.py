@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from paths import SHARED
 
-from pipeline.extractors import EXTRACTORS, Machine
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.job.errors import RawDataError
 from pipeline.params.features import Doc2Vec, Sif, TfidfSvd, Word2VecMean
 
@@ -31,8 +32,10 @@ def read(texts: pl.Series, settings, fit_to: pl.Series | None = None) -> list:
 @pytest.mark.skipif(not TITLES.exists(), reason="the real token lists are not here")
 def test_neighbours_share_words_on_real_titles(settings):
     titles = [line.split()[1:] for line in TITLES.read_text().splitlines()][:3000]
-    found = read(pl.Series("title_tokens", titles, pl.List(pl.String)), settings)
-    vectors = np.stack([np.zeros(100) if v is None else v / np.linalg.norm(v) for v in found])
+    features = read(pl.Series("title_tokens", titles, pl.List(pl.String)), settings)
+    vectors = np.stack(
+        [np.zeros(100) if v is None else v / np.linalg.norm(v) for v in features]
+    )
     similarity = vectors @ vectors.T - 2 * np.eye(len(titles))
 
     def shared(rows, others) -> float:

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from paths import ROOT
 
-from pipeline.extractors import EXTRACTORS, Machine
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
 from pipeline.extractors.tokens import tokenise
 from pipeline.job.errors import RawDataError
 from pipeline.params.features import TfidfSvd
@@ -30,6 +31,11 @@ TEXTS = [
 
 def series(texts: list) -> pl.Series:
     return pl.Series("title", texts, pl.String)
+
+
+def extract(texts: pl.Series, dim: int, min_count: int = 1, fit_to: pl.Series | None = None):
+    settings = TfidfSvd(extractor="tfidf_svd", dim=dim, min_count=min_count)
+    return tfidf_svd.extract(texts, settings, 3, Machine(), fit_to=fit_to)
 
 
 def many(n: int) -> list[str]:
@@ -65,7 +71,7 @@ def by_hand(texts: list, dim: int, min_count: int = 1) -> np.ndarray:
 def test_projection_equals_a_dense_decomposition(n, dim):
     texts = many(n)
 
-    extraction = tfidf_svd.extract(series(texts), dim=dim, min_count=1, seed=3)
+    extraction = extract(series(texts), dim)
 
     np.testing.assert_allclose(
         np.stack(list(extraction.vectors)), by_hand(texts, dim), atol=2e-6
@@ -73,7 +79,7 @@ def test_projection_equals_a_dense_decomposition(n, dim):
 
 
 def test_texts_without_a_known_word_are_absent():
-    extraction = tfidf_svd.extract(series(TEXTS), dim=2, min_count=2, seed=3)
+    extraction = extract(series(TEXTS), 2, min_count=2)
 
     vectors = list(extraction.vectors)
 
@@ -86,22 +92,21 @@ def test_texts_without_a_known_word_are_absent():
     )
 
 
-def test_columns_beyond_the_rank_are_zero_and_said():
-    extraction = tfidf_svd.extract(series(TEXTS * 20), dim=10, min_count=1, seed=3)
+def test_columns_beyond_the_rank_are_zero_and_in_the_metadata():
+    extraction = extract(series(TEXTS * 20), 10)
 
     rows = np.stack([vector for vector in extraction.vectors if vector is not None])
 
-    said = extraction.preprocessing["zero_columns"]
-    assert said == "the last 6: the matrix has rank 4"
+    assert extraction.preprocessing["zero_columns"] == "the last 6: the matrix has rank 4"
     assert rows.shape == (80, 10)
     assert not rows[:, 4:].any()
     assert rows[:, :4].any(0).all()
-    enough = tfidf_svd.extract(series(TEXTS), dim=4, min_count=1, seed=3)
+    enough = extract(series(TEXTS), 4)
     assert "zero_columns" not in enough.preprocessing
 
 
 def test_one_word_is_one_column():
-    extraction = tfidf_svd.extract(series(["red", "red red"]), dim=3, min_count=1, seed=3)
+    extraction = extract(series(["red", "red red"]), 3)
 
     np.testing.assert_allclose(np.stack(list(extraction.vectors)), [[1, 0, 0]] * 2)
 
@@ -109,20 +114,23 @@ def test_one_word_is_one_column():
 def test_other_texts_are_projected_on_the_fitted_directions():
     fitted = series(many(200))
     others = series(["w0 w7 w7 unheard", "unheard", fitted[0]])
-    expected = list(tfidf_svd.extract(fitted, dim=5, min_count=1, seed=3).vectors)
+    expected = list(extract(fitted, 5).vectors)
 
-    found = list(tfidf_svd.extract(others, dim=5, min_count=1, seed=3, fit_to=fitted).vectors)
+    vectors = list(extract(others, 5, fit_to=fitted).vectors)
 
-    assert found[1] is None
-    np.testing.assert_array_equal(found[2], expected[0])
-    assert found[0].any()
+    assert vectors[1] is None
+    np.testing.assert_array_equal(vectors[2], expected[0])
+    assert vectors[0].any()
 
 
-def test_the_same_bytes_whatever_blas_and_python_hash():
+def test_the_bytes_do_not_depend_on_blas_or_python_hashes():
     code = (
         "import hashlib, numpy, polars; from pipeline.extractors import tfidf_svd\n"
         f"texts = polars.Series('t', {many(3000)!r})\n"
-        "e = tfidf_svd.extract(texts, dim=40, min_count=1, seed=3)\n"
+        "from pipeline.extractors.extraction import Machine\n"
+        "from pipeline.params.features import TfidfSvd\n"
+        "settings = TfidfSvd(extractor='tfidf_svd', dim=40)\n"
+        "e = tfidf_svd.extract(texts, settings, 3, Machine())\n"
         "rows = numpy.stack(list(e.vectors))\n"
         "print(hashlib.sha256(rows.tobytes()).hexdigest(), e.weights_sha256)"
     )
@@ -149,13 +157,17 @@ def test_the_same_bytes_whatever_blas_and_python_hash():
 def test_the_settings_reach_the_extractor():
     settings = TfidfSvd(extractor="tfidf_svd", dim=2, min_count=2)
 
-    found = EXTRACTORS["tfidf_svd"].texts(series(TEXTS), settings, 6, Machine())
+    extraction = EXTRACTORS["tfidf_svd"].texts(series(TEXTS), settings, 6, Machine())
 
     fitted = tfidf_svd.fit(series(TEXTS), 2, 2, 6)
-    digest = hashlib.sha256(fitted.weigh.idf_.tobytes() + fitted.directions.tobytes())
-    assert found.weights_sha256 == digest.hexdigest()
-    assert (found.dim, found.weights, found.preprocessing["min_count"]) == (2, "fitted", 2)
-    assert set(found.versions) == {"numpy", "polars", "scikit-learn", "scipy"}
+    digest = hashlib.sha256(fitted.vectorizer.idf_.tobytes() + fitted.directions.tobytes())
+    assert extraction.weights_sha256 == digest.hexdigest()
+    assert (extraction.dim, extraction.weights, extraction.preprocessing["min_count"]) == (
+        2,
+        "fitted",
+        2,
+    )
+    assert set(extraction.versions) == {"numpy", "polars", "scikit-learn", "scipy"}
 
 
 def test_nothing_to_learn_from_is_an_error():

@@ -94,10 +94,12 @@ def test_every_character_is_read_as_python_reads_it():
     chars = [char for char in map(chr, range(sys.maxunicode + 1)) if known(char)]
     texts = [f"a{char}b {char} 'A{char}'" for char in chars]
 
-    found = tokenise(series(texts)).to_list()
+    lists = tokenise(series(texts)).to_list()
 
-    other = [c for c, words, t in zip(chars, found, texts, strict=True) if words != by_hand(t)]
-    assert other == []
+    different = [
+        c for c, words, t in zip(chars, lists, texts, strict=True) if words != by_hand(t)
+    ]
+    assert different == []
 
 
 @settings(max_examples=300, deadline=None)
@@ -113,9 +115,9 @@ def test_mixtures_equal_pythons_own_expressions(seed):
 
 
 def test_token_lists_are_used_as_they_are():
-    found = tokenise(series([["12", "A-b"], None, [], ["", None, "7"]]))
+    lists = tokenise(series([["12", "A-b"], None, [], ["", None, "7"]]))
 
-    assert found.to_list() == [["12", "A-b"], [], [], ["7"]]
+    assert lists.to_list() == [["12", "A-b"], [], [], ["7"]]
 
 
 @pytest.mark.parametrize("texts", [[None, ""], [[], None]])

@@ -18,22 +18,22 @@ def build() -> nn.Module:
 
 
 def read(path: Path):
-    return weights.ready(build, "tiny", str(path), 0, None)
+    return weights.ready(build, "tiny", str(path), 0)
 
 
 def test_seeded_weights_depend_on_the_seed_alone():
     torch.manual_seed(0)
     before = torch.get_rng_state()
 
-    one, sha256 = weights.ready(build, "tiny", "seeded", 7, None)
-    again, same = weights.ready(build, "tiny", "seeded", 7, None)
-    other, another = weights.ready(build, "tiny", "seeded", 8, None)
+    first, sha256 = weights.ready(build, "tiny", "seeded", 7)
+    second, same = weights.ready(build, "tiny", "seeded", 7)
+    third, different = weights.ready(build, "tiny", "seeded", 8)
 
-    assert torch.equal(one[0].weight, again[0].weight)
-    assert not torch.equal(one[0].weight, other[0].weight)
-    assert sha256 == same != another
+    assert torch.equal(first[0].weight, second[0].weight)
+    assert not torch.equal(first[0].weight, third[0].weight)
+    assert sha256 == same != different
     assert torch.equal(torch.get_rng_state(), before)
-    state = b"".join(tensor.numpy().tobytes() for tensor in one.state_dict().values())
+    state = b"".join(tensor.numpy().tobytes() for tensor in first.state_dict().values())
     assert sha256 == hashlib.sha256(state).hexdigest()
 
 
@@ -86,7 +86,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     ("setting", "file"),
     [("imagenet", "resnet50-11ad3fa6"), ("IMAGENET1K_V1", "resnet50-0676ba61")],
 )
-def test_published_weights_that_cannot_be_had(tmp_path, monkeypatch, setting, file):
+def test_unavailable_published_weights(tmp_path, monkeypatch, setting, file):
     def offline(*_):
         raise URLError("no network")
 
@@ -106,7 +106,7 @@ def test_published_weights_that_cannot_be_had(tmp_path, monkeypatch, setting, fi
         networks.load("resnet50", setting, 0)
 
 
-def test_published_weights_that_are_there(tmp_path, monkeypatch):
+def test_downloaded_published_weights(tmp_path, monkeypatch):
     """The file in torch hub's folder is used, if its sha256 begins as its name says."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
@@ -115,6 +115,6 @@ def test_published_weights_that_are_there(tmp_path, monkeypatch):
     name = f"tiny-{sha256[:8]}.pth"
     (tmp_path / "tiny.pth").rename(tmp_path / "checkpoints" / name)
 
-    _, found = weights.ready(build, "tiny", "imagenet", 0, f"https://example.org/{name}")
+    _, digest = weights.ready(build, "tiny", "imagenet", 0, f"https://example.org/{name}")
 
-    assert found == sha256
+    assert digest == sha256

@@ -4,12 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.extractors import EXTRACTORS, Machine, word2vec_mean
-from pipeline.extractors.word_vectors import Training, train
+from pipeline.extractors import word2vec_mean
+from pipeline.extractors.extraction import Machine
+from pipeline.extractors.registry import EXTRACTORS
+from pipeline.extractors.word_vectors import train
 from pipeline.job.errors import RawDataError
 from pipeline.params.features import Word2VecMean
 
-TRAINING = Training(dim=8, window=5, epochs=3, min_count=1, workers=1, seed=1)
+SETTINGS = Word2VecMean(extractor="word2vec_mean", dim=8, epochs=3)
 TEXTS = ["Red cotton shirt", None, "red shirt, RED &amp; blue", "--", "blue <b>denim</b> jeans"]
 
 
@@ -17,10 +19,15 @@ def series(texts: list) -> pl.Series:
     return pl.Series("title", texts, pl.String)
 
 
-def test_every_vector_is_the_mean_over_the_words():
-    words = train(series(TEXTS), TRAINING)
+def extract(texts: list, settings: Word2VecMean = SETTINGS, fit_to: list | None = None):
+    fitted = None if fit_to is None else series(fit_to)
+    return word2vec_mean.extract(series(texts), settings, 1, Machine(), fit_to=fitted)
 
-    extraction = word2vec_mean.extract(series(TEXTS), weights="trained", training=TRAINING)
+
+def test_every_vector_is_the_mean_over_the_words():
+    words = train(series(TEXTS), SETTINGS, 1)
+
+    extraction = extract(TEXTS)
     vectors = list(extraction.vectors)
 
     expected = [["red", "cotton", "shirt"], [], ["red", "shirt", "red", "blue"], []]
@@ -34,12 +41,11 @@ def test_every_vector_is_the_mean_over_the_words():
     assert extraction.preprocessing["sentence"] == "mean over the words that have a vector"
 
 
-def test_words_that_are_too_rare_do_not_count():
-    training = Training(dim=8, window=5, epochs=3, min_count=2, workers=1, seed=1)
-    words = train(series(TEXTS), training)
+def test_rare_words_are_ignored():
+    settings = SETTINGS.model_copy(update={"min_count": 2})
+    words = train(series(TEXTS), settings, 1)
 
-    found = word2vec_mean.extract(series(TEXTS), weights="trained", training=training)
-    vectors = list(found.vectors)
+    vectors = list(extract(TEXTS, settings).vectors)
 
     assert sorted(words.index_to_key) == ["blue", "red", "shirt"]
     np.testing.assert_allclose(vectors[0], (words["red"] + words["shirt"]) / 2, rtol=1e-6)
@@ -47,44 +53,33 @@ def test_words_that_are_too_rare_do_not_count():
 
 
 def test_the_same_settings_give_the_same_bytes_and_another_seed_others():
-    settings = Word2VecMean(extractor="word2vec_mean", dim=8, epochs=3)
-
     def vectors(seed: int) -> bytes:
-        read = EXTRACTORS["word2vec_mean"].texts
-        found = read(series(TEXTS), settings, seed, Machine(threads=2)).vectors
-        return np.stack([vector for vector in found if vector is not None]).tobytes()
+        extract = EXTRACTORS["word2vec_mean"].texts
+        rows = extract(series(TEXTS), SETTINGS, seed, Machine(threads=2)).vectors
+        return np.stack([row for row in rows if row is not None]).tobytes()
 
     assert vectors(1) == vectors(1)
     assert vectors(1) != vectors(2)
 
 
-def test_words_of_a_file_count_whoever_was_fitted(tmp_path):
+def test_words_of_a_file_count_even_outside_the_fitted_texts(tmp_path):
     (tmp_path / "words.txt").write_text("2 2\nred 0.5 0.25\ngreen 1 3\n")
-    training = Training(dim=2, window=5, epochs=3, min_count=1, workers=1, seed=1)
-    settings = {"weights": f"{tmp_path}/words.txt", "training": training}
+    settings = SETTINGS.model_copy(update={"dim": 2, "weights": f"{tmp_path}/words.txt"})
 
-    found = word2vec_mean.extract(
-        series(["green red", "mauve"]), **settings, fit_to=series(["red"])
-    )
+    vectors = list(extract(["green red", "mauve"], settings, fit_to=["red"]).vectors)
 
-    vectors = list(found.vectors)
     np.testing.assert_array_equal(vectors[0], np.float32([0.75, 1.625]))
     assert vectors[1] is None
     with pytest.raises(RawDataError, match="no word of it is among the word vectors"):
-        word2vec_mean.extract(series(["mauve"]), **settings)
+        extract(["mauve"], settings)
 
 
 def test_other_texts_are_means_of_the_fitted_words():
-    expected = list(
-        word2vec_mean.extract(series(TEXTS), weights="trained", training=TRAINING).vectors
-    )
+    expected = list(extract(TEXTS).vectors)
 
-    others = series([TEXTS[4], "unheard", "jeans denim unheard blue"])
-    found = word2vec_mean.extract(
-        others, weights="trained", training=TRAINING, fit_to=series(TEXTS)
-    )
+    texts = [TEXTS[4], "unheard", "jeans denim unheard blue"]
+    vectors = list(extract(texts, fit_to=TEXTS).vectors)
 
-    vectors = list(found.vectors)
     np.testing.assert_array_equal(vectors[0], expected[4])
     assert vectors[1] is None
     np.testing.assert_allclose(vectors[2], expected[4], rtol=1e-6)

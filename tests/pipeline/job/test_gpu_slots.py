@@ -9,7 +9,7 @@ import pytest
 import torch
 from paths import ROOT
 
-from pipeline.extractors import Machine, torch_device
+from pipeline.extractors.extraction import Machine, torch_device
 from pipeline.job import devices, gpu_slots
 from pipeline.job.errors import ParamsError
 

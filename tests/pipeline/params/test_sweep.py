@@ -8,7 +8,7 @@ import yaml
 
 from pipeline import params
 from pipeline.job.errors import ParamsError
-from pipeline.params import sweep_cells
+from pipeline.params import sweep
 from workflow import settings
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
@@ -27,7 +27,7 @@ def parsed(**changes):
 
 
 def names(model, **changes):
-    return [cell.name for cell in sweep_cells.cells(parsed(**changes), "sample", model)]
+    return [cell.short_name for cell in sweep.cells(parsed(**changes), "sample", model)]
 
 
 def test_the_file_has_the_papers_ranges():
@@ -39,7 +39,7 @@ def test_the_file_has_the_papers_ranges():
     assert ranges["layers"] == [1, 2, 3, 4, 5, 6]
     assert ranges["counterfactual_layers"] == [1, 2, 3, 4, 5]
     every = params.parse(copy.deepcopy(RAW) | {"sweep": RAW["sweep"] | {"cells": "all"}})
-    assert len(sweep_cells.cells(every, "sample", "mcln")) == 5 * 6 * 6 * 5
+    assert len(sweep.cells(every, "sample", "mcln")) == 5 * 6 * 6 * 5
 
 
 def test_all_is_every_combination_of_what_the_model_has_on_every_seed():
@@ -67,8 +67,8 @@ def test_an_edited_value_makes_new_cells_and_leaves_the_names_of_all_others():
     assert set(after) - set(before) == {n for n in after if n.startswith("layers-3_")}
 
 
-def slices(change=lambda raw: None, **sweep):
-    raw = copy.deepcopy(RAW) | {"sweep": SWEEP | sweep}
+def slices(change=lambda raw: None):
+    raw = copy.deepcopy(RAW) | {"sweep": dict(SWEEP)}
     change(raw)
     return settings.slices(params.parse(raw))
 
@@ -87,7 +87,7 @@ def slices(change=lambda raw: None, **sweep):
     ids=["swept", "other budget", "other seed", "fixed", "batch", "budget", "other values"],
 )
 def test_a_cell_depends_on_its_name_and_on_what_the_sweep_leaves_alone(change, is_seen):
-    name = "sweep/sample/lightgcn"
+    name = "sweep_cell/sample/lightgcn"
 
     assert (slices(change)[name] != slices()[name]) == is_seen
 
@@ -98,20 +98,20 @@ def test_a_model_that_needs_a_modality_which_the_dataset_lacks_is_left_out():
 
     found = params.parse(raw)
 
-    assert sweep_cells.models(found, "sample") == ["vbpr", "bprmf"]
-    assert sweep_cells.models(found, "gift_cards") == ["bprmf"]
+    assert sweep.models(found, "sample") == ["vbpr", "bprmf"]
+    assert sweep.models(found, "gift_cards") == ["bprmf"]
 
 
 def test_a_file_without_the_section_is_whole_and_says_so_where_it_is_needed():
     found = params.parse(copy.deepcopy(RAW) | {"sweep": None})
 
-    assert sweep_cells.models(found, "sample") == []
+    assert sweep.models(found, "sample") == []
     with pytest.raises(ParamsError, match=r"params\.yaml: sweep: expected a section with"):
-        sweep_cells.cells(found, "sample", "mcln")
+        sweep.cells(found, "sample", "mcln")
     with pytest.raises(ParamsError, match=r"no cell 'lr-1' of bprmf on sample; .*lr-0\.001__"):
-        sweep_cells.cell(parsed(), "sample", "bprmf", "lr-1")
+        sweep.cell(parsed(), "sample", "bprmf", "lr-1")
     with pytest.raises(ParamsError, match=r"sweep\.models: no model 'mcln'"):
-        sweep_cells.cells(parsed(), "sample", "mcln")
+        sweep.cells(parsed(), "sample", "mcln")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_file_without_the_section_is_whole_and_says_so_where_it_is_needed():
         ({"models": ["bprmf"]}, r"sweep\.ranges\.layers: none of \['bprmf'\] has this setting"),
         (
             {"ranges": {"lr": [0.1, -1]}},
-            r"ranges\.lr: bprmf does not take -1: .*greater than 0",
+            r"ranges\.lr: bprmf does not take lr -1: .*greater than 0",
         ),
         ({"ranges": {"lr": [1, 1.0]}}, r"sweep\.ranges\.lr: 1\.0 is there twice"),
         ({"ranges": {"lr": []}}, r"sweep\.ranges\.lr: list should have at least 1 item"),

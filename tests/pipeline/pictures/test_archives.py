@@ -11,7 +11,7 @@ from picture_cases import memory, numbered
 
 from pipeline.job.errors import RawDataError
 from pipeline.pictures.archives import Archives
-from pipeline.pictures.table import NotHad
+from pipeline.transfer.status import Unavailable
 
 DATA = numbered(1)
 
@@ -80,7 +80,7 @@ def test_names_that_lead_out_of_the_archive_are_refused(raw, member):
     """Even where a member has such a name."""
     zipped(raw / "a.zip", {member: DATA})
 
-    with pytest.raises(NotHad, match="refused, no plain name of a member"):
+    with pytest.raises(Unavailable, match="refused, no plain name of a member"):
         read(raw, f"a.zip/{member}")
 
 
@@ -89,21 +89,21 @@ def test_links_are_refused(raw):
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     zipped(raw / "a.zip", {link: "/etc/passwd"})
 
-    with pytest.raises(NotHad, match="refused, a link in its archive"):
+    with pytest.raises(Unavailable, match="refused, a link in its archive"):
         read(raw, "a.zip/a.png")
 
 
 def test_a_folder_of_the_archive_is_no_member(raw):
     zipped(raw / "a.zip", {"in/": b"", "in/a.png": DATA})
 
-    with pytest.raises(NotHad, match="no such member of the archive"):
+    with pytest.raises(Unavailable, match="no such member of the archive"):
         read(raw, "a.zip/in")
 
 
 def test_members_that_declare_more_than_is_allowed_are_not_read(raw):
     zipped(raw / "a.zip", {"a.png": bytes(10_000_000)}, compression=zipfile.ZIP_DEFLATED)
 
-    with pytest.raises(NotHad, match=r"more than images\.max_megabytes = 0\.1"):
+    with pytest.raises(Unavailable, match=r"more than images\.max_megabytes = 0\.1"):
         read(raw, "a.zip/a.png")
 
 
@@ -126,7 +126,7 @@ def test_members_that_hold_more_than_they_declare_are_damaged(raw):
 def test_methods_that_unpack_without_a_bound_are_refused(raw, method):
     zipped(raw / "a.zip", {"a.png": DATA}, compression=method)
 
-    with pytest.raises(NotHad, match="neither stored nor deflated"):
+    with pytest.raises(Unavailable, match="neither stored nor deflated"):
         read(raw, "a.zip/a.png")
 
 
@@ -136,7 +136,7 @@ def test_encrypted_members_are_missing(raw):
     data[data.index(b"PK\1\2") + 8] |= 1  # APPNOTE 4.4.4, bit 0
     (raw / "a.zip").write_bytes(data)
 
-    with pytest.raises(NotHad, match="encrypted"):
+    with pytest.raises(Unavailable, match="encrypted"):
         read(raw, "a.zip/a.png")
 
 
@@ -155,7 +155,7 @@ def test_a_damaged_member_is_broken_and_its_neighbour_is_not(raw):
 def test_what_is_no_archive_says_so(raw, name, data):
     (raw / name).write_bytes(data)
 
-    with pytest.raises(NotHad, match=r"its archive cannot be read|no such member"):
+    with pytest.raises(Unavailable, match=r"its archive cannot be read|no such member"):
         read(raw, f"{name}/a.png")
 
 
@@ -163,5 +163,5 @@ def test_a_zip_that_is_cut_short_cannot_be_read(raw):
     zipped(raw / "a.zip", {"a.png": DATA})
     (raw / "a.zip").write_bytes((raw / "a.zip").read_bytes()[:-30])
 
-    with pytest.raises(NotHad, match=r"its archive cannot be read \(BadZipFile\)"):
+    with pytest.raises(Unavailable, match=r"its archive cannot be read \(BadZipFile\)"):
         read(raw, "a.zip/a.png")

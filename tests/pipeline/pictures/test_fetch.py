@@ -30,12 +30,12 @@ from picture_cases import (
 
 from pipeline.job.errors import RawDataError
 from pipeline.params import Images
-from pipeline.pictures import connections as picture_lanes
+from pipeline.pictures import connections as picture_connections
 from pipeline.pictures import fetch as picture_fetch
 from pipeline.pictures import hosts as picture_hosts
-from pipeline.pictures import progress as picture_tally
+from pipeline.pictures import progress as picture_progress
 from pipeline.pictures.fetch import fetch, plan_of
-from pipeline.pictures.store import Kept
+from pipeline.pictures.store import Store
 from pipeline.tables import pictures
 
 
@@ -48,7 +48,7 @@ def got(folder: Path, addresses: list[str], **changes) -> picture_fetch.Fetched:
 
 
 def kept(folder: Path, address: str) -> bytes | None:
-    with Kept(folder / "kept") as store:
+    with Store(folder / "kept") as store:
         return None if store.absent([address]) else store.read(address)
 
 
@@ -81,7 +81,7 @@ def test_what_the_web_answers(folder, server, page, status, reason):
 
 
 def test_bytes_that_trickle_in_are_given_up(folder, server, monkeypatch):
-    monkeypatch.setattr(picture_lanes, "TIMEOUTS_PER_PICTURE", 1)
+    monkeypatch.setattr(picture_connections, "TIMEOUTS_PER_PICTURE", 1)
     server.pages["/a.png"] = trickle
     begun = time.monotonic()
 
@@ -209,8 +209,8 @@ def test_a_host_that_asks_to_be_left_alone_is(folder, server):
 
 
 def test_a_dead_host_is_given_up_and_the_others_are_not(folder, server, monkeypatch):
-    monkeypatch.setattr(picture_hosts, "IN_VAIN", 3)
-    monkeypatch.setattr(picture_hosts, "IN_VAIN_SECONDS", 0)
+    monkeypatch.setattr(picture_hosts, "MAX_SILENT", 3)
+    monkeypatch.setattr(picture_hosts, "MAX_SILENT_SECONDS", 0)
     dead = [f"http://127.0.0.9:1/{n}.png" for n in range(9)]
     alive = [f"{server.address}/{n}.png" for n in range(3)]
 
@@ -223,7 +223,7 @@ def test_a_dead_host_is_given_up_and_the_others_are_not(folder, server, monkeypa
 
 
 def test_no_server_at_all_is_a_reason_and_stops_early(folder, impatient, monkeypatch):
-    monkeypatch.setattr(picture_tally, "UNREACHABLE", 3)
+    monkeypatch.setattr(picture_progress, "UNREACHABLE", 3)
     places = [f"http://127.0.0.1:1/{n}.png" for n in range(40)]
 
     with pytest.raises(

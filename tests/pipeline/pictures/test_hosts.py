@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.pictures import hosts as picture_hosts
 from pipeline.pictures.hosts import Host, Hosts
-from pipeline.pictures.table import NotHad
+from pipeline.transfer.status import Unavailable
 
 
 def test_a_host_waits_for_as_long_as_it_asks():
@@ -24,7 +24,7 @@ def test_a_host_that_asks_for_too_long_is_left_alone():
 
     host.busy("HTTP 503", 301, host.start())
 
-    with pytest.raises(NotHad, match="left alone: HTTP 503 with Retry-After 301 s"):
+    with pytest.raises(Unavailable, match="left alone: HTTP 503 with Retry-After 301 s"):
         host.wait()
 
 
@@ -40,10 +40,10 @@ def test_gaps_grow_while_a_host_is_busy_and_shrink_when_it_answers():
     assert gap() == pytest.approx(0.25, abs=0.05)
     host.busy("HTTP 429", 0, time.monotonic())
     assert gap() == pytest.approx(0.5, abs=0.05)
-    host.answers()
+    host.responded()
     assert gap() == pytest.approx(0.45, abs=0.05)
     for _ in range(40):
-        host.answers()
+        host.responded()
     assert gap() == 0
 
 
@@ -63,14 +63,16 @@ def test_a_host_without_an_answer_is_given_up_after_a_while(monkeypatch):
         host.silent("no answer (ConnectTimeout)")
     assert host.wait() == 0  # a line that drops for some seconds does not count
 
-    monkeypatch.setattr(picture_hosts, "IN_VAIN_SECONDS", 0)
-    host.answers()
+    monkeypatch.setattr(picture_hosts, "MAX_SILENT_SECONDS", 0)
+    host.responded()
     for _ in range(19):
         host.silent("no answer (ConnectTimeout)")
     assert host.wait() == 0
     host.silent("no answer (ConnectTimeout)")
 
-    with pytest.raises(NotHad, match=r"left alone: 20 requests in a row got no answer \(Conn"):
+    with pytest.raises(
+        Unavailable, match=r"left alone: 20 requests in a row got no answer \(Conn"
+    ):
         host.wait()
 
 
@@ -81,7 +83,7 @@ def test_a_host_that_makes_us_wait_holds_no_shared_connection():
         slow.busy("HTTP 429", 0.2, slow.start())
 
         async def ask(name):
-            async with hosts.turn(hosts[name]):
+            async with hosts.connection(hosts[name]):
                 seen.append(name)
 
         await asyncio.gather(ask("slow"), ask("slow"), ask("quick"))

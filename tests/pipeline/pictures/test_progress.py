@@ -1,4 +1,4 @@
-"""When it is enough."""
+"""When to stop."""
 
 import threading
 
@@ -6,42 +6,42 @@ import pytest
 from picture_cases import SETTINGS
 
 from pipeline.params import Images
-from pipeline.pictures import progress as picture_tally
-from pipeline.pictures.progress import Tally
+from pipeline.pictures import progress as picture_progress
+from pipeline.pictures.progress import Progress
 
 
-def tally(max_failed: float, n_named: int) -> Tally:
+def progress(max_failed: float, n_named: int) -> Progress:
     settings = Images(**(SETTINGS | {"max_failed": max_failed}))
-    return Tally([0] * 4, threading.Lock(), settings, n_named)
+    return Progress([0] * 4, threading.Lock(), settings, n_named)
 
 
-def failures_until_enough(one: Tally, most: int) -> int | None:
+def failures_until_stopped(counted: Progress, most: int) -> int | None:
     for n in range(1, most + 1):
-        one.failed()
-        if one.is_enough:
+        counted.add_failed()
+        if counted.is_stopped:
             return n
     return None
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.1, 11), (0.0, 1), (1.0, None)])
-def test_more_than_the_share_is_enough(share, n):
-    one = tally(share, 100)
-    one.answered()
+def test_more_than_the_share_stops(share, n):
+    counted = progress(share, 100)
+    counted.add_response()
 
-    assert failures_until_enough(one, 100) == n
-
-
-def test_no_network_is_enough_unless_every_failure_is_allowed(monkeypatch):
-    monkeypatch.setattr(picture_tally, "UNREACHABLE", 3)
-
-    assert failures_until_enough(tally(0.9, 100), 100) == 3
-    assert failures_until_enough(tally(1.0, 100), 100) is None
+    assert failures_until_stopped(counted, 100) == n
 
 
-def test_all_that_is_over_is_counted():
-    one = tally(1.0, 9)
+def test_no_network_stops_unless_every_failure_is_allowed(monkeypatch):
+    monkeypatch.setattr(picture_progress, "UNREACHABLE", 3)
 
-    one.done()
-    one.failed()
+    assert failures_until_stopped(progress(0.9, 100), 100) == 3
+    assert failures_until_stopped(progress(1.0, 100), 100) is None
 
-    assert list(one.counts) == [2, 1, 0, 0]
+
+def test_done_and_failed_pictures_are_counted():
+    counted = progress(1.0, 9)
+
+    counted.add_done()
+    counted.add_failed()
+
+    assert list(counted.counts) == [2, 1, 0, 0]

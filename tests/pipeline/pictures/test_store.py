@@ -13,8 +13,8 @@ from paths import ROOT
 
 from pipeline.job.errors import RawDataError
 from pipeline.pictures import store as picture_store
-from pipeline.pictures.store import Kept, Shard
-from pipeline.pictures.table import NotHad
+from pipeline.pictures.store import Shard, Store
+from pipeline.transfer.status import Unavailable
 
 
 def filled(folder: Path, number: int = 0, **pictures: bytes) -> None:
@@ -25,7 +25,7 @@ def filled(folder: Path, number: int = 0, **pictures: bytes) -> None:
 
 
 def found(folder: Path, *addresses: str) -> dict[str, bytes]:
-    with Kept(folder) as kept:
+    with Store(folder) as kept:
         absent = kept.absent(addresses)
         return {address: kept.read(address) for address in addresses if address not in absent}
 
@@ -58,14 +58,14 @@ def test_a_failure_is_no_picture_and_may_become_one(tmp_path):
     shard.close()
 
     assert found(tmp_path, "a", "b") == {"b": b"two"}
-    with Kept(tmp_path) as kept, pytest.raises(NotHad, match="not fetched"):
+    with Store(tmp_path) as kept, pytest.raises(Unavailable, match="not fetched"):
         kept.read("a")
 
 
 def test_what_is_forgotten_is_fetched_again(tmp_path):
     filled(tmp_path, a=b"page", b=b"two")
 
-    with Kept(tmp_path) as kept:
+    with Store(tmp_path) as kept:
         kept.forget(["a", "never there"])
 
     assert found(tmp_path, "a", "b") == {"b": b"two"}
@@ -108,7 +108,7 @@ def test_bytes_that_are_gone_while_read_are_said_to_be(tmp_path):
     filled(tmp_path, a=b"one")
     os.truncate(tmp_path / "shard-0.pictures", 2)
 
-    with Kept(tmp_path) as kept, pytest.raises(RawDataError, match="cut short where it was"):
+    with Store(tmp_path) as kept, pytest.raises(RawDataError, match="cut short where it was"):
         kept.read("a")
 
 
@@ -127,5 +127,5 @@ def test_several_threads_may_read(tmp_path):
     pictures = {f"p{n}": os.urandom(1000 + n) for n in range(200)}
     filled(tmp_path, **pictures)
 
-    with Kept(tmp_path) as kept, ThreadPoolExecutor(8) as pool:
+    with Store(tmp_path) as kept, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(kept.read, pictures)) == list(pictures.values())

@@ -13,8 +13,8 @@ from picture_cases import memory, numbered
 
 from pipeline.job.errors import RawDataError
 from pipeline.pictures import tars as picture_tars
-from pipeline.pictures.table import NotHad
 from pipeline.pictures.tars import Tar
+from pipeline.transfer.status import Unavailable
 
 DATA = numbered(1)
 KINDS = ["a.tar", "a.tar.gz", "a.tgz"]
@@ -68,7 +68,7 @@ def test_members_in_any_order_after_one_pass(opened, archive, monkeypatch):
     tar = opened(archive, *(f"in/{n}.png" for n in range(0, 50, 7)))
 
     assert [tar.read(f"in/{n}.png") for n in (49, 0, 28)] == [numbered(n) for n in (49, 0, 28)]
-    with pytest.raises(NotHad, match="no such member of the archive"):
+    with pytest.raises(Unavailable, match="no such member of the archive"):
         tar.read("in/1.png")  # nobody wanted it
     assert len(begun) == 1
     assert list(archive.parent.iterdir()) == [archive]
@@ -112,7 +112,7 @@ def test_only_plain_files_are_read(opened, archive, kind, reason):
 
     tar = opened(archive, "a.png", "b.png")
 
-    with pytest.raises(NotHad, match=reason):
+    with pytest.raises(Unavailable, match=reason):
         tar.read("a.png")
     assert tar.read("b.png") == DATA
 
@@ -122,7 +122,7 @@ def test_members_larger_than_is_allowed_are_skipped(opened, archive):
 
     tar = opened(archive, "a.png", "b.png")
 
-    with pytest.raises(NotHad, match=r"more than images\.max_megabytes = 0\.1"):
+    with pytest.raises(Unavailable, match=r"more than images\.max_megabytes = 0\.1"):
         tar.read("a.png")
     assert tar.read("b.png") == DATA
 
@@ -143,7 +143,7 @@ def test_a_tar_that_is_cut_short_gives_what_came_before(opened, archive):
     assert tar.read("0.png") == bytes(5000)
     with pytest.raises(RawDataError, match="cut short in its archive"):
         tar.read("1.png")
-    with pytest.raises(NotHad, match="no such member of the archive"):
+    with pytest.raises(Unavailable, match="no such member of the archive"):
         tar.read("2.png")
 
 
@@ -157,7 +157,9 @@ def test_what_unpacks_to_a_thousand_times_its_size_is_not_unpacked(opened, tmp_p
     tar = opened(tmp_path / "a.tgz", "a.png", "b.png")
 
     assert tar.read("a.png") == DATA
-    with pytest.raises(NotHad, match=r"no such member.* unpacks to more than 100 times its si"):
+    with pytest.raises(
+        Unavailable, match=r"no such member.* unpacks to more than 100 times its si"
+    ):
         tar.read("b.png")
 
 
@@ -172,7 +174,9 @@ def test_headers_of_an_absurd_length_are_not_read(opened, archive, kind, size):
     tar = opened(archive, "a.png", "b.png")
 
     assert tar.read("a.png") == DATA
-    with pytest.raises(NotHad, match=r"no such member of the archive, which is damaged \(Read"):
+    with pytest.raises(
+        Unavailable, match=r"no such member of the archive, which is damaged \(Read"
+    ):
         tar.read("b.png")
 
 
@@ -184,7 +188,7 @@ def test_a_negative_size_does_not_lead_back(opened, archive):
     tar = opened(archive, "a.png", "b.png")
 
     assert tar.read("a.png") == DATA
-    with pytest.raises(NotHad, match=r"no such member of the archive, which is damaged"):
+    with pytest.raises(Unavailable, match=r"no such member of the archive, which is damaged"):
         tar.read("b.png")
 
 
@@ -198,4 +202,4 @@ def test_no_room_for_what_a_compressed_archive_holds(opened, tmp_path):
         Path("/dev/full").open("r+b", buffering=0) as tar._file,
         pytest.raises(RawDataError, match=r"cannot be written: .*No space left"),
     ):
-        tar._find(path, {"a.png"}, packed=True)
+        tar._find(path, {"a.png"}, compressed=True)

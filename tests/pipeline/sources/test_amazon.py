@@ -4,9 +4,9 @@ import json
 import pytest
 from paths import SHARED
 
-from pipeline import params, sources
+from pipeline import params
 from pipeline.job.errors import RawDataError
-from pipeline.sources import amazon2014, amazon2018
+from pipeline.sources import amazon2014, amazon2018, readers
 from pipeline.tables.schema import REVIEWS as REVIEWS_TABLE
 
 needs_shared = pytest.mark.skipif(
@@ -56,10 +56,10 @@ def test_reviews_keep_the_order_of_the_file_and_ids_stay_text(tmp_path):
     assert items.rows() == [(asin, *[None] * 5) for asin in ("0012345678", "031245X", "B00X")]
 
 
-def test_the_dump_of_2018_says_who_bought_the_item(tmp_path):
-    """Where it says something else than true or false it says nothing."""
-    said = [True, False, "true"]
-    reviews = [row | {"verified": value} for row, value in zip(REVIEWS, said, strict=True)]
+def test_the_dump_of_2018_marks_verified_purchases(tmp_path):
+    """Other values than true and false become null."""
+    verified = [True, False, "true"]
+    reviews = [row | {"verified": value} for row, value in zip(REVIEWS, verified, strict=True)]
 
     assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, None]
     assert read_2014(tmp_path, []).reviews.columns == list(REVIEWS_TABLE)
@@ -209,36 +209,12 @@ def test_metadata_without_asin_is_named(tmp_path):
         read_2018(tmp_path, [{"title": "whose?"}])
 
 
-@pytest.mark.parametrize(
-    ("format_", "reviews", "names"),
-    [
-        ("amazon2014", "5core", ["reviews_Toys_5.json.gz", "meta_Toys.json.gz"]),
-        ("amazon2014", "full", ["reviews_Toys.json.gz", "meta_Toys.json.gz"]),
-        ("amazon2018", "5core", ["Toys_5.json.gz", "meta_Toys.json.gz"]),
-        ("amazon2018", "full", ["Toys.json.gz", "meta_Toys.json.gz"]),
-    ],
-)
-def test_files_have_their_published_names_and_several_addresses(format_, reviews, names):
-    files = sources.get(format_).files(source(format_, reviews=reviews))
-
-    assert [file.name for file in files] == names
-    for file in files:
-        assert len(file.urls) >= 2
-        assert all(url.endswith(f"/{file.name}") for url in file.urls)
-
-
-def test_another_metadata_file_stands_in_the_same_folder():
-    files = amazon2018.files(source("amazon2018", metadata="meta_Toys.v2.json.gz"))
-
-    assert files[1].published.endswith("amazon_v2/metaFiles2/meta_Toys.v2.json.gz")
-
-
 def test_the_generated_set_is_read_as_a_full_category_called_sample(tmp_path):
     pack(tmp_path / "Sample.json.gz", map(json.dumps, REVIEWS))
     pack(tmp_path / "meta_Sample.json.gz", ['{"asin": "B00X", "image": ["images/B00X.jpg"]}'])
     source = params.SampleSource(format="sample")
 
-    tables = sources.get("sample").read(source, tmp_path, 0)
+    tables = readers.get("sample").read(source, tmp_path, 0)
 
     assert tables.reviews.height == 3
     assert column(tables, "image")["B00X"] == "images/B00X.jpg"

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from pipeline import params, sources
+from pipeline import params
 from pipeline.job.errors import RawDataError
+from pipeline.sources import readers
 from pipeline.tables.schema import REVIEWS
 
 LARGE = "https://m.media-amazon.com/images/I/41qfjSfqNyL.jpg"
@@ -62,7 +63,7 @@ def read(folder, reviews, products=(), limit=0):
     source = params.Amazon2023Source(format="amazon2023", category="All_Beauty")
     pack(folder / "All_Beauty.jsonl.gz", map(json.dumps, reviews))
     pack(folder / "meta_All_Beauty.jsonl.gz", map(json.dumps, products))
-    return sources.get("amazon2023").read(source, folder, limit)
+    return readers.get("amazon2023").read(source, folder, limit)
 
 
 def test_reviews_are_of_the_parent_and_milliseconds_become_seconds(tmp_path):
@@ -144,7 +145,7 @@ def five_core(folder, lines, limit=0):
     )
     pack(folder / "All_Beauty.csv.gz", lines)
     pack(folder / "meta_All_Beauty.jsonl.gz", [json.dumps(product())])
-    return sources.get("amazon2023").read(source, folder, limit).reviews
+    return readers.get("amazon2023").read(source, folder, limit).reviews
 
 
 HEADER = "user_id,parent_asin,rating,timestamp"
@@ -166,28 +167,3 @@ def test_a_line_of_the_5_core_that_is_no_rating_is_named(tmp_path, line):
         five_core(tmp_path, [HEADER, "AGKH,B01C,4.0,1588687728923", line])
 
     assert five_core(tmp_path, [HEADER, "A,B,1.0,1", line], limit=1).height == 1
-
-
-@pytest.mark.parametrize(
-    ("reviews", "paths"),
-    [
-        (
-            "full",
-            ["raw/review_categories/Toys.jsonl.gz", "raw/meta_categories/meta_Toys.jsonl.gz"],
-        ),
-        (
-            "5core",
-            [
-                "benchmark/5core/rating_only/Toys.csv.gz",
-                "raw/meta_categories/meta_Toys.jsonl.gz",
-            ],
-        ),
-    ],
-)
-def test_files_have_their_published_names_and_two_addresses(reviews, paths):
-    source = params.Amazon2023Source(format="amazon2023", category="Toys", reviews=reviews)
-
-    for file, path in zip(sources.get("amazon2023").files(source), paths, strict=True):
-        assert file.name == path.split("/")[-1]
-        assert len(file.urls) == 2
-        assert all(url.endswith(f"/amazon_2023/{path}") for url in file.urls)

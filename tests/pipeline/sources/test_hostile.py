@@ -1,4 +1,4 @@
-"""Files that were made to do harm, or came to it: refused in words, or read as they are."""
+"""Malicious and damaged files: refused with a message, or read correctly."""
 
 import gzip
 import json
@@ -11,14 +11,14 @@ from paths import ROOT
 from pipeline.job.errors import RawDataError
 from pipeline.sources import amazon, amazon2014, lines, literals
 from pipeline.sources.lines import batches
-from pipeline.sources.records import json_record, records
+from pipeline.sources.records import RecordFormat, records
 
 GOOD = {"reviewerID": "U1", "asin": "B1", "overall": 5.0, "unixReviewTime": 1400000000}
 METADATA = {"asin": "B1", "title": "Card", "categories": [["Gifts"]]}
 
 
 def reviews(tmp_path, *rows, limit=0):
-    """Rows of (user, item, time, rating); a row is an object, or bytes as they are."""
+    """Rows of (user, item, time, rating); a row is an object, or raw bytes."""
     path = tmp_path / "reviews.json.gz"
     text = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
     path.write_bytes(gzip.compress(b"\n".join(text) + b"\n"))
@@ -70,7 +70,7 @@ def test_times_beyond_are_refused_by_line_and_field(tmp_path, time):
         reviews(tmp_path, GOOD, {**GOOD, "unixReviewTime": time}, limit=9)
 
 
-def test_of_keys_that_repeat_the_last_one_counts_in_either_format(tmp_path):
+def test_the_last_of_repeated_keys_counts_in_both_formats(tmp_path):
     twice = b'{"asin": "A", "asin": "B1", "reviewerID": "U1", "overall": 1, "overall": 5, '
     twice += b'"unixReviewTime": 1400000000}'
 
@@ -133,7 +133,7 @@ def test_an_object_over_two_lines_is_no_record_even_beside_two_in_one(tmp_path):
         reviews(tmp_path, torn, one + one)
 
 
-def test_odd_lines_cost_their_neighbours_nothing(tmp_path, monkeypatch):
+def test_only_lines_near_unusual_ones_are_read_singly(tmp_path, monkeypatch):
     """One field of another type must not send a whole batch to the slow reader."""
     by_line = []
     slow = lines.Batch.lines
@@ -163,7 +163,7 @@ def test_members_and_padding_of_gzip_are_read_over(tmp_path, padding):
     ]
 
 
-def test_what_follows_a_gzip_stream_and_is_none_is_damage(tmp_path):
+def test_other_data_after_a_gzip_stream_is_damage(tmp_path):
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(b"one\ntwo\n") + b"<html>")
 
@@ -236,6 +236,6 @@ def test_a_file_without_a_newline_at_its_end_and_with_windows_ones_is_read(tmp_p
     path = tmp_path / "a.json"
     path.write_bytes(b'{"asin": "a"}\r\n{"asin": "b"}\r\n\r\n{"asin": "c"}')
 
-    tables = records(path, {"asin": amazon.TEXT}, {"asin"}, json_record, "a JSON object", 0)
+    tables = records(path, RecordFormat({"asin": amazon.TEXT}, {"asin"}), 0)
 
     assert [row[0] for table in tables for row in table.rows()] == ["a", "b", "c"]

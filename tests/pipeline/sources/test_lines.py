@@ -33,7 +33,7 @@ def test_a_table_has_text_and_line_numbers_without_blank_lines(tmp_path):
     assert batch.table().rows() == [(1, "one"), (3, "two"), (4, "�")]
 
 
-def test_a_later_batch_goes_on_counting(tmp_path, monkeypatch):
+def test_later_batches_continue_the_line_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "CHUNK", 4)
     (tmp_path / "a.txt").write_bytes(b"one\ntwo\nsix\n")
 

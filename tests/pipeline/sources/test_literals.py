@@ -18,9 +18,9 @@ def converted(*lines):
 
 @pytest.fixture
 def by_hand(monkeypatch):
-    """The lines that were not rewritten in bulk."""
+    """Lines that were not rewritten in bulk."""
     lines = []
-    monkeypatch.setattr(literals, "_read", lambda line: lines.append(line) or "?")
+    monkeypatch.setattr(literals, "_evaluated", lambda line: lines.append(line) or "?")
     return lines
 
 
@@ -63,7 +63,7 @@ READ = {
 
 
 @pytest.mark.parametrize("line", READ.values(), ids=READ)
-def test_doubtful_lines_are_left_to_the_language_itself(by_hand, line):
+def test_ambiguous_lines_are_read_by_literal_eval(by_hand, line):
     converted(line)
 
     assert by_hand == [line]
@@ -89,7 +89,7 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("line", NOT_JSON.values(), ids=NOT_JSON)
-def test_what_json_cannot_say_never_becomes_another_value(line):
+def test_what_json_cannot_express_never_becomes_another_value(line):
     (code,) = converted(line)
 
     try:
@@ -106,7 +106,7 @@ def test_lines_keep_their_places():
     assert code == ['{"a": 1}', "?", '{"a": "A"}', '{"a": "it\'s"}', '{"a": 2}']
 
 
-def test_a_literal_that_would_fill_the_memory_is_refused():
+def test_a_literal_that_is_too_long_is_refused():
     with pytest.raises(ValueError, match="at most 1,048,576 characters"):
         read_literal("[" + "0," * (1 << 20) + "]")
     assert converted("{'a': [" + "0," * (1 << 20) + "]}") == ["?"]
@@ -130,7 +130,7 @@ values = st.recursive(
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.dictionaries(texts, values, max_size=4), min_size=1, max_size=4))
-def test_what_is_rewritten_means_what_python_says(rows):
+def test_rewritten_lines_have_pythons_value(rows):
     lines = [repr(row) for row in rows]
 
     for line, code in zip(lines, converted(*lines), strict=True):

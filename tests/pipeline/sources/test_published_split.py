@@ -90,16 +90,6 @@ def test_an_empty_file_is_refused(tmp_path):
         read(tmp_path, train="\n\n")
 
 
-def test_an_unknown_folder_has_addresses_but_no_checksums():
-    other = params.PublishedSplitSource(format="published_split", folder="Other")
-
-    files = published_split.files(other)
-
-    assert [file.name for file in files] == list(FILES)
-    assert {file.sha256 for file in files} == {""}
-    assert files[0].published.endswith("/Data/Other/train.txt")
-
-
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published data are not in ../shared/data")
 def test_the_published_beauty_split_has_the_counts_of_the_paper():
     reviews, items = published_split.read(SPLIT, SHARED / "beauty_split", 0)

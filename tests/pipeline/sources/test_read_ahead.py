@@ -15,7 +15,7 @@ def test_results_come_in_the_order_of_the_values():
 
 
 def test_only_a_few_values_are_drawn_ahead():
-    """What waits is memory: the values are batches of a dump."""
+    """Waiting values take memory: they are batches of a dump."""
     drawn = []
 
     def values():
@@ -48,7 +48,7 @@ def test_an_error_of_the_function_is_raised_at_its_place():
         next(results)
 
 
-def test_whoever_stops_early_leaves_no_thread_behind():
+def test_closing_early_leaves_no_thread_running():
     before = threading.active_count()
     results = mapped(lambda n: n, iter(range(10**9)), 2)
     next(results)

@@ -10,7 +10,7 @@ from pipeline.job.errors import RawDataError
 from pipeline.sources import records as module
 from pipeline.sources.lines import Batch
 from pipeline.sources.raw import BadLines
-from pipeline.sources.records import INTEGER, NUMBER, TEXT, TEXTS, json_record, records
+from pipeline.sources.records import INTEGER, NUMBER, TEXT, TEXTS, RecordFormat, records
 
 FIELDS = {"asin": TEXT, "time": INTEGER, "stars": NUMBER, "names": TEXTS}
 GOOD = '{"asin": "B1", "time": 5, "stars": 4.5, "names": ["a"], "style": {"x": [1]}}'
@@ -20,7 +20,7 @@ GOOD_ROW = ("B1", 5, 4.5, ["a"])
 def read(tmp_path, *lines, limit=0):
     path = tmp_path / "raw.json"
     path.write_bytes(b"\n".join(x if isinstance(x, bytes) else x.encode() for x in lines))
-    tables = records(path, FIELDS, {"asin", "time"}, json_record, "a JSON object", limit)
+    tables = records(path, RecordFormat(FIELDS, {"asin", "time"}), limit)
     return [row for table in tables for row in table.rows()]
 
 
@@ -90,7 +90,7 @@ def test_a_required_field_that_is_missing_is_named_and_never_tolerated(tmp_path,
         read(tmp_path, GOOD, "", line, limit=10)
 
 
-def test_what_is_only_unusual_is_let_through(tmp_path):
+def test_unusual_records_are_accepted(tmp_path):
     rows = read(
         tmp_path,
         "",
@@ -122,12 +122,10 @@ objects = st.fixed_dictionaries(
 def test_reading_in_bulk_and_line_by_line_agree(tmp_path_factory, rows, escaped):
     text = "".join(json.dumps(row, ensure_ascii=escaped) + "\n" for row in rows).encode()
     path = tmp_path_factory.getbasetemp() / "x"
-    batch, required = Batch(path, 1, text), {"asin", "time"}
+    batch, form = Batch(path, 1, text), RecordFormat(FIELDS, {"asin", "time"})
 
-    bulk = module._in_bulk(batch, FIELDS, required)
-    slow = module._line_by_line(
-        batch, FIELDS, required, json_record, "a JSON object", BadLines(path, 0)
-    )
+    bulk = module._in_bulk(batch, form)
+    slow = module._line_by_line(batch, form, BadLines(path, 0))
 
     assert bulk is not None
     assert bulk.schema == slow.schema
@@ -139,12 +137,10 @@ def test_reading_in_bulk_and_line_by_line_agree(tmp_path_factory, rows, escaped)
 )
 def test_the_first_path_is_the_same_in_bulk_and_line_by_line(paths):
     batch = Batch(Path("x"), 1, json.dumps({"asin": "B", "paths": paths}).encode())
-    fields, required = {"asin": TEXT, "paths": module.PATHS}, {"asin"}
+    form = RecordFormat({"asin": TEXT, "paths": module.PATHS}, {"asin"})
 
-    bulk = module._in_bulk(batch, fields, required)
-    slow = module._line_by_line(
-        batch, fields, required, json_record, "a JSON object", BadLines(batch.file, 0)
-    )
+    bulk = module._in_bulk(batch, form)
+    slow = module._line_by_line(batch, form, BadLines(batch.file, 0))
 
     first = pl.col("paths").list.first().list.eval(pl.element().filter(pl.element() != ""))
     assert bulk is not None
@@ -161,7 +157,7 @@ def test_the_types_are_those_asked_for(tmp_path):
     path = tmp_path / "raw.json"
     path.write_text('{"asin": "B1", "time": 5}\n')
 
-    (table,) = records(path, FIELDS, {"asin"}, json_record, "a JSON object", 0)
+    (table,) = records(path, RecordFormat(FIELDS, {"asin"}), 0)
 
     assert table.schema == {
         "asin": pl.String,

@@ -37,7 +37,7 @@ def test_items_come_sorted_once_each_and_with_nulls(tmp_path, monkeypatch, size)
 
 def test_no_more_files_are_open_than_there_may_be(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RANGE", 1)
-    monkeypatch.setattr(module, "MOST_RANGES", 3)
+    monkeypatch.setattr(module, "MAX_RANGES", 3)
     reviewed = pl.Series([f"{n:02}" for n in range(10)])
     known = metadata(*((raw_id, "t") for raw_id in reviewed))
 

@@ -9,8 +9,9 @@ import yaml
 from paths import ROOT
 from PIL import Image
 
-from pipeline import download, images, ingest, kcore, params, sources
+from pipeline import download, images, ingest, kcore, params
 from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.sources import readers
 from pipeline.tables.schema import REVIEWS
 
 COLUMNS = {"user": "who", "item": "what"}
@@ -22,7 +23,7 @@ def source(columns=None, **more):
 
 
 def read(folder, settings, limit=0):
-    return sources.get("tables").read(settings, folder, limit)
+    return readers.get("tables").read(settings, folder, limit)
 
 
 def write(path, text):
@@ -104,7 +105,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("name", [*SAME, "visits.parquet"])
-def test_every_format_says_the_same(tmp_path, name):
+def test_every_file_format_gives_the_same_tables(tmp_path, name):
     if name in SAME:
         (tmp_path / name).write_bytes(SAME[name])
     else:
@@ -146,7 +147,7 @@ def test_times_become_whole_seconds(tmp_path, unit, written, seconds):
 @pytest.mark.parametrize(
     "when", [[date(2024, 1, 2)], [datetime(2024, 1, 2, tzinfo=UTC)]], ids=["date", "datetime"]
 )
-def test_times_of_parquet_are_told_by_their_type(tmp_path, when):
+def test_times_of_parquet_are_read_by_their_type(tmp_path, when):
     rows = pl.DataFrame({"who": ["ann"], "what": ["x"], "when": when})
     rows.write_parquet(tmp_path / "visits.parquet")
     named = {"timestamp": "when"}, "visits.parquet"
@@ -158,7 +159,7 @@ def test_times_of_parquet_are_told_by_their_type(tmp_path, when):
         read(tmp_path, source(named[0], interactions=named[1]))
 
 
-def test_who_bought_it_is_read_from_words_and_numbers(tmp_path):
+def test_verified_is_read_from_words_and_numbers(tmp_path):
     write(tmp_path / "visits.csv", "who,what,ok\na,1,true\na,2,No\na,3,1\na,4,perhaps\na,5,\n")
 
     reviews = read(tmp_path, source({"verified": "ok"})).reviews
@@ -180,7 +181,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize(("row", "message"), BAD_ROWS.values(), ids=BAD_ROWS)
-def test_a_row_that_cannot_be_understood_is_named_or_left_out(tmp_path, row, message):
+def test_a_row_that_cannot_be_parsed_is_named_or_skipped(tmp_path, row, message):
     write(tmp_path / "visits.csv", f"who,what,when,stars\nann,1,60,\n{row}\ncy,3,60,1\n")
     settings = source({"timestamp": "when", "rating": "stars"})
 
@@ -278,25 +279,10 @@ def test_a_further_column_with_a_name_of_ours_is_refused(tmp_path):
         ({"time": "us"}, "time"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(change, message):
+def test_contradictory_settings_are_refused(change, message):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     own = {"format": "tables", "interactions": "visits.csv", "columns": COLUMNS}
     raw["sources"]["shop"] = own | change
 
     with pytest.raises(ParamsError, match=rf"params.yaml: sources\.shop.*{re.escape(message)}"):
         params.parse(raw)
-
-
-def test_files_are_names_or_addresses_and_an_archive_of_pictures_is_one_of_them():
-    settings = source(
-        {"image": "photo"},
-        interactions="https://x.example/d/visits.csv.gz",
-        items="items.parquet",
-        pictures="photos.zip",
-    )
-    files = sources.get("tables").files(settings)
-
-    assert [file.name for file in files] == ["visits.csv.gz", "items.parquet", "photos.zip"]
-    assert files[0].urls == ("https://x.example/d/visits.csv.gz",)
-    assert sources.get("tables").folders(settings) == ()
-    assert sources.get("tables").folders(source(pictures="photos")) == ("photos",)

@@ -56,7 +56,7 @@ def archive(path, **pictures):
             packed.writestr(name.replace("_in_", "/") + ".jpg", data)
 
 
-def test_pictures_may_lie_in_archives_in_any_folder(tmp_path):
+def test_pictures_may_be_in_any_folder_of_an_archive(tmp_path):
     archive(tmp_path / "tianchi_fm_img3_2.zip", tianchi_fm_img2_2_in_29=b"", other_in_8=b"")
     archive(tmp_path / "images.zip", **{"480073": b""})
 

@@ -7,12 +7,15 @@ import struct
 import zlib
 
 import numpy as np
+import polars as pl
 import pytest
 from picture_cases import PAGE, RED, bomb, chunk, encoded, png
 from PIL import Image
 
-from pipeline.job.errors import RawDataError
+from pipeline.job.errors import RawDataError, SchemaError
 from pipeline.tables import pictures
+from pipeline.tables import schema as s
+from pipeline.tables.io import write_parquet
 
 # Colour types of PNG.
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
@@ -187,3 +190,17 @@ def test_a_large_picture_is_decoded_like_a_small_one(monkeypatch):
     assert pictures.open_rgb(encoded(NOISE)) == small
     with pytest.raises(RawDataError, match="damaged"):
         pictures.open_rgb(encoded(NOISE)[:2000])
+
+
+def test_only_whole_pictures_of_the_items_are_read(tmp_path):
+    rows = [
+        (0, "ok", b"a", 1, 1, ""),
+        (1, "ok", b"b", 1, 1, ""),
+        (2, "missing", None, None, None, ""),
+    ]
+    table = pl.DataFrame(rows, s.IMAGES, orient="row")
+    write_parquet(table, tmp_path / "images.parquet")
+
+    assert pictures.read_pictures(tmp_path / "images.parquet", {1, 2}) == {1: b"b"}
+    with pytest.raises(SchemaError, match=r"none.parquet: no such table"):
+        pictures.read_pictures(tmp_path / "none.parquet", {1})

@@ -14,12 +14,13 @@ import time
 from itertools import pairwise
 
 import pytest
-from web_cases import CONTENT, ROOT, a_file, fetch, serving
+from paths import ROOT
+from web_cases import CONTENT, a_file, fetch, serving
 
 from pipeline.job.errors import RawDataError
-from pipeline.sources.raw import RawFile
+from pipeline.published.raw_file import RawFile
 from pipeline.transfer.fetch import Fetcher
-from pipeline.transfer.limits import Traffic
+from pipeline.transfer.limits import Limits
 
 
 @pytest.fixture
@@ -187,7 +188,7 @@ def test_every_address_is_named_with_its_cause(server, tmp_path):
     part = fetch(a_file(server.url("gone"), dead), tmp_path, causes, retries=1)
 
     assert part is None
-    assert causes[0] == f"  {server.url('gone')}: HTTP status 404"
+    assert causes[0] == f"  {server.url('gone')}: HTTP 404"
     assert causes[1].startswith(f"  {dead}: ConnectError")
 
 
@@ -198,13 +199,6 @@ def test_a_file_larger_than_the_disk_is_refused_before_it_is_fetched(server, tmp
         fetch(a_file(server.url()), tmp_path)
 
     assert (tmp_path / "file.bin.part").exists() is False
-
-
-def test_pauses_double_and_are_bounded():
-    fetcher = Fetcher(retries=9, timeout=1)
-    pauses = [fetcher._pause(failed) for failed in range(9)]
-
-    assert pauses == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
 # --- what asks for patience ---------------------------------------------------------------
@@ -235,7 +229,7 @@ def test_a_server_that_asks_for_a_day_is_not_waited_for(server, tmp_path):
 
     assert fetch(a_file(server.url()), tmp_path, causes) is None
 
-    assert causes == [f"  {server.url()}: HTTP status 429 with Retry-After 86400 s"]
+    assert causes == [f"  {server.url()}: HTTP 429 with Retry-After 86400 s"]
     assert len(server.requests) == 1
 
 
@@ -263,7 +257,7 @@ def test_a_server_that_drips_is_dropped_and_gone_on_with(server, tmp_path, monke
 
     assert fetcher.fetch(a_file(server.url()), tmp_path, causes) is None
 
-    assert "Interrupted: only " in causes[0]
+    assert "TemporaryFailure: only " in causes[0]
     left = (tmp_path / "file.bin.part").stat().st_size
     server.pace, server.piece = 0, 8192
     assert fetch(a_file(server.url()), tmp_path).read_bytes() == CONTENT
@@ -336,7 +330,7 @@ def test_an_optional_file_that_may_be_there_is_not_left_out(server, tmp_path):
     server.statuses = [500, 500]
     file = RawFile(name="a.txt", urls=(server.url(),), required=False)
 
-    with pytest.raises(RawDataError, match=r"a\.txt: may be there.*\n.*HTTP status 500\nRun"):
+    with pytest.raises(RawDataError, match=r"a\.txt: may exist.*\n.*HTTP 500\nRun"):
         fetch(file, tmp_path, retries=1)
 
 
@@ -352,8 +346,8 @@ def test_an_optional_file_that_is_not_there_is_left_out(server, tmp_path):
 
 
 def test_all_files_together_stay_below_the_speed(server, tmp_path):
-    traffic = Traffic(2, speed=len(CONTENT))
-    fetcher = Fetcher(retries=0, timeout=5, traffic=traffic)
+    limits = Limits(2, speed=len(CONTENT))
+    fetcher = Fetcher(retries=0, timeout=5, limits=limits)
     files = [a_file(server.url(name), name=name) for name in ("a", "b")]
     begun = time.monotonic()
     threads = [threading.Thread(target=fetcher.fetch, args=(f, tmp_path, [])) for f in files]
@@ -408,12 +402,12 @@ import sys
 from pathlib import Path
 from pipeline.transfer import ranges
 from pipeline.transfer.fetch import Fetcher
-from pipeline.sources.raw import RawFile
-from pipeline.transfer.limits import Traffic
+from pipeline.published.raw_file import RawFile
+from pipeline.transfer.limits import Limits
 ranges.RANGE, ranges.SMALLEST = 1 << 14, 1 << 16
-traffic = Traffic(int(sys.argv[3]))
+limits = Limits(int(sys.argv[3]))
 file = RawFile(name="file.bin", urls=(sys.argv[1],))
-Fetcher(retries=0, timeout=5, traffic=traffic).fetch(file, Path(sys.argv[2]), [])
+Fetcher(retries=0, timeout=5, limits=limits).fetch(file, Path(sys.argv[2]), [])
 """
 
 

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from s3_server import BUCKET, S3_SECRET, S3_USER, s3_client, serving_s3
-from web_cases import CONTENT, ROOT, a_file, fetch
+from web_cases import CONTENT, a_file, fetch
 
 from pipeline import download
 from pipeline.job.errors import RawDataError
-from pipeline.sources.raw import RawFile
+from pipeline.published.raw_file import RawFile
 from pipeline.transfer import ranges, remote
 from pipeline.transfer.mirror import find
 
@@ -49,7 +50,7 @@ def test_a_folder_is_no_file(place, tmp_path):
     causes = []
 
     assert fetch(a_file(place.parent.as_uri()), tmp_path / "work", causes, retries=5) is None
-    assert causes == [f"  {place.parent.as_uri()}: no such file, but a folder"]
+    assert causes == [f"  {place.parent.as_uri()}: expected a file, got a folder"]
 
 
 def test_a_file_that_changes_between_two_ranges_is_begun_again(place, tmp_path, monkeypatch):
@@ -88,7 +89,7 @@ def test_a_store_that_does_not_answer_is_a_cause(tmp_path, monkeypatch):
     causes = []
 
     assert fetch(a_file("s3://bucket/f"), tmp_path, causes, retries=0) is None
-    assert "Interrupted: EndpointConnectionError" in causes[0]
+    assert "TemporaryFailure: EndpointConnectionError" in causes[0]
 
 
 # --- the mirror ---------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def test_a_mirror_at_an_address_has_the_layout_of_a_folder(value, url):
     mirror = find(value, "beauty")
 
     assert (mirror.folder, mirror.url("x y.gz")) == (None, url)
-    assert mirror.mend == url.rpartition("/")[0] + "/"
+    assert mirror.where_to_put == url.rpartition("/")[0] + "/"
 
 
 def test_a_password_in_an_address_stays_out_of_messages(tmp_path, caplog):
@@ -117,7 +118,7 @@ def test_a_password_in_an_address_stays_out_of_messages(tmp_path, caplog):
 
     fetch(a_file(mirror.url("a")), tmp_path, causes, retries=0)
 
-    assert mirror.mend == "http://127.0.0.1:1/m/beauty/"
+    assert mirror.where_to_put == "http://127.0.0.1:1/m/beauty/"
     assert causes[0].startswith("  http://127.0.0.1:1/m/beauty/a: ConnectError")
     assert "secret" not in caplog.text + "".join(causes)
 
@@ -125,7 +126,7 @@ def test_a_password_in_an_address_stays_out_of_messages(tmp_path, caplog):
 def test_a_mirror_named_by_a_file_address_is_the_folder(tmp_path):
     (tmp_path / "a b").mkdir()
 
-    assert find((tmp_path / "a b").as_uri(), "beauty").root == tmp_path / "a b"
+    assert find((tmp_path / "a b").as_uri(), "beauty").folder == tmp_path / "a b/beauty"
 
 
 @pytest.mark.parametrize("value", ["ftp://host/m", "s3:bucket", "file:///nowhere", "nowhere"])

@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
-TITLE = "Scores taken apart"
 NEAREST = 2  # items of the user's history that are named
 
 
-def part(found: Mapping[str, Any]) -> Part:
-    """Return the section.
-
-    Args:
-        found: content of the study's explanations.json: `{"models": {model: content of the
-            stage explain's explanations.json}}`.
-    """
-    models = list(found["models"].values())
-    apart = [own for own in models if own["parts"]]
+def part(explanations: Mapping[str, Any]) -> Part:
+    """Return the section, from the study's explanations.json; see study/lists.py."""
+    models = list(explanations["models"].values())
+    explained = [model for model in models if model["parts"]]
     text = [
         "The scores of the example users below, as a sum: what comes from the ID, from each "
         "modality, and from the counterfactual layers (inter).",
-        *(own["why"] for own in models if own["why"]),
+        *(model["why"] for model in models if model["why"]),
     ]
-    return Part(
-        name="explained",
-        title=TITLE,
-        text=text,
-        tables=[_shares(apart), *(_table(own) for own in apart)] if apart else [],
-    )
+    tables = [_shares(explained), *map(_table, explained)] if explained else []
+    return Part(name="explained", title="Scores taken apart", text=text, tables=tables)
 
 
 def _shares(models: Sequence[Mapping[str, Any]]) -> Table:
-    names = list(dict.fromkeys(name for own in models for name in own["parts"]))
+    names = list(dict.fromkeys(name for model in models for name in model["parts"]))
     rows = []
-    for own in models:
+    for model in models:
+        scores = model["explanations"]
         shares = {
-            name: fmean(_of(one, name)["share"] for one in own["explanations"])
-            for name in own["parts"]
+            name: fmean(_term(score, name)["share"] for score in scores)
+            for name in model["parts"]
         }
         removed = [
-            one["counterfactual"]["removed"]
-            for one in own["explanations"]
-            if one["counterfactual"]
+            score["counterfactual"]["removed"] for score in scores if score["counterfactual"]
         ]
         cells = [f"{shares[name]:.1%}" if name in shares else "–" for name in names]
-        rows.append(
-            Row(cells=[own["model"], *cells, f"{fmean(removed):+.4f}" if removed else "–"])
-        )
+        last = f"{fmean(removed):+.4f}" if removed else "–"
+        rows.append(Row(cells=[model["model"], *cells, last]))
     n = len(models[0]["explanations"])
     return Table(
         title="Shares of a score",
@@ -62,27 +50,18 @@ def _shares(models: Sequence[Mapping[str, Any]]) -> Table:
     )
 
 
-def _table(own: Mapping[str, Any]) -> Table:
+def _table(model: Mapping[str, Any]) -> Table:
+    names = model["parts"]
     rows = [
-        Row(
-            cells=[
-                f"{one['raw_user']}: {_title(one)}",
-                "held out" if one["kind"] == "held out" else "recommended",
-                f"{one['place'] + 1:,}",
-                f"{one['score']:.3f}",
-                *(_signed(_of(one, name)) for name in own["parts"]),
-                f"{one['counterfactual']['removed']:+.4f}" if one["counterfactual"] else "–",
-                "; ".join(_nearest(one)) or "–",
-            ]
-        )
-        for one in own["explanations"]
-        if one["kind"] == "held out" or one["place"] == 0
+        Row(cells=_cells(score, names))
+        for score in model["explanations"]
+        if score["kind"] == "held out" or score["place"] == 0
     ]
     return Table(
-        title=f"{own['model']}, item by item",
-        head=["user: item", "is", "place", "score", *own["parts"], "removed", "through"],
+        title=f"{model['model']}, item by item",
+        head=["user: item", "is", "place", "score", *names, "removed", "through"],
         rows=rows,
-        words=[len(own["parts"]) + 5],
+        words=[len(names) + 5],
         caption="For each user the held-out item, and the first one that the model "
         "recommends; more are in explanations.json. Of each part the value, and in brackets "
         "its share. Place: in the whole catalogue without what the user has. Through: those of "
@@ -90,18 +69,23 @@ def _table(own: Mapping[str, Any]) -> Table:
     )
 
 
-def _of(one: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return next(own for own in one["parts"] if own["name"] == name)
+def _cells(score: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    terms = [_term(score, name) for name in names]
+    counterfactual, history = score["counterfactual"], (score["history"] or [])[:NEAREST]
+    return [
+        f"{score['raw_user']}: {_title(score)}",
+        "held out" if score["kind"] == "held out" else "recommended",
+        f"{score['place'] + 1:,}",
+        f"{score['score']:.3f}",
+        *(f"{term['value']:+.3f} ({term['share']:.0%})" for term in terms),
+        f"{counterfactual['removed']:+.4f}" if counterfactual else "–",
+        "; ".join(f"{_title(item)} ({item['value']:+.3f})" for item in history) or "–",
+    ]
 
 
-def _title(one: Mapping[str, Any]) -> str:
-    return str(one["title"] or one["raw_item"])
+def _term(score: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next(term for term in score["parts"] if term["name"] == name)
 
 
-def _signed(own: Mapping[str, Any]) -> str:
-    return f"{own['value']:+.3f} ({own['share']:.0%})"
-
-
-def _nearest(one: Mapping[str, Any]) -> Iterator[str]:
-    for item in (one["history"] or [])[:NEAREST]:
-        yield f"{_title(item)} ({item['value']:+.3f})"
+def _title(item: Mapping[str, Any]) -> str:
+    return str(item["title"] or item["raw_item"])

@@ -1,11 +1,11 @@
-"""The study's tables as LaTeX, to paste: package booktabs, and nothing else."""
+"""The study's tables as LaTeX, to paste; needs the package booktabs only."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from pipeline.experiments.study.sections.section import Part, Table
+from pipeline.experiments.study.sections.section import Part, Row, Table
 
 SIGNS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -17,13 +17,13 @@ HEAD = """% Needs \\usepackage{booktabs}; a table* spans both columns of a two-c
 
 
 def document(parts: Iterable[Part]) -> str:
-    """Return every table of the parts, one after the other."""
-    every = [
+    """Return every table of the sections, one after the other."""
+    tables = [
         _table(table, f"{part.name}-{number}" if number else part.name)
         for part in parts
         for number, table in enumerate(part.tables)
     ]
-    return "\n".join([HEAD, *every])
+    return "\n".join([HEAD, *tables])
 
 
 def _table(table: Table, label: str) -> str:
@@ -38,7 +38,7 @@ def _table(table: Table, label: str) -> str:
             r"\toprule",
             f"{' & '.join(escaped(text) for text in table.head)} \\\\",
             *rule,
-            *(f"{_row(row.cells, row.best, row.paper)} \\\\" for row in table.rows),
+            *(f"{_row(row)} \\\\" for row in table.rows),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table*}",
@@ -52,18 +52,18 @@ def _title(text: str) -> str:
     numbered = re.fullmatch(r"((?:Table|Figure) \d+): (.)(.*)", text)
     if not numbered:
         return text
-    which, first, rest = numbered.groups()
-    return f"{first.upper()}{rest} (the paper's {which})"
+    number, first, rest = numbered.groups()
+    return f"{first.upper()}{rest} (the paper's {number})"
 
 
-def _row(cells: list[str], best: list[int], paper: bool) -> str:
-    marked = []
-    for place, cell in enumerate(cells):
+def _row(row: Row) -> str:
+    cells = []
+    for column, cell in enumerate(row.cells):
         text = escaped(cell)
-        if place in best:
+        if column in row.best:
             text = rf"\textbf{{{text}}}"
-        marked.append(rf"\textit{{{text}}}" if paper else text)
-    return " & ".join(marked)
+        cells.append(rf"\textit{{{text}}}" if row.paper else text)
+    return " & ".join(cells)
 
 
 def escaped(text: str) -> str:

@@ -5,51 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline.experiments.study.sections.section import Part, Table
+from pipeline.pages import markdown_table
 
 
 def document(
     title: str, lead: Iterable[str], parts: Iterable[Part], labels: Mapping[str, str]
 ) -> str:
-    """Return report.md.
-
-    Args:
-        title: of the page.
-        lead: paragraphs below it.
-        parts: its sections.
-        labels: of each figure, what it shows.
-    """
-    lines = [f"# {title}", ""]
-    for paragraph in lead:
-        lines += [escaped(paragraph), ""]
+    """Return report.md."""
+    lines = [f"# {title}", *_paragraphs(lead)]
     for part in parts:
-        lines += [f"## {escaped(part.title)}", ""]
-        for paragraph in part.text:
-            lines += [escaped(paragraph), ""]
+        lines += ["", f"## {escaped(part.title)}", *_paragraphs(part.text)]
         for table in part.tables:
-            lines += [*_table(table, part.title), ""]
+            lines += _table(table, part.title)
         for name in part.figures:
-            lines += [f"![{escaped(labels[name])}](figures/{name}.png)", ""]
-            lines += [f"As SVG: [figures/{name}.svg](figures/{name}.svg)", ""]
-    return "\n".join(lines).rstrip() + "\n"
+            lines += ["", f"![{escaped(labels[name])}](figures/{name}.png)"]
+            lines += ["", f"As SVG: [figures/{name}.svg](figures/{name}.svg)"]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from ("", escaped(text))
 
 
 def _table(table: Table, title: str) -> Iterator[str]:
     if table.title != title:
-        yield from (f"### {escaped(table.title)}", "")
-    yield from lines(table)
+        yield from ("", f"### {escaped(table.title)}")
+    yield from ("", *lines(table))
     if table.caption:
         yield from ("", escaped(table.caption))
 
 
-def lines(table: Table) -> Iterator[str]:
-    """Yield a table's lines in Markdown: head, rule, rows."""
-    yield _line(table.head)
-    yield _line(["---", *["---:"] * (len(table.head) - 1)])
+def lines(table: Table) -> list[str]:
+    """Return a table's lines in Markdown: head, rule, rows."""
+    rows = []
     for row in table.rows:
         cells = [
             f"**{c}**" if n in row.best else c for n, c in enumerate(map(escaped, row.cells))
         ]
-        yield _line([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+        rows.append([f"*{cells[0]}*", *cells[1:]] if row.paper else cells)
+    return markdown_table.lines(table.head, rows)
 
 
 def escaped(text: str) -> str:
@@ -57,7 +52,3 @@ def escaped(text: str) -> str:
     for sign in "\\|*_<>[]`":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,7 +1,7 @@
-"""Parts of the study's page: paragraphs, tables and figures, the same for every format.
+"""Sections of the study's page: paragraphs, tables and figures, the same for every format.
 
-A part is data. So another stage adds a section to the page, to the Markdown and to nothing else
-by writing a list of parts as JSON, which `read_parts` checks: see `--more` of study_page.
+A section is data. Another program adds one to the page and to the Markdown by writing a list of
+them as JSON, which `read_parts` checks: see `--more` of study/page.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.tables.io import read_json
 
 
 class Row(Section):
-    """One line of a table: as many cells as the head has columns, the first its name."""
+    """One line of a table: one cell per column of the head, the first is its name."""
 
     cells: list[str]
     best: list[int] = Field(default_factory=list)  # columns in which no row is better
@@ -25,7 +25,7 @@ class Row(Section):
 
 
 class Table(Section):
-    """A table with what has to be known to read it."""
+    """A table with its caption."""
 
     title: str
     head: list[str]
@@ -47,23 +47,23 @@ class Part(Section):
 
 
 def read_parts(path: Path) -> list[Part]:
-    """Read parts that another stage wrote.
+    """Read sections that another program wrote.
 
     Raises:
-        SchemaError: the file is absent, is no list of parts, or a row is too long or short.
+        SchemaError: the file is absent, is no list of sections, or a row is too long or short.
     """
     try:
-        found = TypeAdapter(list[Part]).validate_python(read_json(path))
+        parts = TypeAdapter(list[Part]).validate_python(read_json(path))
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = ".".join(map(str, problem["loc"]))
         raise SchemaError(
             f"{path}: {key}: {problem['msg']}, got {problem['input']!r}"
         ) from None
-    for table in (table for part in found for table in part.tables):
+    for table in (table for part in parts for table in part.tables):
         for row in table.rows:
             if len(row.cells) != len(table.head):
                 raise SchemaError(
                     f"{path}: {table.title}: expected {len(table.head)} cells, got {row.cells}"
                 )
-    return found
+    return parts

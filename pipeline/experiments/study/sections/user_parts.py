@@ -6,87 +6,84 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.comparison.user_metrics import FULL, SAMPLED
-from pipeline.experiments.study.sections.numbers import short
+from pipeline.experiments.study.sections.numbers import MEASURE, short
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
-MEASURE = "ndcg@10"
-TITLE = "Parts of the users and items"
-FIRST = ("activity", "popularity", "recurs")
+FIRST = ("activity", "popularity", "recurs")  # then the others by name
 FEW = 100  # targets, below which an interval is too wide for most comparisons
 
 
-def part(found: Mapping[str, Any], order: Sequence[str]) -> Part:
-    """Return the section; slices without a target are left out.
+def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
+    """Return the section, from slices.json; slices without a target are left out.
 
-    Args:
-        found: content of slices.json, of the rows of the study's first table.
-        order: these rows; the file sorts them by name.
+    `order` is that of the study's first table; the file sorts its rows by name.
     """
-    partitions = sorted(found["partitions"].items(), key=lambda own: _place(own[0]))
-    name = short(MEASURE)
+    names = sorted(analysis["partitions"], key=_position)
+    partitions = [analysis["partitions"][name] for name in names]
     text = [
-        f"{name} of the held-out items in each part, sampled, and in brackets full ranking; "
-        f"mean over the seeds. Training items are those of {found['counted']}.",
+        f"{short(MEASURE)} of the held-out items in each part, sampled, and in brackets full "
+        f"ranking; mean over the seeds. Training items are those of {analysis['counted']}."
     ]
     few = [
-        f"{partition['title']}, {own['name']} ({own['n_targets']})"
-        for _, partition in partitions
-        for own in partition["slices"]
-        if 0 < own["n_targets"] < FEW
+        f"{partition['title']}, {part['name']} ({part['n_targets']})"
+        for partition in partitions
+        for part in partition["slices"]
+        if 0 < part["n_targets"] < FEW
     ]
     if few:
         text.append(
             f"Of fewer than {FEW} held-out items, so that a difference of some hundredths is "
             f"chance: {'; '.join(few)}."
         )
-    shown = [p for _, p in partitions if _kept(p)]
-    whole = [p["title"] for _, p in partitions if not _kept(p)]
-    if whole:
-        text.append(f"All held-out items are in one part: {'; '.join(whole)}.")
-    return Part(name="slices", title=TITLE, text=text, tables=[_table(p, order) for p in shown])
+    # To be compared, two parts must have targets.
+    shown = [p for p in partitions if len(_filled(p)) > 1]
+    undivided = [p["title"] for p in partitions if len(_filled(p)) <= 1]
+    if undivided:
+        text.append(f"All held-out items are in one part: {'; '.join(undivided)}.")
+    tables = [_table(partition, order) for partition in shown]
+    return Part(name="slices", title="Parts of the users and items", text=text, tables=tables)
 
 
-def _place(key: str) -> tuple[int, str]:
-    return (FIRST.index(key) if key in FIRST else len(FIRST)), key
+def _position(name: str) -> tuple[int, str]:
+    return (FIRST.index(name) if name in FIRST else len(FIRST)), name
 
 
-def _kept(partition: Mapping[str, Any]) -> bool:
-    """Tell whether there is something to compare: two parts that have targets."""
-    return sum(own["n_targets"] > 0 for own in partition["slices"]) > 1
+def _filled(partition: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [part for part in partition["slices"] if part["n_targets"]]
 
 
 def _table(partition: Mapping[str, Any], models: Sequence[str]) -> Table:
-    slices = [own for own in partition["slices"] if own["n_targets"]]
-    values = {
-        model: [own["models"][model][SAMPLED][MEASURE]["value"] for own in slices]
-        for model in models
-    }
-    tops = [max(round(values[m][place], 4) for m in models) for place in range(len(slices))]
+    slices = _filled(partition)
+
+    def values(model: str, protocol: str) -> list[str]:
+        return [f"{part['models'][model][protocol][MEASURE]['value']:.4f}" for part in slices]
+
+    sampled = {model: values(model, SAMPLED) for model in models}
+    highest = [max(map(float, column)) for column in zip(*sampled.values(), strict=True)]
     rows = [
         Row(
             cells=[
                 model,
                 *(
-                    f"{own['models'][model][SAMPLED][MEASURE]['value']:.4f} "
-                    f"({own['models'][model][FULL][MEASURE]['value']:.4f})"
-                    for own in slices
+                    f"{one} ({full})"
+                    for one, full in zip(sampled[model], values(model, FULL), strict=True)
                 ),
             ],
-            best=[n for n, v in enumerate(values[model], 1) if round(v, 4) == tops[n - 1]],
+            best=[n for n, v in enumerate(sampled[model], 1) if float(v) == highest[n - 1]],
         )
         for model in models
     ]
-    # A class of activity says itself what it is.
-    said = "; ".join(
-        f"{own['name']}: {own['what']}"
-        for own in slices
-        if not own["what"].startswith(own["name"])
+    # The name of a class of activity already says what it is.
+    meanings = "; ".join(
+        f"{part['name']}: {part['what']}"
+        for part in slices
+        if not part["what"].startswith(part["name"])
     )
-    said = f"{said[0].upper()}{said[1:]}. " if said else ""
+    meanings = f"{meanings[0].upper()}{meanings[1:]}. " if meanings else ""
     return Table(
         title=f"{partition['title'][0].upper()}{partition['title'][1:]}",
-        head=["", *(f"{own['name']} ({own['n_targets']:,})" for own in slices)],
+        head=["", *(f"{part['name']} ({part['n_targets']:,})" for part in slices)],
         rows=rows,
-        caption=f"{said}Marked is the best sampled number of a column; "
+        caption=f"{meanings}Marked is the best sampled number of a column; "
         "intervals are in slices.json.",
     )

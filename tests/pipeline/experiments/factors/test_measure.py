@@ -18,13 +18,14 @@ from torch import Tensor
 from model.parts.content import scale
 from pipeline import download, extractors, features, images, ingest, kcore, params, split, train
 from pipeline.experiments.factors import copies as copied_features
-from pipeline.experiments.factors import effects as study_report
+from pipeline.experiments.factors import effects as summaries
 from pipeline.experiments.factors import measure
 from pipeline.extractors import Extractor, Machine, PictureEncoder
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import read_checkpoint, restored, save_checkpoint
 from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset, load_features
+from pipeline.pages import file_names
 from pipeline.sources.sample import copies
 from pipeline.sources.sample.factors import BY_NAME
 from pipeline.tables import schema as s
@@ -60,7 +61,7 @@ def made(tmp_path_factory):
     raw["sources"]["sample"]["scale"] = 0.05
     raw["features"]["sample"]["textual"] |= {"dim": 16, "epochs": 3}
     raw["train"] |= {"epochs": 6, "evaluate_every": 6, "refit": False}
-    raw["study"] = {"items": N_COPIED}
+    raw |= {"study": {}, "factors": {"items": N_COPIED}}
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -90,7 +91,7 @@ def workspace(made, tmp_path, monkeypatch):
 
 def run(results="results", dataset="sample"):
     measure.main([dataset, *ARGUMENTS, results, "--device", "cpu", "--threads", "1"])
-    return read_json(Path(results) / s.STUDY_JSON)
+    return read_json(Path(results) / file_names.FACTORS_JSON)
 
 
 def edit(**sections):
@@ -120,7 +121,7 @@ def model_on(name):
 
 def test_the_command_writes_the_same_numbers_table_and_picture_again(workspace):
     table = run()
-    names = (s.STUDY_JSON, s.STUDY_MD, s.STUDY_SVG)
+    names = (file_names.FACTORS_JSON, file_names.FACTORS_MD, file_names.FACTORS_SVG)
     first = [(workspace / "results" / name).read_bytes() for name in names]
     run()
 
@@ -142,7 +143,7 @@ def test_a_model_of_words_does_not_see_what_pictures_alone_show(workspace):
 
     seen = table["models"]["words"]["score"]["factors"]
     assert set(seen) == {"colour", "fabric", "brand", "slogan"}
-    lines = (workspace / "results/study.md").read_text().splitlines()
+    lines = (workspace / "results/factors.md").read_text().splitlines()
     row = next(line for line in lines if line.startswith("| words |"))
     assert row.split(" | ").count("–") == 3
 
@@ -167,7 +168,7 @@ def test_another_format_is_refused(workspace):
     ):
         run(dataset="beauty")
 
-    assert not (workspace / "results" / s.STUDY_JSON).exists()
+    assert not (workspace / "results" / file_names.FACTORS_JSON).exists()
 
 
 def test_models_of_ids_alone_are_refused(workspace):
@@ -355,7 +356,7 @@ def test_the_ratio_is_that_of_the_means_over_factors():
         "brand": np.array([[1.0], [0.0]]),
     }
 
-    found = study_report.summary(effects, ["score"], np.random.default_rng(0))["score"]
+    found = summaries.summary(effects, ["score"], np.random.default_rng(0))["score"]
 
     assert found["roles"] == {"preference": 1.0, "nuisance": 0.5}
     assert found["ratio"]["value"] == 0.5
@@ -365,6 +366,6 @@ def test_the_ratio_is_that_of_the_means_over_factors():
 
 @pytest.mark.parametrize("effects", [{"brand": np.ones((2, 1))}, {"colour": np.zeros((2, 1))}])
 def test_without_a_yardstick_there_is_no_ratio(effects):
-    found = study_report.summary(effects, ["score"], np.random.default_rng(0))["score"]
+    found = summaries.summary(effects, ["score"], np.random.default_rng(0))["score"]
 
     assert found["ratio"] is None

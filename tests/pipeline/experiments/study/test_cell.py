@@ -3,16 +3,18 @@
 import polars as pl
 import pytest
 import yaml
-from study_numbers import STUDY, TABLES
+from study_numbers import RAW, STUDY, TABLES, parsed, raw
 from test_train import FOLDERS, workspace  # noqa: F401 (a fixture)
 
-from pipeline import evaluate, recommend, train
+from pipeline import evaluate, params, recommend, train
 from pipeline.experiments.study import cell as study_cell
 from pipeline.experiments.study import lists
 from pipeline.job.errors import ParamsError, SchemaError
+from pipeline.params.cell import Cell
 from pipeline.tables.io import read_json, write_json
 from pipeline.tables.schema import EXAMPLES, RECOMMENDATIONS
 
+BEST = {"lr": 0.01, "l2": 0.1, "layers": 2, "counterfactual_layers": 3}
 FILES = ("checkpoint.safetensors", "history.parquet", "metrics.json", "ranks.parquet")
 
 
@@ -115,3 +117,53 @@ def test_the_lists_shown_are_those_that_recommend_would_make(studied):
     columns = [name for name in RECOMMENDATIONS if name != "score"]
     mcln = found.filter(pl.col("model") == "mcln").sort("user", "position")
     assert mcln.select(columns).equals(wanted.select(columns))
+
+
+def searching(*swept):
+    return params.parse(raw(budget="large") | {"sweep": RAW["sweep"] | {"models": list(swept)}})
+
+
+def test_without_a_search_a_cell_changes_what_its_name_says():
+    cell = Cell("mcln", {"layers": 2}, 1)
+
+    assert study_cell.changed_settings(parsed(), "sample", cell, None) == {"layers": 2}
+
+
+def test_a_cells_own_value_is_above_what_was_found():
+    settings = searching("bprmf", "mcln")
+    found = {"model": "mcln", "best": BEST}
+
+    changed = study_cell.changed_settings(
+        settings, "sample", Cell("mcln", {"layers": 5}, 5), found
+    )
+
+    assert changed == BEST | {"layers": 5}
+
+
+def test_a_variant_that_is_not_swept_has_what_was_found_for_its_model_but_for_what_it_is():
+    settings = searching("bprmf", "mcln")
+    found = {"model": "mcln", "best": BEST}
+
+    changed = study_cell.changed_settings(
+        settings, "sample", Cell("mcln_printed", {}, 5), found
+    )
+
+    assert changed == {"lr": 0.01, "l2": 0.1, "layers": 2}  # M = 2 is the paper's
+
+
+def test_a_sweep_of_another_model_or_none_is_refused():
+    settings, cell = searching("bprmf", "mcln"), Cell("mcln", {}, 5)
+
+    for given in (None, {"model": "bprmf", "best": {"lr": 0.1}}):
+        with pytest.raises(ParamsError, match="mcln__seed-5 needs the sweep of mcln, got"):
+            study_cell.changed_settings(settings, "sample", cell, given)
+
+
+def test_a_sweep_that_found_nothing_is_refused():
+    with pytest.raises(SchemaError, match=r"results/sample/mcln/sweep\.json: no run came"):
+        study_cell.changed_settings(
+            searching("bprmf", "mcln"),
+            "sample",
+            Cell("mcln", {}, 5),
+            {"model": "mcln", "best": None},
+        )

@@ -15,11 +15,15 @@ from test_compare import project
 from pipeline import params
 from pipeline.comparison import significance, user_slices
 from pipeline.experiments.study import page as study_page
-from pipeline.experiments.study.sections import certainty as study_sure
-from pipeline.experiments.study.sections import differences as study_differences
-from pipeline.experiments.study.sections import explanations as study_explained
-from pipeline.experiments.study.sections import user_parts as study_slices
-from pipeline.params import study_cells
+from pipeline.experiments.study.sections import (
+    certainty,
+    differences,
+    explanations,
+    user_parts,
+)
+from pipeline.pages import file_names
+from pipeline.params import study
+from pipeline.params.cell import Cell
 from pipeline.tables import io
 from pipeline.tables import schema as s
 
@@ -68,14 +72,14 @@ def made(tmp_path_factory):
     project(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(raw()))
     results, settings = folder / "results/study", parsed()
-    io.write_json(numbers(), results / s.TABLES_JSON)
-    for name, cell in study_cells.cells(settings, "sample").items():
+    io.write_json(numbers(), results / file_names.TABLES_JSON)
+    for name, cell in study.cells(settings, "sample").items():
         io.write_parquet(of_cell(cell)[1], results / name / s.RANKS_FILE)
         rows = [("select", e, 1 / e, 0.1 * e, 0.05 * e, "validation") for e in (1, 2, 3)]
         history = pl.DataFrame(rows, schema=s.HISTORY, orient="row")
         io.write_parquet(history, results / name / s.HISTORY_FILE)
     ranks = {
-        model: pl.concat(of_cell(study_cells.Cell(model, {}, seed))[1] for seed in (1, 2))
+        model: pl.concat(of_cell(Cell(model, {}, seed))[1] for seed in (1, 2))
         for model in ("bprmf", "mcln")
     }
     files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
@@ -88,17 +92,17 @@ def made(tmp_path_factory):
     sliced = user_slices.table(
         ranks, held, [user_slices.BOTH], {"visual": np.arange(900) > 2}, 1
     )
-    io.write_json({"dataset": "sample"} | sure, results / s.SIGNIFICANCE_JSON)
-    io.write_json({"dataset": "sample"} | sliced, results / s.SLICES_JSON)
-    io.write_json(EXPLAINED, results / s.EXPLANATIONS_FILE)
+    io.write_json({"dataset": "sample"} | sure, results / file_names.SIGNIFICANCE_JSON)
+    io.write_json({"dataset": "sample"} | sliced, results / file_names.SLICES_JSON)
+    io.write_json(EXPLAINED, results / file_names.EXPLANATIONS_FILE)
     lists = [(m, u, 0, 3, "3", 1.0) for m in ("bprmf", "mcln") for u in range(6)]
     io.write_parquet(
-        pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / s.EXAMPLES_FILE
+        pl.DataFrame(lists, schema=s.EXAMPLES, orient="row"), results / file_names.EXAMPLES_FILE
     )
     images = [(3, "ok", picture(), 8, 8, "here")]
     io.write_parquet(pl.DataFrame(images, s.IMAGES, orient="row"), folder / "images.parquet")
-    io.write_json(FACTORS, folder / "results" / s.STUDY_JSON)
-    io.write_text(DRAWN, folder / "results" / s.STUDY_SVG)
+    io.write_json(FACTORS, folder / "results" / file_names.FACTORS_JSON)
+    io.write_text(DRAWN, folder / "results" / file_names.FACTORS_SVG)
     io.write_json(MORE, folder / "more.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -203,7 +207,7 @@ def test_markdown_has_the_same_tables(made):
 
 def test_what_differs_is_said_from_the_settings():
     settings = params.parse(raw())
-    part = study_differences.part(settings, numbers(folder="amazon-beauty"))
+    part = differences.part(settings, numbers(folder="amazon-beauty"))
 
     said = "\n".join(part.text)
     assert "The counts of Table 1 are not the same." in said
@@ -216,14 +220,14 @@ def test_what_differs_is_said_from_the_settings():
     found = numbers()
     row = found["tables"]["first"]["rows"][1]
     row["paper"] = {"where": "Table 2", "hr@5": 0.5, "ndcg@5": 0.4}
-    (table,) = study_differences.part(settings, found).tables
+    (table,) = differences.part(settings, found).tables
     assert table.rows[0].cells == ["first, hr@5", "-0.0850", "-0.0850 (mcln)", "-0.0850 (mcln)"]
 
 
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
-    found = io.read_json(made / "results/study" / s.SIGNIFICANCE_JSON)
+    found = io.read_json(made / "results/study" / file_names.SIGNIFICANCE_JSON)
 
-    part = study_sure.part(found, ORDER)
+    part = certainty.part(found, ORDER)
 
     assert "the two protocols put all models in the same order" in part.text[1]
     assert "Krichene and Rendle" in part.text[-1]
@@ -239,16 +243,16 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
 
     found["pairs"][3]["p_t_holm"] = 0.0  # too small for a float
-    assert study_sure.part(found, ORDER).tables[1].rows[0].cells[5] == "< 1e-300"
+    assert certainty.part(found, ORDER).tables[1].rows[0].cells[5] == "< 1e-300"
     found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
-    text = study_sure.part(found, ORDER).text[1]
+    text = certainty.part(found, ORDER).text[1]
     assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")
 
 
 def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
-    found = io.read_json(made / "results/study" / s.SLICES_JSON)
+    found = io.read_json(made / "results/study" / file_names.SLICES_JSON)
 
-    part = study_slices.part(found, ORDER)
+    part = user_parts.part(found, ORDER)
 
     titles = [table.title for table in part.tables]
     assert "Visual content of the target" in titles
@@ -262,7 +266,7 @@ def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
 
 
 def test_scores_are_taken_apart_and_who_is_not_is_said(page):
-    part = study_explained.part(EXPLAINED)
+    part = explanations.part(EXPLAINED)
 
     assert part.text[-1] == "bprmf reads no content."
     shares, items = part.tables
@@ -273,4 +277,4 @@ def test_scores_are_taken_apart_and_who_is_not_is_said(page):
     ]  # fmt: skip
     assert "A &lt;i&gt;shirt&lt;/i&gt;" in page
     nothing = {"models": {"bprmf": EXPLAINED["models"]["bprmf"]}}
-    assert study_explained.part(nothing).tables == []
+    assert explanations.part(nothing).tables == []

@@ -6,11 +6,11 @@ import pytest
 from study_numbers import MADE, STATISTICS, numbers, parsed
 
 from pipeline.experiments.study import tables
-from pipeline.experiments.study.sections import latex as study_latex
-from pipeline.experiments.study.sections import markdown as study_markdown
-from pipeline.experiments.study.sections import numbers as study_show
+from pipeline.experiments.study.sections import latex, markdown
+from pipeline.experiments.study.sections import numbers as sections
 from pipeline.experiments.study.sections.section import Part, Row, Table, read_parts
 from pipeline.job.errors import SchemaError
+from pipeline.params import study
 
 
 def row(found, table, label):
@@ -35,7 +35,7 @@ def test_a_row_that_is_another_ones_training_is_named_so_and_not_tested():
     (test,) = found["first"]["significance"]
     assert (found["first"]["best"], test["other"], test["n_users"]) == ("mcln", "bprmf", 6)
     assert row(numbers(), "second", "base_vt_cl")["trained_as"] == "mcln"
-    (_, _, second, figure) = study_show.parts(numbers())
+    (_, _, second, figure) = sections.parts(numbers())
     assert second.text[1].endswith("the same: base_vt_cl is mcln.")
     assert "mcln, layers 4 is mcln; base, layers 4 is base." in figure.text[1]
     tests = found["figure4"]["significance"]
@@ -56,7 +56,7 @@ def test_the_papers_numbers_stand_where_the_paper_prints_them():
             "figure4": {"models": ["mcln", "base"], "setting": "layers", "values": [3, 4]},
         }
     )
-    rows = tables.study_cells.tables(settings, "sample")
+    rows = study.tables(settings, "sample")
     printed = {own.label: tables.printed_of(own, folder) for r in rows.values() for own in r}
 
     assert printed["bprmf"]["where"] == "Table 2"
@@ -72,7 +72,7 @@ def test_the_papers_numbers_stand_where_the_paper_prints_them():
 
 
 def test_table_1_stands_beside_the_papers():
-    (part, *_) = study_show.parts(numbers(folder="taobao"))
+    (part, *_) = sections.parts(numbers(folder="taobao"))
 
     assert [own.cells for own in part.tables[0].rows] == [
         ["here", "6", "900", "1,234", "0.25000", "4,096", "300"],
@@ -83,7 +83,7 @@ def test_table_1_stands_beside_the_papers():
 
 def test_every_caption_says_seeds_protocol_and_the_rule_of_choice():
     found = numbers()
-    for part in study_show.parts(found)[1:]:
+    for part in sections.parts(found)[1:]:
         caption = part.tables[0].caption
         for words in ("seeds 1, 2 of the training", "split and candidates are of seed 2023",
                       "Sampled: the target among 100 candidates", "full: among 900 items",
@@ -94,7 +94,7 @@ def test_every_caption_says_seeds_protocol_and_the_rule_of_choice():
 
 
 def test_the_best_of_a_column_is_marked_and_equal_rows_all_are():
-    second = study_show.parts(numbers())[2].tables[0]
+    second = sections.parts(numbers())[2].tables[0]
 
     assert [(own.cells[0], bool(own.best)) for own in second.rows] == [
         ("base", False),
@@ -106,13 +106,13 @@ def test_the_best_of_a_column_is_marked_and_equal_rows_all_are():
 def test_a_choice_on_test_is_called_optimistic():
     found = numbers() | {"optimistic": True}
 
-    assert "Optimistic: the epoch was chosen on test." in study_show.caption(found, "first")
+    assert "Optimistic: the epoch was chosen on test." in sections.caption(found, "first")
 
 
 def test_tables_keep_the_order_of_the_file_through_json():
     found = json.loads(json.dumps(numbers(), sort_keys=True))
 
-    names = [part.name for part in study_show.parts(found)]
+    names = [part.name for part in sections.parts(found)]
 
     assert names == ["table1", "first", "second", "figure4"]
 
@@ -122,7 +122,7 @@ def test_latex_has_balanced_tables_of_booktabs_and_no_live_sign():
         title="a_b & 50 %", head=["", "x^2"], rows=[Row(cells=["m_1", "0.1 ± 0.2"], best=[1])]
     )
 
-    text = study_latex.document([Part(name="own", title="own", tables=[table])])
+    text = latex.document([Part(name="own", title="own", tables=[table])])
 
     assert r"\caption{a\_b \& 50 \%. }" in text
     assert r"m\_1 & \textbf{0.1 $\pm$ 0.2} \\" in text
@@ -134,7 +134,7 @@ def test_latex_has_balanced_tables_of_booktabs_and_no_live_sign():
 def test_latex_counts_its_tables_itself():
     table = Table(title="Table 2: overall comparison", head=["", "x"], rows=[])
 
-    text = study_latex.document([Part(name="own", title="own", tables=[table])])
+    text = latex.document([Part(name="own", title="own", tables=[table])])
 
     assert r"\caption{Overall comparison (the paper's Table 2). }" in text
 
@@ -144,7 +144,7 @@ def test_markdown_escapes_what_strangers_wrote():
     table = Table(title="own", head=["", "x"], rows=[row])
     part = Part(name="own", title="own", tables=[table], figures=["f"])
 
-    text = study_markdown.document("title", ["*lead*"], [part], {"f": "a figure"})
+    text = markdown.document("title", ["*lead*"], [part], {"f": "a figure"})
 
     assert r"| *a\|b* | \<script\> |" in text
     assert r"\*lead\*" in text

@@ -5,8 +5,9 @@ import pytest
 import yaml
 from test_train import FOLDERS, workspace  # noqa: F401 (a fixture)
 
-from pipeline.experiments.sweep import cell as sweep
-from pipeline.experiments.sweep import grid as search
+from pipeline.experiments import trial
+from pipeline.experiments.sweep import cell as sweep_cell
+from pipeline.experiments.sweep import grid
 from pipeline.job.errors import ParamsError, TrainingDiverged
 from pipeline.tables.io import read_json
 
@@ -34,7 +35,7 @@ def declare(folder, **changes):
 
 def run(folder, model="bprmf", cell=CELL):
     out = folder / f"results/{model}/sweep/{cell}.json"
-    sweep.main(["sample", model, cell, *FOLDERS, str(out), "--threads", "1"])
+    sweep_cell.main(["sample", model, cell, *FOLDERS, str(out), "--threads", "1"])
     return read_json(out)
 
 
@@ -50,14 +51,14 @@ def test_a_cell_is_trained_with_its_own_values_under_the_sweeps_budget(swept):
     assert found["ndcg@10"] == max(found["curve"].values())
 
 
-def test_a_cell_is_what_the_search_over_a_written_grid_finds(swept):
-    grid = {
+def test_a_cell_is_what_a_run_of_a_file_with_the_same_settings_is(swept):
+    runs = {
         "budget": SWEEP["budget"],
         "seeds": [2],
         "runs": {"own": {"model": "bprmf", "lr": 0.05}},
     }
-    (swept / "grid.yaml").write_text(yaml.safe_dump(grid))
-    search.main(["sample", "grid.yaml", *FOLDERS, "found.json", "--threads", "1"])
+    (swept / "grid.yaml").write_text(yaml.safe_dump(runs))
+    grid.main(["sample", "grid.yaml", *FOLDERS, "found.json", "--threads", "1"])
     known = read_json(swept / "found.json")["runs"]["own/2"]
     del known["minutes"]
 
@@ -110,7 +111,7 @@ def test_a_loss_that_leaves_the_numbers_is_a_result(swept, monkeypatch):
     def diverge(job):
         raise TrainingDiverged("loss is nan at epoch 1, step 0")
 
-    monkeypatch.setattr(search, "try_out", diverge)
+    monkeypatch.setattr(trial, "validated", diverge)
 
     found = run(swept)
 

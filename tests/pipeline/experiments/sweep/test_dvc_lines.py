@@ -11,7 +11,7 @@ from dvc.utils.hydra import apply_overrides
 from pipeline import params
 from pipeline.experiments.sweep import dvc_lines
 from pipeline.job.errors import ParamsError
-from pipeline.params import sweep_cells
+from pipeline.params import sweep
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 SWEEP = {
@@ -24,8 +24,8 @@ SWEEP = {
 }
 
 
-def declared(**sweep):
-    return copy.deepcopy(RAW | {"models": ["mcln", "base"], "sweep": SWEEP | sweep})
+def declared(**changes):
+    return copy.deepcopy(RAW | {"models": ["mcln", "base"], "sweep": SWEEP | changes})
 
 
 def applied(raw, line, folder):
@@ -47,10 +47,10 @@ def test_an_experiment_trains_its_cell_under_the_sweeps_budget(tmp_path, layer):
 
     lines = dvc_lines.lines(settings, "sample", "mcln")
 
-    cells = [c for c in sweep_cells.cells(settings, "sample", "mcln") if c.seed == 2023]
+    cells = [c for c in sweep.cells(settings, "sample", "mcln") if c.seed == 2023]
     assert len(lines) == len(cells) == 4
     for line, cell in zip(lines, cells, strict=True):
-        assert line.startswith(f"dvc exp run --queue --name sample-mcln-{cell.name} -S ")
+        assert line.startswith(f"dvc exp run --queue --name sample-mcln-{cell.short_name} -S ")
         after = applied(raw, line, tmp_path)
         wanted = settings.model("mcln", "sample").model_copy(update=cell.values)
         assert after.model("mcln", "sample") == wanted

@@ -1,10 +1,10 @@
-"""The search over settings, on the workspace of the training tests."""
+"""The runs of a file, on the workspace of the training tests."""
 
 import pytest
 import yaml
 from test_train import FOLDERS, workspace  # noqa: F401 (a fixture)
 
-from pipeline.experiments.sweep import grid as search
+from pipeline.experiments.sweep import grid as runs
 from pipeline.job.errors import ParamsError
 from pipeline.tables.io import read_json
 
@@ -27,7 +27,7 @@ def grid(workspace):  # noqa: F811
 
 
 def run(grid):
-    search.main(["sample", str(grid), *FOLDERS, "found.json", "--threads", "1"])
+    runs.main(["sample", str(grid), *FOLDERS, "found.json", "--threads", "1"])
     return read_json(grid.parent / "found.json")
 
 

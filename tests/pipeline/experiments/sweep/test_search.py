@@ -10,9 +10,10 @@ from test_train import FOLDERS, workspace  # noqa: F401 (a fixture)
 from pipeline import params
 from pipeline.experiments.sweep import search
 from pipeline.experiments.sweep import table as sweep_table
-from pipeline.experiments.sweep.cell import try_cell
+from pipeline.experiments.trial import outcome, trial_of
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.params import sweep_cells
+from pipeline.params import sweep
+from pipeline.params.cell import Cell
 from pipeline.tables.io import read_json
 
 SWEEP = {
@@ -48,11 +49,11 @@ def counted(monkeypatch):
     """Return a list that gets every cell that is trained from now on."""
     trained = []
 
-    def count(raw, cell, *others, **by):
-        trained.append(cell)
-        return try_cell(raw, cell, *others, **by)
+    def count(trial, *others):
+        trained.append(trial.cell)
+        return outcome(trial, *others)
 
-    monkeypatch.setattr(search, "try_cell", count)
+    monkeypatch.setattr(search, "outcome", count)
     return trained
 
 
@@ -75,10 +76,12 @@ def test_trials_are_different_cells_of_the_ranges_and_the_same_every_time(swept,
 
 
 def test_a_trial_is_the_cell_that_the_grid_would_train(swept):
-    trial = run(swept)[0]["results"][0]
+    found = run(swept)[0]["results"][0]
 
     job = search.Arguments("sample", "lightgcn", *map(swept.joinpath, FOLDERS), swept, "auto")
-    assert try_cell(params.read(), sweep_cells.Cell(trial["values"], 1), job) == trial
+    budget = sweep.section(params.load()).budget
+    trial = trial_of(Cell("lightgcn", found["values"], 1), budget, "cell")
+    assert outcome(trial, params.read(), job) == found
 
 
 def test_more_trials_keep_those_that_there_are_and_fewer_are_the_first_of_them(
@@ -179,7 +182,7 @@ def test_a_study_outlives_a_change_of_test_and_no_other(swept, monkeypatch):
 
     code = search._code()
     names = {path.name for path in code}
-    assert {"lightgcn.py", "fit.py", "train.py", "sweep_search.py"} <= names
+    assert {"lightgcn.py", "fit.py", "train.py", "search.py"} <= names
     changed = swept / "lightgcn.py"
     changed.write_text("another line")
     monkeypatch.setattr(search, "_code", lambda: [*code, changed])

@@ -9,7 +9,7 @@ import yaml
 from pipeline import params
 from pipeline.experiments.sweep import table as sweep_table
 from pipeline.job.errors import SchemaError
-from pipeline.params import sweep_cells
+from pipeline.params import sweep
 from pipeline.tables.io import read_json, write_json
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
@@ -38,9 +38,9 @@ def project(tmp_path, monkeypatch):
     raw = copy.deepcopy(RAW | {"sweep": SWEEP})
     raw["lightgcn"]["sample"] = {"l2": 0.5, "lr": 0.7}
     declare(raw)
-    for cell in sweep_cells.cells(params.load(), "sample", "lightgcn"):
+    for cell in sweep.cells(params.load(), "sample", "lightgcn"):
         known = {"values": cell.values, "seed": cell.seed}
-        write_json(known | score(cell.values, cell.seed), Path(f"sweep/{cell.name}.json"))
+        write_json(known | score(cell.values, cell.seed), Path(f"sweep/{cell.short_name}.json"))
     return raw
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import toy
 
-from model.parts.explanation import parts, sources
+from model.explanation import parts, sources
 from model.recommenders import MODELS, build
 
 EVERYONE = torch.arange(toy.N_USERS)
@@ -45,7 +45,7 @@ def test_the_parts_sum_to_the_score(name, changes):
 
 @pytest.mark.parametrize(("name", "changes"), [case for case in CASES if case[0] != "vbpr"])
 @torch.inference_mode()
-def test_what_came_through_a_users_items_sums_to_the_user(name, changes):
+def test_the_sources_sum_to_the_users_vector(name, changes):
     found = parts(make(name, **changes))
 
     for user in (0, 7, 29):
@@ -58,7 +58,7 @@ def test_what_came_through_a_users_items_sums_to_the_user(name, changes):
 
 
 @torch.inference_mode()
-def test_what_comes_through_an_item_is_worked_out_by_dense_matrices():
+def test_the_source_of_an_item_is_that_of_dense_matrices():
     """L = 2: (E_u + sum_j P_uj (E_j + (P E)_j)) / 3."""
     model = make("mcln", layers=2)
     of = parts(model).propagation
@@ -103,5 +103,5 @@ def test_a_control_that_subtracts_nothing_has_nothing_removed():
 @pytest.mark.parametrize(
     "name", sorted(set(MODELS) - {"mcln", "mcln_released", "lightgcn", "vbpr"})
 )
-def test_other_models_are_not_taken_apart(name):
+def test_other_models_have_no_parts(name):
     assert parts(make(name)) is None

@@ -1,16 +1,16 @@
-"""A score taken apart: which parts of an item made it, and through which of the user's items.
+"""Exact decomposition of a score: by parts of the item, and by items of the user.
 
-Only scores that are inner products with a sum of vectors can be taken apart without a rest. Of
-MCLN these are the summands of Eq. 19 and 22: the propagated ID, each modality (intra-modality)
-and the output of the counterfactual layers (inter-modality).
+By parts of the item: a score that is an inner product with a sum of vectors is the sum of their
+inner products. For MCLN the vectors are the summands of Eq. 19 and 22: the propagated ID, each
+modality (intra-modality) and the output of the counterfactual layers (inter-modality).
 
-The other way is the user's vector. With P the graph's matrix and E the embeddings of layer 0,
-the mean of layers 0..L is
+By items of the user: with P the graph's matrix and E the embeddings of layer 0, the mean of
+layers 0..L is
 
     e_u = (E_u + sum_j P_uj H_j) / (L + 1),  H = E + P E + ... + P^(L-1) E,
 
-so that the score is a sum over the user's items j, and over u itself, of inner products. H_j is
-what item j is and has gathered from its own neighbours.
+so that the score is a sum of inner products over the user's items j, and over u itself. H_j
+includes what item j has received from its neighbours.
 
 Shapes: U users, I items, D dimensions of a vector, S training items of one user.
 """
@@ -35,7 +35,7 @@ ID, INTER, CONTENT = "id", "inter", "content"
 
 @dataclass(frozen=True)
 class Propagation:
-    """What makes the users' vectors: the mean over layers 0..L of a graph's powers."""
+    """How the users' vectors are computed: as the mean over layers 0..L of a graph."""
 
     graph: Graph  # N x N, users first
     embeddings: Tensor  # (N, D), layer 0
@@ -49,64 +49,65 @@ class Parts:
     users: Tensor  # (U, D)
     items: dict[str, Tensor]  # name -> (I, D): `id`, then modalities and `inter`, or `content`
     without: Tensor | None = None  # (I, D): `inter` if the layers subtracted nothing
-    propagation: Propagation | None = None  # None where the user's items are not in the score
+    propagation: Propagation | None = None  # None if the score does not use the user's items
 
 
 def parts(model: Recommender) -> Parts | None:
-    """Return a trained model's parts; None where the score is not such a sum."""
-    known: dict[type, Callable[..., Parts]] = {
+    """Return a trained model's parts; None if its score is not such a sum."""
+    functions: dict[type, Callable[..., Parts]] = {
         MCLN: _mcln,
         ReleasedMCLN: _released,
         LightGCN: _lightgcn,
         VBPR: _vbpr,
     }
-    return known[type(model)](model) if type(model) in known else None
+    return functions[type(model)](model) if type(model) in functions else None
 
 
-def sources(of: Propagation, user: int, n_users: int) -> tuple[Tensor, Tensor, Tensor]:
+def sources(propagation: Propagation, user: int, n_users: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the summands of a user's vector.
 
     Args:
-        of: what made it.
-        user: its number.
+        propagation: how the vector is computed.
+        user: the user's number.
         n_users: U.
 
     Returns:
-        Items (S,) int64, what came through each (S, D), and the rest (D,): the user's own
-        embedding, and the self loop where the graph has one. All of `Parts.users[user]` is
-        the sum of the second and the third.
+        Items (S,) int64, the summand of each (S, D), and the rest (D,): the user's embedding,
+        and the self loop if the graph has one. The second and the third add up to
+        `Parts.users[user]`.
     """
-    start, end = of.graph.matrix.crow_indices()[user : user + 2].tolist()
-    nodes = of.graph.matrix.col_indices()[start:end]
-    weights = of.graph.matrix.values()[start:end, None]
+    matrix, layers = propagation.graph.matrix, propagation.layers
+    start, end = matrix.crow_indices()[user : user + 2].tolist()
+    nodes = matrix.col_indices()[start:end]
+    weights = matrix.values()[start:end, None]
     # layer_mean of L - 1 divides by L; H is a sum.
-    gathered = of.layers * layer_mean(of.graph, of.embeddings, max(of.layers - 1, 0))
-    through = weights * gathered[nodes] / (of.layers + 1)
+    mean = layer_mean(propagation.graph, propagation.embeddings, max(layers - 1, 0))
+    summands = weights * (layers * mean)[nodes] / (layers + 1)
     is_item = nodes >= n_users
-    own = of.embeddings[user] / (of.layers + 1) + through[~is_item].sum(0)
-    return nodes[is_item] - n_users, through[is_item], own
+    rest = propagation.embeddings[user] / (layers + 1) + summands[~is_item].sum(0)
+    return nodes[is_item] - n_users, summands[is_item], rest
 
 
 def _mcln(model: MCLN) -> Parts:
     users, items = model.base()
-    found, without = {ID: items}, None
+    summands, without = {ID: items}, None
     if model.intra or model.counterfactual:
         names = [*model.modalities] if model.intra else []
         names += [] if model.output is None else [INTER]
         rows = torch.arange(len(items), device=items.device)
         draws = range(DRAWS if model.inference == "mean" and model.counterfactual else 1)
         drawn = rows if model.inference == "self" else model.permutation
-        every = [
+        draws_parts = [
             model.parts(items, rows, model.uninteracted(items, drawn.roll(draw)))
             for draw in draws
         ]
-        for name, summands in zip(names, zip(*every, strict=True), strict=True):
-            found[name] = model.modality_weight * torch.stack(summands).mean(0)
+        for name, draws_part in zip(names, zip(*draws_parts, strict=True), strict=True):
+            summands[name] = model.modality_weight * torch.stack(draws_part).mean(0)
         if model.output is not None:
             nothing = model.parts(items, rows, [None] * len(model.counterfactual))
             without = model.modality_weight * nothing[-1]
     embeddings = torch.cat([model.users, model.items])
-    return Parts(users, found, without, Propagation(model.graph, embeddings, model.layers))
+    return Parts(users, summands, without, Propagation(model.graph, embeddings, model.layers))
 
 
 def _released(model: ReleasedMCLN) -> Parts:
@@ -115,10 +116,10 @@ def _released(model: ReleasedMCLN) -> Parts:
     content = model.content(rows)
     x_IX = torch.cat([items, *content.values()], dim=1)
     weighted = {m: model.modality_weights.get(m, 1.0) * e for m, e in content.items()}
-    found = {ID: items, **weighted, INTER: model.positive(x_IX, x_IX)}
+    summands = {ID: items, **weighted, INTER: model.positive(x_IX, x_IX)}
     embeddings = torch.cat([model.users, model.items])
     propagation = Propagation(model.graph, embeddings, model.layers)
-    return Parts(users, found, model.positive(x_IX, None), propagation)
+    return Parts(users, summands, model.positive(x_IX, None), propagation)
 
 
 def _lightgcn(model: LightGCN) -> Parts:
@@ -129,10 +130,10 @@ def _lightgcn(model: LightGCN) -> Parts:
 
 def _vbpr(model: VBPR) -> Parts:
     """Split (gamma_u, theta_u, 1) against (gamma_i, E v_i, b_i + beta' v_i)."""
-    one = torch.ones_like(model.users[:, :1])
+    ones = torch.ones_like(model.users[:, :1])
     projected, bias = model.feature @ model.projection, model.feature @ model.content_bias
-    nothing = torch.zeros_like(projected), torch.zeros_like(model.items)
-    identity = torch.cat([model.items, nothing[0], model.bias[:, None]], dim=1)
-    content = torch.cat([nothing[1], projected, bias], dim=1)
-    users = torch.cat([model.users, model.content_users, one], dim=1)
+    zeros = torch.zeros_like
+    identity = torch.cat([model.items, zeros(projected), model.bias[:, None]], dim=1)
+    content = torch.cat([zeros(model.items), projected, bias], dim=1)
+    users = torch.cat([model.users, model.content_users, ones], dim=1)
     return Parts(users, {ID: identity, CONTENT: content})

@@ -1,4 +1,4 @@
-"""Bodies that are sent packed."""
+"""Bodies that are sent compressed."""
 
 import gzip
 from pathlib import Path
@@ -7,7 +7,7 @@ from picture_cases import RED, SETTINGS, memory
 
 from pipeline.params import Images
 from pipeline.pictures.fetch import fetch
-from pipeline.pictures.store import Kept
+from pipeline.pictures.store import Store
 
 
 def failures(folder: Path, *addresses: str) -> list[str]:
@@ -24,8 +24,8 @@ def test_a_picture_that_is_sent_packed_is_unpacked(folder, server):
     server.pages["/a.png"] = packed(gzip.compress(RED))
 
     assert failures(folder, address) == [""]
-    with Kept(folder / "kept") as kept:
-        assert kept.read(address) == RED
+    with Store(folder / "kept") as store:
+        assert store.read(address) == RED
 
 
 def test_what_unpacks_to_more_than_is_allowed_is_not_unpacked(folder, server):

@@ -1,4 +1,4 @@
-"""Packages that only some extractors need."""
+"""Installed packages: the optional ones, and versions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from importlib.metadata import version
 from types import ModuleType
 
 from pipeline.job.errors import ParamsError
-
-__all__ = ["need", "version"]
 
 
 def need(module: str, extra: str) -> ModuleType:
@@ -28,3 +26,8 @@ def need(module: str, extra: str) -> ModuleType:
             f"extractor {extra}: expected the package {error.name}, not installed; run "
             f"pip install -e '.[{extra}]' -c constraints.txt"
         ) from None
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Return the versions of packages by their names in the package index."""
+    return {name: version(name) for name in names}

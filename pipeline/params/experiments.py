@@ -1,0 +1,74 @@
+"""The sections `sweep`, `study` and `factors`: analyses beside the stages.
+
+    sweep: {models: [mcln], ranges: {lr: [0.001, 0.01], layers: [1, 2]}, cells: all, ...}
+    study: {tables: [table2], grids: {table5: {models: [mcln], setting: ..., values: ...}},
+            budget: quick, budgets: {quick: {epochs: 40, ...}}}
+    factors: {items: 60}
+
+params/sweep.py and params/study.py make trainings of the first two.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.params.cell import Scalar, Seed
+from pipeline.params.section import Count, Name, Section, Whole
+
+
+class Budget(Section):
+    """What a training may spend; it replaces the same keys of `train`."""
+
+    epochs: Count
+    evaluate_every: Count
+    patience: Count
+
+
+class Sweep(Section):
+    """Which settings of which models are tried, and judged on validation."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    # The same for all models, as in the paper (4.1.4); a model takes those that it has.
+    ranges: Annotated[
+        dict[Name, Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
+    ]
+    cells: Literal["all", "one_at_a_time", "none"]
+    trials: Whole  # of a search by optuna over the same ranges; 0 for none
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    budget: Budget
+
+
+class StudyBudget(Budget):
+    """What each training of the study may spend, and how many seeds there are."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]  # of the training alone
+    search: bool  # use the settings that each model's sweep found best on validation
+
+    def of_a_training(self) -> Budget:
+        """Return what one training may spend."""
+        return Budget(**self.model_dump(include=set(Budget.model_fields)))
+
+
+class Grid(Section):
+    """Models with one setting changed: a figure, or a table over its values."""
+
+    models: Annotated[list[Name], Field(min_length=1)]
+    setting: Name
+    values: Annotated[list[Scalar], Field(min_length=1)]
+
+
+class Study(Section):
+    """Which tables and figures of the paper are built, and at what cost."""
+
+    tables: list[Name] = Field(default_factory=list)  # names of `tables`
+    grids: dict[Name, Grid] = Field(default_factory=dict)
+    budget: Name | None = None  # one of `budgets`
+    budgets: dict[Name, StudyBudget] = Field(default_factory=dict)
+
+
+class Factors(Section):
+    """How what moves a score is measured, on generated datasets."""
+
+    items: Count = 60  # with a copy for each factor
