@@ -9,6 +9,7 @@ import yaml
 from pipeline import params
 from pipeline.job.errors import ParamsError
 from pipeline.params.checks import FIELDS
+from pipeline.params.models import architectures
 from pipeline.sources import amazon, published_split, tianchi
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
@@ -99,6 +100,31 @@ def test_a_dataset_overrides_the_default_and_a_variant_its_parent():
     assert settings.model("base", "taobao").layers == 5
     assert settings.model("base_vt", "sample").counterfactual is False
     assert settings.model("mcln", "sample").counterfactual is True
+
+
+def test_a_section_that_nothing_names_is_checked_on_the_datasets_that_run():
+    raw = changed("own", {"default": {"variant_of": "mcln"}, "sample": {"layers": -1}})
+
+    with pytest.raises(
+        ParamsError, match=r"own\.sample \(over mcln\.default\)\.layers: .*got -1"
+    ):
+        params.parse(raw)
+
+    raw["own"] = {"default": {"variant_of": "mcln"}, "art": {"layers": -1}}
+    with pytest.raises(ParamsError, match=r"own\.art \(over mcln\.default\)\.layers: "):
+        params.parse(raw).model("own", "art")
+
+
+def test_a_model_on_an_unknown_dataset_is_refused():
+    with pytest.raises(ParamsError, match=r"no dataset 'nowhere'; expected one of"):
+        params.load().model("mcln", "nowhere")
+
+
+def test_a_recommender_without_a_section_is_named():
+    with pytest.raises(
+        LookupError, match=r"Absent: expected a section of this name in pipeline"
+    ):
+        architectures({"bprmf": "BPRMF", "absent": "Absent"})
 
 
 def test_models_read_the_modalities_of_their_dataset():
