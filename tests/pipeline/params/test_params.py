@@ -184,8 +184,8 @@ TEXT = {"extractor": "sif", "field": "description"}
 
 
 def comparing(model="mcln", modality="visual", dataset="sample", **instead):
-    swap = {"model": model, "modality": modality, "instead": instead or {"net": NET}}
-    return changed("extractors", {dataset: swap})
+    comparison = {"model": model, "modality": modality, "instead": instead or {"net": NET}}
+    return changed("extractors", {dataset: comparison})
 
 
 def test_a_compared_model_reads_another_feature_in_the_same_place_and_differs_in_nothing_else():
@@ -194,8 +194,8 @@ def test_a_compared_model_reads_another_feature_in_the_same_place_and_differs_in
     assert settings.table("extractors", "sample") == ["base_vt", "base_vt_net", "base_vt_text"]
     assert settings.architecture("base_vt_net") == "mcln"
     assert settings.model_modalities("base_vt_net", "sample") == ["visual_net", "textual"]
-    own, other = (settings.model(name, "sample") for name in ("base_vt", "base_vt_text"))
-    assert other == own.model_copy(update={"modalities": ["visual_text", "textual"]})
+    base, made = (settings.model(name, "sample") for name in ("base_vt", "base_vt_text"))
+    assert made == base.model_copy(update={"modalities": ["visual_text", "textual"]})
     assert settings.feature("sample", "visual_net").extractor == "resnet50"
     assert settings.feature_key("sample", "visual_net") == "extractors.sample.instead.net"
     assert settings.feature_key("sample", "visual") == "features.sample.visual"
@@ -216,7 +216,7 @@ def test_only_the_comparison_reads_the_other_features():
     ("model", "section", "key"),
     [("mcln_released", {}, "modality_weights"), ("dmrl", {"hidden": {"visual": 8}}, "hidden")],
 )
-def test_a_setting_of_the_swapped_modality_is_that_of_the_other_feature(model, section, key):
+def test_a_setting_of_the_replaced_modality_is_that_of_the_other_feature(model, section, key):
     """`visual: 0.3` would otherwise no longer be the weight of the pictures."""
     raw = comparing(model)
     raw[model]["sample"] = section
@@ -228,9 +228,9 @@ def test_a_setting_of_the_swapped_modality_is_that_of_the_other_feature(model, s
     assert after == {"visual_net": before["visual"]}
 
 
-def test_a_row_says_its_extractor_and_whether_it_was_trained():
-    own = {"extractor": "precomputed", "path": "own.parquet"}
-    settings = params.parse(comparing("vbpr", net=NET, own=own))
+def test_a_row_names_its_extractor_and_whether_it_was_trained():
+    file = {"extractor": "precomputed", "path": "own.parquet"}
+    settings = params.parse(comparing("vbpr", net=NET, own=file))
 
     assert settings.compared_extractors("sample") == {
         "vbpr": "vgg16 of image, seeded (untrained)",
