@@ -1,4 +1,4 @@
-"""What DVC adds, in git repositories: experiments, plots, remotes, old commits, shared caches.
+"""Features of DVC, in git repositories: experiments, plots, remotes, commits, shared caches.
 
 The sample is tiny and goes through every stage once; each test works on a copy or a clone.
 """
@@ -69,7 +69,7 @@ def repository(folder: Path) -> Path:
 
 
 def replace(tree: Path, changes: dict[str, str]) -> None:
-    """Replace the first place of each text in params.yaml, which keeps its comments."""
+    """Replace the first occurrence of each text in params.yaml; comments stay."""
     text = (tree / "params.yaml").read_text(encoding="utf-8")
     for old, new in changes.items():
         assert old in text
@@ -83,7 +83,7 @@ def commit(tree: Path, message: str) -> None:
 
 
 def run(tree: Path, *command: str) -> str:
-    """Run a command of the environment in `tree`; return standard output."""
+    """Run a command of the environment in `tree`; return its standard output."""
     name = {"GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@localhost"}
     name |= {key.replace("AUTHOR", "COMMITTER"): value for key, value in name.items()}
     done = subprocess.run(
@@ -102,12 +102,12 @@ def dvc(tree: Path, command: str) -> str:
     return run(tree, "dvc", *command.split())
 
 
-def stages_run(said: str) -> set[str]:
-    return set(re.findall(r"Running stage '([^']+)'", said))
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
 
 
 def made(tree: Path) -> dict[str, str]:
-    """Return the sha256 of every file that a stage made, the slices among them."""
+    """Return the sha256 of every output of a stage, including the slices."""
     files = [path for name in ("data", "plots", "results") for path in (tree / name).rglob("*")]
     return {
         str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -117,7 +117,7 @@ def made(tree: Path) -> dict[str, str]:
 
 
 def nothing_is_left_to_do(tree: Path) -> bool:
-    """Ask both commands, and that git has nothing to commit."""
+    """Check with both commands, and that git has nothing to commit."""
     return (
         "up to date" in dvc(tree, "status")
         and stages_run(dvc(tree, "repro")) == set()
@@ -127,7 +127,7 @@ def nothing_is_left_to_do(tree: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository in which every stage ran, committed."""
+    """A repository after every stage, committed."""
     tree = repository(tmp_path_factory.mktemp("dvc") / "built")
     assert len(stages_run(dvc(tree, "repro"))) == 16
     commit(tree, "Build")
@@ -141,7 +141,7 @@ def copied(built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cloned(built: Path, tmp_path: Path) -> Path:
-    """A clone, as a colleague gets it: without a cache, without a single output."""
+    """A fresh clone: without a cache and without outputs."""
     run(tmp_path, "git", "clone", "--quiet", str(built), "cloned")
     assert made(tmp_path / "cloned") == {}
     return tmp_path / "cloned"
@@ -150,7 +150,7 @@ def cloned(built: Path, tmp_path: Path) -> Path:
 # --- the document -------------------------------------------------------------------------
 
 
-def test_what_the_document_names_is_run_here():
+def test_the_commands_of_the_documentation_are_run_here():
     """Each `dvc` command of three sections by its words; the options of `exp show` too."""
     document = (ROOT / "workflow/README.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", document, flags=re.MULTILINE)
@@ -181,8 +181,8 @@ def rows(panel: str, x: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_metrics_and_plots_are_found_for_every_dataset_and_drawn_by_the_template(tmp_path):
-    """By folder, since what stands at the top of dvc.yaml cannot depend on `datasets`."""
+def test_metrics_and_plots_exist_for_every_dataset_and_use_the_template(tmp_path):
+    """By folder, since the top level of dvc.yaml cannot depend on `datasets`."""
     tree = repository(tmp_path / "tree")
     datasets = ("sample", "gift_cards")
     replace(tree, {"datasets: [sample]": "datasets: [sample, gift_cards]"})
@@ -213,13 +213,13 @@ def test_metrics_and_plots_are_found_for_every_dataset_and_drawn_by_the_template
 
 
 @pytest.mark.slow
-def test_an_experiment_changes_a_parameter_and_shows_what_it_brought(copied):
+def test_an_experiment_changes_a_parameter_and_shows_its_result(copied):
     before = (copied / "params.yaml").read_text(encoding="utf-8")
 
-    said = dvc(copied, "exp run --name slow -S mcln.default.lr=0.00005 -S train.epochs=3")
+    output = dvc(copied, "exp run --name slow -S mcln.default.lr=0.00005 -S train.epochs=3")
 
-    assert "download@sample" not in stages_run(said)
-    assert {"train@sample-mcln", "curves@sample"} <= stages_run(said)
+    assert "download@sample" not in stages_run(output)
+    assert {"train@sample-mcln", "curves@sample"} <= stages_run(output)
     check_parameters(before, (copied / "params.yaml").read_text(encoding="utf-8"))
 
     # Few columns, with a row for what was there and one for the experiment.
@@ -243,7 +243,7 @@ def test_an_experiment_changes_a_parameter_and_shows_what_it_brought(copied):
 
 
 def check_parameters(before: str, after: str) -> None:
-    """DVC writes lists one item a line; comments, and values but for two, are as they were."""
+    """DVC writes lists one item a line; comments and all values but two are unchanged."""
     comments = re.compile(r"(?<!\S)#.*")
     assert comments.findall(after) == comments.findall(before)
     assert "lr: 5e-05\n" in after
@@ -254,8 +254,8 @@ def check_parameters(before: str, after: str) -> None:
 
 
 def plots_of(tree: Path, command: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(dvc(tree, command))["data"]
-    return found
+    data: dict[str, Any] = json.loads(dvc(tree, command))["data"]
+    return data
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ sweep:
 
 @pytest.mark.slow
 def test_the_cells_of_a_sweep_are_experiments_sorted_by_validation(copied):
-    """What an experiment scores on validation is what Snakemake's job of that cell writes."""
+    """An experiment's validation score equals that of Snakemake's job of that cell."""
     text = (copied / "params.yaml").read_text(encoding="utf-8")
     text = re.sub(r"^sweep:.*\n(?:[ #].*\n)+", SWEEP, text, flags=re.MULTILINE)
     (copied / "params.yaml").write_text(text, encoding="utf-8")
@@ -302,13 +302,13 @@ def test_the_cells_of_a_sweep_are_experiments_sorted_by_validation(copied):
 
     options = f"--only-changed --drop {NOT_TEST} --sort-by {BY_VALIDATION} --sort-order desc"
     table = list(csv.DictReader(io.StringIO(dvc(copied, f"exp show --csv {options}"))))
-    found = [row for row in table if row["Experiment"]]
-    values = [float(row["mcln.validation.ndcg@10"]) for row in found]
+    experiments = [row for row in table if row["Experiment"]]
+    values = [float(row["mcln.validation.ndcg@10"]) for row in experiments]
     assert len(values) == 2
     assert values == sorted(values, reverse=True)
     assert not [name for name in table[0] if "sampled" in name or "full" in name]
     folders = ["data/processed/sample", "data/features/sample"]
-    for row, value in zip(found, values, strict=True):
+    for row, value in zip(experiments, values, strict=True):
         cell = row["Experiment"].removeprefix("sample-mcln-")
         command = [
             "python",
@@ -377,7 +377,7 @@ def s3(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_an_older_commit_brings_its_features_back_from_the_cache(copied):
+def test_an_older_commit_restores_its_features_from_the_cache(copied):
     before = made(copied)
     replace(copied, {f"textual: {SIF}": f"textual: {SIF.replace('epochs: 2', 'epochs: 3')}"})
     assert stages_run(dvc(copied, "repro")) == {
@@ -405,7 +405,7 @@ def test_an_older_commit_brings_its_features_back_from_the_cache(copied):
 
 
 @pytest.mark.slow
-def test_a_cache_that_a_team_shares_brings_outputs_into_a_clone(copied, cloned, tmp_path):
+def test_a_shared_cache_restores_outputs_in_a_clone(copied, cloned, tmp_path):
     shared = tmp_path / "cache"
     shutil.move(copied / ".dvc/cache", shared)
 

@@ -1,4 +1,4 @@
-"""After either engine built the tree the other is made to agree, unless something is stale."""
+"""After a build by either engine, the other is made to agree, unless something is stale."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ CODE = "pipeline/comparison/paper_numbers.py"  # compare imports it
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tree that Snakemake alone built; the dataset lacks one of the modalities."""
+    """Return a tree that only Snakemake built; the dataset lacks one of the modalities."""
     tree = copy_tree(tmp_path_factory.mktemp("built") / "tree")
     edit(
         tree,
@@ -51,39 +51,39 @@ def agreed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bare(agreed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return it as a bare `dvc repro` leaves it: without a record of Snakemake's."""
+    """Return it as after a `dvc repro` alone: without records of Snakemake."""
     tree = copied(agreed, tmp_path_factory.mktemp("bare"))
     shutil.rmtree(tree / ".snakemake")
     return tree
 
 
 def copied(tree: Path, folder: Path) -> Path:
-    """Copy a tree with its time stamps, which Snakemake goes by."""
+    """Copy a tree with its time stamps, which Snakemake compares."""
     return Path(shutil.copytree(tree, folder / "copy", symlinks=True))
 
 
-# --- what is asked ------------------------------------------------------------------------
+# --- commands ------------------------------------------------------------------------
 
 
 def agree(tree: Path, built: str) -> bool:
-    """Make the engines agree; tell whether the last line says so."""
-    said = run(tree, "workflow.sync", built)
-    return said.splitlines()[-1] == "Both engines agree: nothing is to be done."
+    """Make the engines agree; return whether the last line confirms it."""
+    output = run(tree, "workflow.sync", built)
+    return output.splitlines()[-1] == "Both engines agree: nothing is to be done."
 
 
 def refused(tree: Path, built: str) -> str:
-    """Return what is said by a command that must refuse and change nothing."""
+    """Return the output of a command that must refuse and change nothing."""
     before = state(tree)
-    said = run(tree, "workflow.sync", built, fails=True)
+    output = run(tree, "workflow.sync", built, fails=True)
     assert state(tree) == before
-    assert "Traceback" not in said
-    return said
+    assert "Traceback" not in output
+    return output
 
 
 def state(tree: Path) -> dict[str, tuple[int, str]]:
     """Return time stamp and checksum of each output and record.
 
-    Left out are the slices of params.yaml, which every start of Snakemake brings up to date.
+    Without the slices of params.yaml, which every start of Snakemake updates.
     """
     roots = [tree / "data", tree / "results", tree / ".snakemake/metadata", tree / ".dvc/cache"]
     files = [path for root in roots for path in root.rglob("*") if path.is_file()]
@@ -112,7 +112,7 @@ def other_code(tree: Path) -> None:
 
 
 def other_code_with_an_old_time_stamp(tree: Path) -> None:
-    """As a copy that keeps times brings it: `cp -p`, `rsync -a`, an archive."""
+    """As from a copy that keeps times: `cp -p`, `rsync -a`, an archive."""
     other_code(tree)
     os.utime(tree / CODE, (0, 0))
 
@@ -131,13 +131,13 @@ def edited_raw_file(tree: Path) -> None:
 
 
 class Trap(NamedTuple):
-    """What was done to a built tree, what is said, and how it is mended."""
+    """A change of a built tree, the messages about it, and the fix."""
 
     change: Callable[[Path], None]
     dvc: str  # what after-dvc names
     snakemake: str  # what after-snakemake names
-    is_planned: bool  # whether Snakemake itself would do something about it
-    mend: tuple[str, ...] = ("evaluate",)  # arguments of Snakemake
+    is_planned: bool  # whether Snakemake itself would re-run something
+    fix: tuple[str, ...] = ("evaluate",)  # arguments of Snakemake
 
 
 TRAPS = [
@@ -158,28 +158,28 @@ TRAPS = [
         f"compare@sample: changed deps: {CODE} (modified)",
         f"compare: {CODE}: not the content of which results/sample/comparison.json was made",
         is_planned=False,
-        mend=("--forcerun", "compare", "--", "evaluate"),
+        fix=("--forcerun", "compare", "--", "evaluate"),
     ),
     Trap(
         deleted_output,
         f"kcore@sample: changed outs: {USERS} (deleted)",
         f"kcore: {USERS}: deleted",
         is_planned=False,
-        mend=(USERS, "evaluate"),
+        fix=(USERS, "evaluate"),
     ),
     Trap(
         edited_output,
         f"compare@sample: changed outs: {TABLE} (modified)",
         f"compare: {TABLE}: written after its job ended",
         is_planned=False,
-        mend=("--forcerun", "compare", "--", "evaluate"),
+        fix=("--forcerun", "compare", "--", "evaluate"),
     ),
     Trap(
         edited_raw_file,
         "download@sample: changed outs: data/raw/sample (modified)",
-        "download: data/raw/sample/Sample.json.gz: not what manifest.json says",
+        "download: data/raw/sample/Sample.json.gz: not as in manifest.json",
         is_planned=False,
-        mend=("--forcerun", "download", "ingest", "images", "--", "evaluate"),
+        fix=("--forcerun", "download", "ingest", "images", "--", "evaluate"),
     ),
 ]
 each_trap = pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.change.__name__)
@@ -194,14 +194,14 @@ def test_after_dvc_refuses(bare, tmp_path, trap):
 
 
 @each_trap
-def test_after_snakemake_refuses_even_where_snakemake_sees_nothing(built, tmp_path, trap):
+def test_after_snakemake_refuses_even_if_snakemake_plans_nothing(built, tmp_path, trap):
     tree = copied(built, tmp_path)
     trap.change(tree)
 
-    said = refused(tree, "after-snakemake")
+    output = refused(tree, "after-snakemake")
 
-    assert trap.snakemake in said
-    assert ("Snakemake's outputs are stale" in said) == trap.is_planned
+    assert trap.snakemake in output
+    assert ("Snakemake's outputs are stale" in output) == trap.is_planned
 
 
 @pytest.mark.slow
@@ -215,7 +215,7 @@ def test_what_the_refusal_proposes_leads_to_agreement(built, bare, tmp_path, tra
 
     with_snakemake = copied(built, tmp_path / "snakemake")
     trap.change(with_snakemake)
-    run(with_snakemake, "snakemake", "--cores", "1", *trap.mend)
+    run(with_snakemake, "snakemake", "--cores", "1", *trap.fix)
     assert agree(with_snakemake, "after-snakemake")
     assert made(with_snakemake).items() <= made(with_dvc).items()
 
@@ -231,7 +231,7 @@ def test_after_snakemake_dvc_has_nothing_to_do(agreed, built):
 
 
 def test_after_dvc_snakemake_goes_by_content(bare, tmp_path):
-    """A touched file is no change, a changed one is."""
+    """A touched file counts as unchanged, an edited one does not."""
     tree = copied(bare, tmp_path)
     before = made(tree)
     (tree / USERS).touch()  # without records, a reason to run what reads it
@@ -247,7 +247,7 @@ def test_after_dvc_snakemake_goes_by_content(bare, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_touched_output_passes_if_dvc_has_it_as_it_is(bare, tmp_path):
+def test_a_touched_output_passes_if_it_matches_dvc_lock(bare, tmp_path):
     tree = copied(bare, tmp_path)
     assert agree(tree, "after-dvc")
     (tree / USERS).touch()
@@ -256,14 +256,14 @@ def test_a_touched_output_passes_if_dvc_has_it_as_it_is(bare, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_touched_output_is_refused_if_dvc_does_not_know_it(built, tmp_path):
+def test_a_touched_output_is_refused_if_dvc_has_no_record_of_it(built, tmp_path):
     tree = copied(built, tmp_path)
     (tree / TABLE).touch()
 
     assert f"compare: {TABLE}: written after its job ended" in refused(tree, "after-snakemake")
 
 
-def test_what_dvc_alone_has_is_what_is_run_for_it():
+def test_the_stages_of_dvc_alone_are_the_ones_that_sync_runs():
     assert {sync.FIRST, *sync.LAST} == DVC_ONLY
 
 
@@ -271,28 +271,28 @@ def test_what_dvc_alone_has_is_what_is_run_for_it():
 
 
 def test_a_bare_repro_leaves_snakemake_without_records(bare, tmp_path):
-    """It would say that nothing is to be done, and `dvc commit -f` would certify anything."""
+    """Its plan would be empty, and `dvc commit -f` would record anything."""
     tree = copied(bare, tmp_path)
     other_code_with_an_old_time_stamp(tree)
 
-    said = refused(tree, "after-snakemake")
+    output = refused(tree, "after-snakemake")
 
-    assert "Snakemake's outputs are stale" not in said
-    assert f"compare: {TABLE}: no record of the job that made it" in said
-    assert "`python -m workflow.sync after-dvc`" in said
+    assert "Snakemake's outputs are stale" not in output
+    assert f"compare: {TABLE}: no record of the job that made it" in output
+    assert "`python -m workflow.sync after-dvc`" in output
 
 
-def test_an_output_edited_by_hand_is_found_though_snakemake_went_on_from_it(built, tmp_path):
+def test_an_output_edited_by_hand_is_detected_after_snakemake_has_used_it(built, tmp_path):
     tree = copied(built, tmp_path)
     with (tree / STATISTICS).open("a") as file:
         file.write("\n")
-    said = run(tree, "snakemake", "--cores", "1", "evaluate")
-    assert "rule compare:" in said
-    assert "rule kcore:" not in said
+    output = run(tree, "snakemake", "--cores", "1", "evaluate")
+    assert "rule compare:" in output
+    assert "rule kcore:" not in output
 
-    said = refused(tree, "after-snakemake")
+    output = refused(tree, "after-snakemake")
 
-    assert f"kcore: {STATISTICS}: written after its job ended" in said
+    assert f"kcore: {STATISTICS}: written after its job ended" in output
 
 
 def test_a_run_of_snakemake_that_was_killed(built, tmp_path):
@@ -300,9 +300,9 @@ def test_a_run_of_snakemake_that_was_killed(built, tmp_path):
     another_param(tree)
     kill_in_the_first_job(tree)
 
-    said = refused(tree, "after-snakemake")
-    assert "running in this tree, or was killed" in said
-    assert "`snakemake --unlock`" in said
+    output = refused(tree, "after-snakemake")
+    assert "running in this tree, or was killed" in output
+    assert "`snakemake --unlock`" in output
     run(tree, "snakemake", "--cores", "1", "--unlock")
 
     assert f"compare: results/sample/comparison.json, {TABLE}" in refused(
@@ -311,7 +311,7 @@ def test_a_run_of_snakemake_that_was_killed(built, tmp_path):
 
 
 def kill_in_the_first_job(tree: Path) -> None:
-    """Start Snakemake; end it and its job, unasked, as soon as it has noted the job's start."""
+    """Start Snakemake; kill it and its job as soon as it has recorded the job's start."""
     folder = str(Path(sys.executable).parent)
     running = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "1", "evaluate"],
@@ -331,7 +331,7 @@ def kill_in_the_first_job(tree: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_of_dvc_that_went_half_way(bare, tmp_path):
+def test_a_run_of_dvc_that_stopped_half_way(bare, tmp_path):
     tree = copied(bare, tmp_path)
     edit(tree, kcore__k=4)
     assert "kcore@sample" in ran(run(tree, "dvc", "repro", "kcore@sample"))
@@ -341,7 +341,7 @@ def test_a_run_of_dvc_that_went_half_way(bare, tmp_path):
 
 @pytest.mark.slow
 def test_an_older_revision(agreed, tmp_path):
-    """`git checkout` brings params.yaml and dvc.lock back, but no data."""
+    """`git checkout` restores params.yaml and dvc.lock, but no data."""
     tree = copied(agreed, tmp_path)
     first = made(tree)
     commit(tree)
@@ -379,7 +379,7 @@ def git(tree: Path, *arguments: str) -> None:
 def test_an_edit_whose_time_stamp_was_put_back_is_not_seen_if_nothing_reads_the_file(
     built, tmp_path
 ):
-    """Snakemake keeps no checksum of what a job wrote: workflow/README.md says so."""
+    """Snakemake keeps no checksum of a job's outputs; see workflow/README.md."""
     tree = copied(built, tmp_path)
     before = (tree / TABLE).stat()
     edited_output(tree)
@@ -405,8 +405,8 @@ def test_an_edit_whose_time_stamp_was_put_back_is_seen_if_a_job_reads_the_file(b
 
 
 @pytest.mark.slow
-def test_each_engine_takes_its_turn(built, tmp_path):
-    """DVC builds, Snakemake goes on, DVC goes on, and a table of Snakemake's alone stays."""
+def test_the_engines_can_alternate(built, tmp_path):
+    """DVC builds, Snakemake continues, DVC continues; a table of Snakemake alone stays."""
     tree = copied(built, tmp_path)
     for name in ("data", "results", ".snakemake"):
         shutil.rmtree(tree / name)
@@ -423,6 +423,6 @@ def test_each_engine_takes_its_turn(built, tmp_path):
     assert "train@sample-bprmf" in ran(run(tree, "dvc", "repro"))
     assert agree(tree, "after-dvc")
     # The table's inputs are other ones now, which Snakemake has to see.
-    said = run(tree, "snakemake", "--dry-run", "tables")
-    assert "rule compare_table" in said
-    assert "rule train" not in said
+    output = run(tree, "snakemake", "--dry-run", "tables")
+    assert "rule compare_table" in output
+    assert "rule train" not in output

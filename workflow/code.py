@@ -1,4 +1,4 @@
-"""Which code a job depends on, read from the imports."""
+"""The code that a job depends on, from the imports."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ ROOT = Path(__file__).parents[1]  # of the project
 
 
 def closure(files: Iterable[Path], folder: Path) -> list[Path]:
-    """Return the files of `folder` that the given ones import, directly or not, and themselves.
+    """Return the files of `folder` that files import, directly or indirectly, and themselves.
 
-    Packages themselves (`__init__.py`) are left out: here they hold lists and no computation.
+    Packages themselves (`__init__.py`) are left out: here they have lists and no computation.
 
     Args:
         files: Python files, relative to `ROOT`.
-        folder: such as `model`.
+        folder: such as `model`, relative to `ROOT`.
 
     Returns:
         Sorted paths, relative to `ROOT`.
     """
-    seen, left = set(), list(files)
-    while left:
-        file = left.pop()
+    seen, to_visit = set(), list(files)
+    while to_visit:
+        file = to_visit.pop()
         if file not in seen:
             seen.add(file)
-            left += imports(file)
+            to_visit += imports(file)
     return sorted(file for file in seen if file.is_relative_to(folder))
 
 

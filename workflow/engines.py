@@ -1,4 +1,4 @@
-"""What either engine says of the tree, asked through its command line and its records."""
+"""The state of the tree according to either engine, from its command line and its records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 
 from pipeline.job.errors import Disagreement
 
-TARGET = "evaluate"  # what `dvc repro` makes as well; tables and studies are Snakemake's alone
+TARGET = "evaluate"  # as `dvc repro`; only Snakemake makes tables and studies
 RECORDS, LOCKS = Path(".snakemake/metadata"), Path(".snakemake/locks")
 RECORD_FORMAT = 6  # of snakemake 9
 DVC_LOCK = Path("dvc.lock")
@@ -27,93 +27,87 @@ Record = dict[str, Any]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run an engine with this Python; return what it printed on both streams.
+    """Run an engine with this Python; return its output on both streams.
 
     Raises:
-        Disagreement: it failed; the message ends with its last words.
+        Disagreement: it failed; the message ends with its last lines.
     """
-    folder = str(Path(sys.executable).parent)
-    # The stages are called as `python`, which must be the one that runs this.
-    path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-    done = subprocess.run(  # noqa: S603 (the engines themselves)
+    # Stages are run as `python`, which must be this one.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    process = subprocess.run(  # noqa: S603 (the engines themselves)
         [sys.executable, "-m", *command],
         env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        raise Disagreement(f"`{' '.join(command)}` failed:\n{said}")
-    return done
+    if process.returncode:
+        last_lines = (process.stdout + process.stderr).strip().splitlines()[-12:]
+        raise Disagreement("\n".join([f"`{' '.join(command)}` failed:", *last_lines]))
+    return process
 
 
 # --- Snakemake ----------------------------------------------------------------------------
 
 
 def snakemake(*options: str) -> str:
-    """Return what Snakemake says to `snakemake <options> evaluate`."""
-    done = run("snakemake", "--cores", "1", *options, TARGET)
-    return done.stdout + done.stderr
+    """Return the output of `snakemake <options> evaluate`."""
+    process = run("snakemake", "--cores", "1", *options, TARGET)
+    return process.stdout + process.stderr
 
 
 class Plan(NamedTuple):
-    """What Snakemake would do now."""
+    """What Snakemake would run now."""
 
     jobs: list[str]  # "rule: outputs: reason"
-    unrecorded: list[str]  # rules that have no record of some job
+    unrecorded: list[str]  # rules with a job that has no record
 
 
 def plan() -> Plan:
-    """Ask Snakemake for its plan.
+    """Return Snakemake's plan.
 
     Raises:
-        Disagreement: it cannot plan, or its answer is none that is known here.
+        Disagreement: it cannot plan, or its output has an unknown form.
     """
-    said = snakemake("--dry-run")
+    output = snakemake("--dry-run")
     jobs = [
         f"{rule}: {_field('output', text)}: {_field('reason', text)}"
-        for rule, text in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", said, re.M)
+        for rule, text in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.M)
         if _field("output", text)
     ]
-    if not jobs and "Nothing to be done" not in said:
-        raise Disagreement(f"`snakemake --dry-run {TARGET}`: expected a plan, got:\n{said}")
-    unrecorded = re.search(r"^Rules with missing metadata: (.*)$", said, re.MULTILINE)
+    if not jobs and "Nothing to be done" not in output:
+        raise Disagreement(f"`snakemake --dry-run {TARGET}`: expected a plan, got:\n{output}")
+    unrecorded = re.search(r"^Rules with missing metadata: (.*)$", output, re.MULTILINE)
     return Plan(jobs, unrecorded[1].split() if unrecorded else [])
 
 
 def _field(name: str, text: str) -> str:
-    found = re.search(rf"^    {name}: (.*)$", text, re.MULTILINE)
-    return found[1] if found else ""
+    match = re.search(rf"^    {name}: (.*)$", text, re.MULTILINE)
+    return match[1] if match else ""
 
 
 def outputs() -> dict[str, str]:
-    """Return `{file: rule}` of what `snakemake evaluate` makes and keeps, there or not."""
-    said = snakemake("--summary")
-    lines = said[said.index("output_file\t") :].splitlines()
-    table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    """Return `{file: rule}` of what `snakemake evaluate` makes and keeps, present or not."""
+    _, header, table = snakemake("--summary").partition("output_file\t")
+    lines = (header + table).splitlines()
     return {
         row["output_file"]: row["rule"]
-        for row in table
+        for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         if row["status"] not in (None, "removed temp file")
     }
 
 
 def records() -> dict[str, Record]:
-    """Return `{output: what Snakemake recorded of the job that made it}`.
+    """Return `{output: Snakemake's record of the job that made it}`.
 
     Raises:
-        Disagreement: a record is of another format than that of Snakemake 9.
+        Disagreement: a record has another format than that of Snakemake 9.
     """
-    found = {}
-    for path in RECORDS.rglob("*") if RECORDS.is_dir() else ():
-        if path.is_file():
-            found[_output(path)] = _record(path)
-    return found
+    return {_output(path): _record(path) for path in RECORDS.rglob("*") if path.is_file()}
 
 
 def _output(path: Path) -> str:
-    # A long name is cut; all pieces but the last are folders, marked by a first "@".
+    # A long name is split; all pieces but the last are folders that start with "@".
     name = "".join(part.removeprefix("@") for part in path.relative_to(RECORDS).parts)
     return urlsafe_b64decode(name).decode()
 
@@ -132,8 +126,8 @@ def _record(path: Path) -> Record:
     return record
 
 
-def held() -> list[Path]:
-    """Return the locks of a Snakemake that runs here, or was killed."""
+def locks() -> list[Path]:
+    """Return the locks of a Snakemake that is running in this tree, or was killed."""
     return sorted(LOCKS.glob("*.lock"))
 
 
@@ -141,7 +135,7 @@ def held() -> list[Path]:
 
 
 def dvc_status() -> dict[str, str]:
-    """Return `{stage: what differs from dvc.lock}` of every stage that is not up to date."""
+    """Return `{stage: what differs from dvc.lock}` of the stages that are not up to date."""
     status = json.loads(run("dvc", "status", "--json").stdout)
     return {stage: "; ".join(_changes(entries)) for stage, entries in status.items()}
 
@@ -152,13 +146,13 @@ def _changes(entries: list[Any]) -> Iterator[str]:
             yield entry
             continue
         for kind, files in entry.items():
-            named = [f"{file} ({how})" for file, how in files.items()]
-            more = [f"{len(named) - SHOWN} more"] if len(named) > SHOWN else []
-            yield f"{kind}: " + ", ".join(named[:SHOWN] + more)
+            changes = [f"{file} ({change})" for file, change in files.items()]
+            more = [f"{len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
+            yield f"{kind}: " + ", ".join(changes[:SHOWN] + more)
 
 
-def vouched(changed: dict[str, str]) -> set[str]:
-    """Return the outputs that are in dvc.lock as they lie there, with inputs to match.
+def unchanged_outputs(changed: dict[str, str]) -> set[str]:
+    """Return the outputs that match dvc.lock and whose stage's inputs do too.
 
     Args:
         changed: what `dvc_status` returned.

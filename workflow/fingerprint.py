@@ -1,12 +1,12 @@
-r"""Stages `inputs` and `results`, of DVC alone: the checksums of what a later stage reads.
+r"""Stages `inputs` and `results`, of DVC alone: checksums of what a later stage reads.
 
     data/features/D -> data/fingerprints/training/D/M.json
     results/D/M     -> data/fingerprints/results/D/M.json
 
 DVC's dependencies are a fixed list, but which features a model reads is a parameter. The
 training stages therefore depend on a small file that changes only with those features.
-`compare` reads every model, and a stage may not depend on the folder that its outputs lie in:
-it depends on a folder of such files instead. Snakemake names the files themselves.
+`compare` reads every model, and a stage may not depend on the folder of its own outputs: it
+depends on a folder of such files instead. Snakemake names the files themselves.
 
     python -m workflow.fingerprint training sample mcln \
         data/fingerprints/training/sample/mcln.json
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline import params
-from pipeline.job.command_line import parser, run
+from pipeline.job.command_line import SHARED, parser, run
 from pipeline.job.errors import SchemaError
 from pipeline.tables.io import sha256_of, write_json
 from pipeline.tables.schema import HISTORY_FILE, METRICS_FILE, RANKS_FILE, RECOMMENDATIONS_FILE
@@ -27,7 +27,7 @@ FEATURES, RESULTS = Path("data/features"), Path("results")
 
 
 def training_inputs(settings: params.Params, dataset: str, model: str) -> list[Path]:
-    """Return the features that `model` reads on `dataset`; none for a model of ids alone."""
+    """Return the features that `model` reads on `dataset`; none if it reads ids only."""
     modalities = settings.model_modalities(model, dataset)
     return [FEATURES / dataset / f"{modality}.parquet" for modality in modalities]
 
@@ -44,29 +44,31 @@ def checksums(paths: Iterable[Path]) -> dict[str, str]:
     Raises:
         SchemaError: a file is absent.
     """
-    found = {}
+    by_path = {}
     for path in paths:
         if not path.exists():
             raise SchemaError(
-                f"{path}: no such file; run the stage that writes it first. A modality must "
-                "stand in `modalities` of params.yaml"
+                f"{path}: no such file; run the stage that writes it first. A modality must be "
+                "in `modalities` of params.yaml"
             )
-        found[path.as_posix()] = sha256_of(path)
-    return found
+        by_path[path.as_posix()] = sha256_of(path)
+    return by_path
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read the files, write their checksums."""
     arguments = parser(__doc__)
     arguments.add_argument("of", choices=["training", "results"], help="what is read later")
-    arguments.add_argument("dataset", help="a name under `sources` in params.yaml")
-    arguments.add_argument("model", help="a model's section in params.yaml")
+    arguments.add_argument("dataset", help=SHARED["dataset"])
+    arguments.add_argument("model", help=SHARED["model"])
     arguments.add_argument("output", type=Path, help="JSON, path to sha256")
     args = arguments.parse_args(argv)
 
     settings = params.load()
-    names = args.dataset, args.model
-    paths = training_inputs(settings, *names) if args.of == "training" else results(*names)
+    if args.of == "training":
+        paths = training_inputs(settings, args.dataset, args.model)
+    else:
+        paths = results(args.dataset, args.model)
     write_json(checksums(paths), args.output)
 
 

@@ -6,12 +6,7 @@
 
 A file is rewritten only when its content changed. Both engines use them as inputs, so that an
 edit of params.yaml re-runs the jobs it concerns and no others, even where an engine kept no
-record of earlier params. Model settings are resolved (default, dataset, variant).
-
-The links are for DVC, whose dependencies are a fixed list: it looks through them at the content
-of this stage's own output, and runs the stage when that is no longer what it was. What is not
-there cannot be linked, so the stage refuses it; Snakemake leaves that to the stage `features`.
-They lie beside the slices, which DVC keeps in its cache, where weights do not belong.
+record of earlier params. A slice has the settings of its model in full, and no reference.
 
     python -m workflow.settings data/settings data/named_files
 """
@@ -26,20 +21,19 @@ from pydantic import BaseModel
 
 from pipeline import params
 from pipeline.job.command_line import parser, run
-from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.job.errors import ParamsError
 from pipeline.params import extractors, study, sweep
-from pipeline.params.features import Settings as FeatureSettings
-from pipeline.tables.io import replacing, sha256_of, write_text
-from workflow.checksums import remembered_sha256
+from pipeline.tables.io import sha256_of, write_text
+from workflow import named_files
 from workflow.code import ROOT, closure
 
 SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
-KEPT = ".gitkeep"  # in git, so that a fresh clone has the folder and DVC finds it unchanged
-MAY_NAME_A_FILE = ("weights", "path", "ids")  # settings of an extractor
+
+Slices = dict[str, Any]  # {"stage/dataset[/modality, model or table]": what the job depends on}
 
 
-def slices(settings: params.Params) -> dict[str, Any]:
-    """Return `{"stage/dataset[/modality or model]": what the job depends on}`.
+def slices(settings: params.Params) -> Slices:
+    """Return what every job depends on, by its slice's name.
 
     A feature depends on the content of the files that its settings name. What is made of a
     feature does not need them: it depends on the feature.
@@ -47,51 +41,65 @@ def slices(settings: params.Params) -> dict[str, Any]:
     Raises:
         RawDataError: such a file is there and cannot be read.
     """
-    found: dict[str, Any] = {}
+    by_name: Slices = {}
     for dataset in settings.datasets:
-        source = settings.source(dataset)
-        features = settings.dataset_features(dataset)
-        every_feature = settings.every_feature(dataset)
-        compared = [settings.compare, settings.seed]
-        reads_images = any(feature.field == "image" for feature in features.values())
-        found |= {
-            f"download/{dataset}": [source, settings.seed],
-            f"ingest/{dataset}": [source, settings.ingest],
-            f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
-            f"split/{dataset}": [source.format, settings.split, settings.seed],
-            f"validate/{dataset}": [source.format],
-            f"images/{dataset}": [settings.images, reads_images],
-            f"compare/{dataset}": [*compared, settings.models, source, features],
-            f"curves/{dataset}": [settings.models],
-        }
-        if source.format == "sample":
-            models = settings.content_models(dataset)
-            code = {model: model_code(settings.architecture(model)) for model in models}
-            own = [settings.factors.items, source, features, models, settings.seed, code]
-            found[f"factors/{dataset}"] = own
-        for modality in dict.fromkeys([*settings.modalities, *every_feature]):
-            feature = every_feature.get(modality)
-            own = [feature, settings.seed, _contents(feature)]
-            found[f"features/{dataset}/{modality}"] = own
-        for table in settings.tables:
-            models = settings.table(table, dataset)
-            found[f"compare/{dataset}/{table}"] = [*compared, models, source, features]
-        if every_feature != features:
-            models = settings.table(extractors.TABLE, dataset)
-            own = [*compared, models, source, every_feature]
-            found[f"compare/{dataset}/{extractors.TABLE}"] = own
+        by_name |= _data_slices(settings, dataset)
+        by_name |= _feature_slices(settings, dataset)
         for model in settings.all_models(dataset):
-            found |= _model_slices(settings, dataset, model)
+            by_name |= _model_slices(settings, dataset, model)
+        by_name |= _comparison_slices(settings, dataset)
+        by_name |= _factor_slices(settings, dataset)
         for model in sweep.models(settings, dataset):
-            found |= _sweep_slices(settings, dataset, model)
-        found |= _study_slices(settings, dataset)
-    return found
+            by_name |= _sweep_slices(settings, dataset, model)
+        by_name |= _study_slices(settings, dataset)
+    return by_name
+
+
+def _data_slices(settings: params.Params, dataset: str) -> Slices:
+    source, features = settings.source(dataset), settings.dataset_features(dataset)
+    reads_images = any(feature.field == "image" for feature in features.values())
+    return {
+        f"download/{dataset}": [source, settings.seed],
+        f"ingest/{dataset}": [source, settings.ingest],
+        f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
+        f"split/{dataset}": [source.format, settings.split, settings.seed],
+        f"validate/{dataset}": [source.format],
+        f"images/{dataset}": [settings.images, reads_images],
+    }
+
+
+def _feature_slices(settings: params.Params, dataset: str) -> Slices:
+    """Return the slice of every modality; DVC's matrix also has those the dataset lacks."""
+    features = settings.every_feature(dataset)
+    return {
+        f"features/{dataset}/{modality}": [
+            features.get(modality),
+            settings.seed,
+            named_files.checksums(features.get(modality)),
+        ]
+        for modality in dict.fromkeys([*settings.modalities, *features])
+    }
+
+
+def _model_slices(settings: params.Params, dataset: str, model: str) -> Slices:
+    shared = [
+        model_code(settings.architecture(model)),
+        settings.architecture(model),
+        settings.model(model, dataset),
+        settings.model_modalities(model, dataset),
+        settings.seed,
+    ]
+    return {
+        f"train/{dataset}/{model}": [*shared, settings.train],
+        f"evaluate/{dataset}/{model}": [*shared, settings.evaluate],
+        f"recommend/{dataset}/{model}": [*shared, settings.recommend],
+    }
 
 
 def model_code(architecture: str) -> dict[str, str]:
     """Return `{file: sha256}` of the code below model/ that a recommender runs.
 
-    That is its own file, what it imports, and what lies at the top of model/: an edit of one
+    That is its file, what it imports, and the files at the top of model/: an edit of one
     recommender is no reason to train another.
     """
     recommenders = Path("model/recommenders")
@@ -102,19 +110,30 @@ def model_code(architecture: str) -> dict[str, str]:
     return {file.as_posix(): sha256_of(ROOT / file) for file in files}
 
 
-def _model_slices(settings: params.Params, dataset: str, model: str) -> dict[str, Any]:
-    own = [
-        model_code(settings.architecture(model)),
-        settings.architecture(model),
-        settings.model(model, dataset),
-        settings.model_modalities(model, dataset),
-        settings.seed,
-    ]
-    return {
-        f"train/{dataset}/{model}": [*own, settings.train],
-        f"evaluate/{dataset}/{model}": [*own, settings.evaluate],
-        f"recommend/{dataset}/{model}": [*own, settings.recommend],
+def _comparison_slices(settings: params.Params, dataset: str) -> Slices:
+    """Return the slices of all comparisons: of `models`, of each table, of the extractors."""
+    first, source = [settings.compare, settings.seed], settings.source(dataset)
+    features = settings.dataset_features(dataset)
+    by_name: Slices = {
+        f"compare/{dataset}": [*first, settings.models, source, features],
+        f"curves/{dataset}": [settings.models],
     }
+    for table in settings.table_names(dataset):
+        read = settings.every_feature(dataset) if table == extractors.TABLE else features
+        models = settings.table(table, dataset)
+        by_name[f"compare/{dataset}/{table}"] = [*first, models, source, read]
+    return by_name
+
+
+def _factor_slices(settings: params.Params, dataset: str) -> Slices:
+    """Return the slice of what moves a score, which generated datasets have."""
+    source, features = settings.source(dataset), settings.dataset_features(dataset)
+    if source.format != "sample":
+        return {}
+    models = settings.content_models(dataset)
+    code = {model: model_code(settings.architecture(model)) for model in models}
+    shared = [source, features, models, settings.seed, code]
+    return {f"factors/{dataset}": [settings.factors.items, *shared]}
 
 
 def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str, Any]:
@@ -160,65 +179,39 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
     }
 
 
-def _contents(feature: FeatureSettings | None) -> dict[str, str | None]:
-    """Return `{setting: sha256}`; None for a name such as `imagenet`, or an absent file."""
-    named = {name: getattr(feature, name, None) for name in MAY_NAME_A_FILE}
-    return {
-        name: remembered_sha256(Path(value))
-        for name, value in named.items()
-        if value is not None
-    }
-
-
-def links(settings: params.Params) -> dict[str, Path]:
-    """Return `{"dataset/modality/setting": file}` of the files that features name."""
-    return {
-        f"{dataset}/{modality}/{name}": Path(getattr(feature, name)).absolute()
-        for dataset in settings.datasets
-        for modality, feature in settings.dataset_features(dataset).items()
-        for name, sha256 in _contents(feature).items()
-        if sha256 is not None
-    }
-
-
 def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
-    """Bring both folders up to date: touch what changed, remove what is not named.
+    """Bring both folders up to date: write what changed, remove what is no longer used.
 
     Args:
         settings: the validated parameters.
-        folder: where the slices lie.
-        links_folder: where the links lie; it is made, even if there are none.
+        folder: of the slices.
+        links_folder: of the links to the files that features name.
 
     Raises:
         RawDataError: a file that a feature names is there and cannot be read.
     """
-    wanted = {folder / f"{name}.json": _text(value) for name, value in slices(settings).items()}
-    for path, text in wanted.items():
+    texts = {folder / f"{name}.json": _text(value) for name, value in slices(settings).items()}
+    for path, text in texts.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_text(text, path)
     for path in sorted(folder.rglob("*.json")):
-        if path not in wanted:
+        if path not in texts:
             path.unlink()
-    named = {links_folder / name: file for name, file in links(settings).items()}
-    _link(named, links_folder)
+    named_files.write_links(settings, links_folder)
 
 
-def _link(wanted: dict[Path, Path], folder: Path) -> None:
-    """Make the links that are wanted below `folder`, and remove all others."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / KEPT).exists():
-        (folder / KEPT).touch()
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() and (path not in wanted or path.readlink() != wanted[path]):
-            path.unlink()
-    for path, file in wanted.items():
-        if not path.is_symlink():
-            with replacing(path) as partial:
-                partial.symlink_to(file)
+def _text(value: Any) -> str:
+    return json.dumps(value, default=_plain, indent=1, sort_keys=True) + "\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    raise TypeError(f"expected a section of params.yaml, got {type(value).__name__}")
 
 
 def check_modalities(settings: params.Params) -> None:
-    """Refuse a modality that dvc.yaml would leave out without a word.
+    """Refuse a modality that dvc.yaml would leave out silently.
 
     Its matrix is datasets x `modalities`; Snakemake, which does not run this stage, plans by
     `features` alone.
@@ -236,44 +229,15 @@ def check_modalities(settings: params.Params) -> None:
                 )
 
 
-def check_files(settings: params.Params) -> None:
-    """Refuse a file that is not there: DVC would not see when it comes, nor when it changes.
-
-    A name among `weights`, such as `imagenet`, has neither a dot nor a slash.
-
-    Raises:
-        RawDataError: a feature of a dataset to be built names such a file.
-    """
-    for dataset in settings.datasets:
-        for modality, feature in settings.dataset_features(dataset).items():
-            for name, sha256 in _contents(feature).items():
-                value = getattr(feature, name)
-                if sha256 is None and (name != "weights" or set("./") & set(value)):
-                    raise RawDataError(
-                        f"params.yaml: features.{dataset}.{modality}.{name}: no such file "
-                        f"{value}; put it there, or leave this modality out until it is"
-                    )
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, default=_plain, indent=1, sort_keys=True) + "\n"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump()
-    raise TypeError(f"expected a section of params.yaml, got {type(value).__name__}")
-
-
 def main(argv: list[str] | None = None) -> None:
     """Validate params.yaml and write the files."""
     arguments = parser(__doc__)
-    arguments.add_argument("folder", type=Path, help="where to write the slices")
-    arguments.add_argument("links", type=Path, help="where to link the files that are named")
+    arguments.add_argument("folder", type=Path, help="of the slices")
+    arguments.add_argument("links", type=Path, help="of the links to the files that are named")
     args = arguments.parse_args(argv)
     settings = params.load()
     check_modalities(settings)
-    check_files(settings)
+    named_files.check(settings)
     write(settings, args.folder, args.links)
 
 

@@ -3,27 +3,25 @@
     python -m workflow.sync after-dvc          `dvc repro` built it: renew Snakemake's records
     python -m workflow.sync after-snakemake    Snakemake built it: renew dvc.lock and the cache
 
-Each engine has a command that makes it believe what lies there, without a look at how it came
-about: `snakemake --touch --forceall` and `dvc commit -f`. They are safe only while the engine
-that built the tree can vouch for all of it. That is looked at first; when refused, no output,
-no record and no dvc.lock has changed. At the end both engines are asked again, and have to say
-that nothing is to be done.
+Each engine has a command that records the files as they are, without checking what made them:
+`snakemake --touch --forceall` and `dvc commit -f`. They are safe only while the records of the
+engine that built the tree are valid for all of it. That is checked first; a refusal changes no
+output, no record and no dvc.lock. At the end both engines must report nothing to do.
 
-For DVC, `dvc status` is proof: it compares content. Snakemake compares content only where a
-time stamp makes it look, and never looks at what a job wrote. Beside its plan, therefore: every
-output is there, has a record and the time stamp that its job gave it; every input has the
-checksum that its readers recorded; raw files have those of their manifest. An output with
-another time stamp passes if dvc.lock has it as it is, with inputs to match.
+For DVC, `dvc status` is sufficient: it compares content. Snakemake compares content only if a
+time stamp differs, and never that of a job's outputs. In addition to its plan, therefore: every
+output exists, has a record and the time stamp from its job; every input has the checksum that
+its readers recorded; raw files have those of their manifest. An output with another time stamp
+passes if it matches dvc.lock and its inputs do too.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline import params
-from pipeline.job import command_line
+from pipeline.job.command_line import parser, run
 from pipeline.job.errors import Disagreement
 from pipeline.tables.io import sha256_of
 from pipeline.tables.schema import MANIFEST_FILE
@@ -31,7 +29,7 @@ from pipeline.transfer.raw_folder import manifest
 from workflow import engines
 from workflow.engines import TARGET, Record
 
-# What DVC has and Snakemake does not make; the header of dvc.yaml says why.
+# Stages of DVC alone; the header of dvc.yaml explains why.
 FIRST, LAST = "settings", ("inputs", "results")
 SAME_TIME = 0.001  # seconds; a record holds a float
 SHOWN = 12  # findings in one message
@@ -43,58 +41,58 @@ def after_dvc() -> None:
     """Give Snakemake records of what DVC built.
 
     Raises:
-        Disagreement: DVC itself has something to do, or Snakemake is at work here.
+        Disagreement: DVC has something to do, or Snakemake is running here.
     """
     _refuse(
         "DVC's outputs are stale",
         _stages(engines.dvc_status()),
         "Run `dvc checkout` for what is in DVC's cache, then `dvc repro`, then this again",
     )
-    _refuse_while_held()
-    # Not --touch alone, which writes no record for a job that needs nothing.
+    _refuse_while_locked()
+    # --touch alone writes no record for a job that is up to date.
     engines.snakemake("--touch", "--forceall")
     plan = engines.plan()
-    left = [*_stages(engines.dvc_status()), *plan.jobs, *plan.unrecorded]
-    _refuse("The engines still disagree", left, "Was the tree changed meanwhile? Try again")
+    differences = [*_stages(engines.dvc_status()), *plan.jobs, *plan.unrecorded]
+    _refuse("The engines still disagree", differences, "Did the tree change? Try again")
 
 
 def after_snakemake() -> None:
     """Put what Snakemake built into dvc.lock and DVC's cache.
 
     Raises:
-        Disagreement: Snakemake has something to do or is at work here, or an output is not the
-            one that its job made.
-        ParamsError: params.yaml cannot be run.
+        Disagreement: Snakemake has something to do or is running here, or an output is not
+            the one that its job made.
+        ParamsError: params.yaml is invalid.
     """
-    _refuse_while_held()
+    _refuse_while_locked()
     plan = engines.plan()
     _refuse("Snakemake's outputs are stale", plan.jobs, f"Run `{AGAIN} {TARGET}`")
     files, records = engines.outputs(), engines.records()
     _refuse(
-        "Snakemake cannot vouch for outputs",
+        "Snakemake has no valid record of outputs",
         [*_unrecorded(files, records), *plan.unrecorded],
         "If DVC made them, run `dvc repro` and `python -m workflow.sync after-dvc`; else make "
         f"them again: `{AGAIN} FILE ...`, with `--force` if the files are there",
     )
-    settings, vouched = params.load(), engines.vouched(engines.dvc_status())
+    settings, unchanged = params.load(), engines.unchanged_outputs(engines.dvc_status())
     _refuse(
         "Files are not those that Snakemake's jobs wrote or read",
         [
-            *_rewritten(files, records, vouched),
+            *_rewritten(files, records, unchanged),
             *_other_inputs(files, records),
-            *_other_raw_files(settings.datasets, vouched),
+            *_other_raw_files(settings.datasets, unchanged),
         ],
         f"Make them again: `{AGAIN} --forcerun RULE ... -- {TARGET}`, with the rules above",
     )
     stages = [FIRST, *_empty_features(settings), *LAST]
     engines.run("dvc", "repro", "--single-item", *stages)
     engines.run("dvc", "commit", "--force")
-    # DVC's cache gave the outputs other time stamps than those on Snakemake's record.
+    # DVC's cache gave the outputs other time stamps than those in Snakemake's records.
     after_dvc()
 
 
 def _stages(status: Mapping[str, str]) -> list[str]:
-    return [f"{stage}: {how}" for stage, how in status.items()]
+    return [f"{stage}: {change}" for stage, change in status.items()]
 
 
 def _unrecorded(files: Mapping[str, str], records: Mapping[str, Record]) -> Iterator[str]:
@@ -106,41 +104,38 @@ def _unrecorded(files: Mapping[str, str], records: Mapping[str, Record]) -> Iter
 
 
 def _rewritten(
-    files: Mapping[str, str], records: Mapping[str, Record], vouched: set[str]
+    files: Mapping[str, str], records: Mapping[str, Record], unchanged: set[str]
 ) -> Iterator[str]:
     for file, rule in files.items():
-        moved = abs(Path(file).stat().st_mtime - records[file]["endtime"]) > SAME_TIME
-        # A manifest is not an output of DVC's, its folder is.
-        if moved and not {file, str(Path(file).parent)} & vouched:
+        difference = abs(Path(file).stat().st_mtime - records[file]["endtime"])
+        # A manifest is not an output of a DVC stage, its folder is.
+        if difference > SAME_TIME and not {file, str(Path(file).parent)} & unchanged:
             yield f"{rule}: {file}: written after its job ended"
 
 
 def _other_inputs(files: Mapping[str, str], records: Mapping[str, Record]) -> Iterator[str]:
-    """Find inputs that are not what a job read, whatever their time stamps say.
+    """Find inputs whose content is not what a job read, whatever their time stamps.
 
-    An input that is not there is a part of a feature that was put together, and gone since:
-    Snakemake's plan fails on any other.
+    An absent input is a temporary shard of a feature: Snakemake's plan fails on any other.
     """
-    known: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     for output, rule in files.items():
         for file in records[output]["input"]:
             if not Path(file).exists():
                 continue
-            if file not in known:
-                known[file] = f"sha256:{sha256_of(Path(file))}"
-            if records[output]["input_checksums"].get(file) != known[file]:
+            if file not in checksums:
+                checksums[file] = f"sha256:{sha256_of(Path(file))}"
+            if records[output]["input_checksums"].get(file) != checksums[file]:
                 yield f"{rule}: {file}: not the content of which {output} was made"
 
 
-def _other_raw_files(datasets: Iterable[str], vouched: set[str]) -> Iterator[str]:
+def _other_raw_files(datasets: Iterable[str], unchanged: set[str]) -> Iterator[str]:
     for dataset in datasets:
         folder = Path("data/raw") / dataset
-        if str(folder) in vouched:
-            continue
-        for entry in manifest(folder):
+        for entry in () if str(folder) in unchanged else manifest(folder):
             file = folder / entry["file"]
             if not file.is_file() or sha256_of(file) != entry["sha256"]:
-                yield f"download: {file}: not what {MANIFEST_FILE} says (with ingest, images)"
+                yield f"download: {file}: not as in {MANIFEST_FILE} (with ingest, images)"
 
 
 def _empty_features(settings: params.Params) -> list[str]:
@@ -153,35 +148,31 @@ def _empty_features(settings: params.Params) -> list[str]:
     ]
 
 
-def _refuse_while_held() -> None:
+def _refuse_while_locked() -> None:
     _refuse(
         "Snakemake is running in this tree, or was killed",
-        map(str, engines.held()),
-        "Wait for it; if none runs, `snakemake --unlock`",
+        map(str, engines.locks()),
+        "Wait for it to end; if it was killed, `snakemake --unlock`",
     )
 
 
-def _refuse(what: str, findings: Iterable[str], mend: str) -> None:
+def _refuse(what: str, findings: Iterable[str], how_to_fix: str) -> None:
     """Raise Disagreement if there is any finding; name the first ones."""
-    found = list(dict.fromkeys(findings))
-    if found:
-        more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-        lines = "".join(f"\n  {line}" for line in [*found[:SHOWN], *more])
-        raise Disagreement(f"{what}:{lines}\n{mend}.")
+    unique = list(dict.fromkeys(findings))
+    if unique:
+        more = [f"... and {len(unique) - SHOWN} more"] if len(unique) > SHOWN else []
+        lines = "".join(f"\n  {line}" for line in [*unique[:SHOWN], *more])
+        raise Disagreement(f"{what}:{lines}\n{how_to_fix}.")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Check, make the other engine agree, ask both; print one line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workflow.sync",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("built", choices=["after-dvc", "after-snakemake"], help="who built it")
-    args = parser.parse_args(argv)
-    after_dvc() if args.built == "after-dvc" else after_snakemake()
+    """Check, make the other engine agree, check both; print one line."""
+    commands = {"after-dvc": after_dvc, "after-snakemake": after_snakemake}
+    arguments = parser(__doc__)
+    arguments.add_argument("built", choices=list(commands), help="which engine built the tree")
+    commands[arguments.parse_args(argv).built]()
     print("Both engines agree: nothing is to be done.")
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    run(main)

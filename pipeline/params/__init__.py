@@ -17,7 +17,7 @@ from pipeline.params.sources import (
     TianchiSource,
 )
 from pipeline.params.stages import Download, Images, KCore, Split, TimeSplit, Train
-from pipeline.params.whole import Params
+from pipeline.params.typed_file import Params
 from pipeline.params.yaml_file import read
 
 __all__ = [

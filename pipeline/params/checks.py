@@ -1,16 +1,15 @@
-"""What the sections of params.yaml must agree on."""
+"""The checks across sections of params.yaml: that they refer to what there is."""
 
 from __future__ import annotations
 
 from pipeline.job.errors import ParamsError
-from pipeline.params import study, sweep
-from pipeline.params.expand import taken
+from pipeline.params import expand, study, sweep
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.models import ARCHITECTURES, ContentModel
-from pipeline.params.whole import Params
+from pipeline.params.typed_file import File, Params
 from pipeline.params.yaml_file import unknown
 
-# The fields of an item that can hold something, by the source's format; pipeline/sources.
+# The fields of an item that can hold something, by the source's format; see pipeline/sources.
 AMAZON = ("raw_id", "title", "description", "image", "brand", "category")
 FIELDS: dict[str, tuple[str, ...]] = {
     "sample": AMAZON,
@@ -23,84 +22,87 @@ FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def check(settings: Params) -> None:
-    """Refuse a file that cannot be run on every dataset of `datasets`.
+    """Refuse a file that cannot be run on one of its datasets.
 
     Raises:
-        ParamsError: the full key, what was expected and what is there.
+        ParamsError: a dataset, model or table that does not exist, a value that a model does
+            not take, or a modality that a dataset lacks.
     """
-    _check_extractors(settings)
-    if lost := sorted(settings.kcore.datasets.keys() - settings.sources.keys()):
-        raise unknown("kcore.datasets", f"no dataset {lost[0]!r}", settings.sources, "a source")
+    for dataset in settings.kcore.datasets:
+        if dataset not in settings.sources:
+            what = f"no dataset {dataset!r}"
+            raise unknown("kcore.datasets", what, settings.sources, "a source")
     for dataset in settings.datasets:
         settings.source(dataset)
         for model in settings.models:
             settings.model(model, dataset)
-        for table, models in settings.tables.items():
-            if table in settings.sections:
-                raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
-            settings.possible(models, dataset)
+        _check_tables(settings, dataset)
+        for model, expanded in settings.expanded.items():
+            if dataset in expanded.settings:
+                settings.typed_model(model, dataset)
     sweep.check(settings)
     study.check(settings)
 
 
-def _check_extractors(settings: Params) -> None:
-    """Refuse what no edit of `features` would put right.
+def _check_tables(settings: Params, dataset: str) -> None:
+    for table, models in settings.tables.items():
+        if table in settings.sections:
+            raise ParamsError(f"params.yaml: tables.{table}: a model has this name")
+        for model in models:
+            settings.typed_model(model, dataset)
+
+
+def check_comparisons(file: File) -> None:
+    """Refuse comparisons of extractors that no edit of `features` would make possible.
 
     Raises:
         ParamsError: an unknown dataset or model, or one without features; a field that the
             source lacks; a name that is taken; a model made here among `models` or `tables`.
     """
-    if TABLE in settings.tables:
+    if TABLE in file.tables:
         raise ParamsError(
             f"params.yaml: tables.{TABLE}: expected another name; the folder "
             f"results/<dataset>/{TABLE} is that of the section `{TABLE}`"
         )
     made: dict[str, str] = {}
-    for dataset, comparison in settings.extractors.items():
-        _check_names(settings, dataset, comparison)
-        _check_fields(settings, dataset, comparison)
+    for dataset, comparison in file.extractors.items():
+        _check_references(file, dataset, comparison)
         for name, model in zip(comparison.instead, comparison.models(), strict=True):
-            if model in settings.sections or model in settings.tables:
-                raise taken(dataset, name, f"{model}: a model or table has this name")
-            if made.setdefault(model, comparison.model) != comparison.model:
-                raise taken(dataset, name, f"{model}: another dataset's entry makes it")
-    _check_not_listed(settings, made)
-
-
-def _check_names(settings: Params, dataset: str, comparison: Comparison) -> None:
-    key = f"params.yaml: {TABLE}.{dataset}"
-    if dataset not in settings.sources:
-        raise ParamsError(f"{key}: expected a dataset of {sorted(settings.sources)}")
-    if comparison.model not in settings.sections:
-        raise ParamsError(
-            f"{key}.model: no model {comparison.model!r}; expected one of "
-            f"{sorted(settings.sections)}"
-        )
-    if not issubclass(ARCHITECTURES[settings.architecture(comparison.model)], ContentModel):
-        raise ParamsError(
-            f"{key}.model: expected a model with features, got {comparison.model!r}"
-        )
-
-
-def _check_fields(settings: Params, dataset: str, comparison: Comparison) -> None:
-    format_ = settings.source(dataset).format
-    for name, feature in comparison.instead.items():
-        fields = FIELDS.get(format_, (feature.field,))  # those of own tables are not known here
-        if feature.field not in fields:
-            raise ParamsError(
-                f"params.yaml: {TABLE}.{dataset}.instead.{name}.field: expected one of "
-                f"{sorted(fields)}, which {format_} has, got {feature.field!r}"
-            )
-
-
-def _check_not_listed(settings: Params, made: dict[str, str]) -> None:
-    listed = {"models": settings.models} | {
-        f"tables.{t}": m for t, m in settings.tables.items()
-    }
-    for key, models in listed.items():
+            reason = None
+            if model in file.sections or model in file.tables:
+                reason = "a model or table has this name"
+            elif made.setdefault(model, comparison.model) != comparison.model:
+                reason = "another dataset's entry makes it"
+            if reason:
+                raise ParamsError(expand.taken(dataset, name, f"{model}: {reason}"))
+    lists = {"models": file.models} | {f"tables.{t}": m for t, m in file.tables.items()}
+    for key, models in lists.items():
         for model in models:
             if model in made:
                 raise ParamsError(
                     f"params.yaml: {key}: expected models with a section of their own, got "
                     f"{model!r}, which only the comparison of `{TABLE}` has"
                 )
+
+
+def _check_references(file: File, dataset: str, comparison: Comparison) -> None:
+    """Refuse a dataset, model or field that does not exist."""
+    key, model = f"params.yaml: {TABLE}.{dataset}", comparison.model
+    if dataset not in file.sources:
+        raise ParamsError(f"{key}: expected a dataset of {sorted(file.sources)}")
+    if model not in file.sections:
+        raise ParamsError(
+            f"{key}.model: no model {model!r}; expected one of {sorted(file.sections)}"
+        )
+    architecture = ARCHITECTURES[expand.architecture(model, file.sections[model])]
+    if not issubclass(architecture, ContentModel):
+        raise ParamsError(f"{key}.model: expected a model with features, got {model!r}")
+    source_format = file.sources[dataset].format
+    for name, feature in comparison.instead.items():
+        # The fields of own tables are not known here.
+        fields = FIELDS.get(source_format, (feature.field,))
+        if feature.field not in fields:
+            raise ParamsError(
+                f"{key}.instead.{name}.field: expected one of {sorted(fields)}, which "
+                f"{source_format} has, got {feature.field!r}"
+            )

@@ -1,216 +1,202 @@
-"""From layers, variants and compared extractors to plain settings per model and dataset.
+"""From the layers of params.yaml to one plain section per model, before the file is typed.
 
-    mcln: {default: {...}, beauty: {lr: ...}}      -> mcln on beauty: one mapping
-    base: {default: {variant_of: mcln, ...}}       -> architecture mcln, one mapping per dataset
-    extractors.beauty: {model: vbpr, instead: ...} -> vbpr_resnet50 on beauty
+    mcln: {default: {dim: 64, layers: 4}, art: {layers: 5}}
+    base: {default: {variant_of: mcln, intra: false}}
 
-An entry of `extractors` that `features` contradicts is left out, with the reason, like the row
-of a table that needs a modality which the dataset lacks.
+makes of `base` the architecture `mcln` with {dim: 64, layers: 4, intra: false} on `sample` and
+{dim: 64, layers: 5, intra: false} on `art`. Entries of `extractors` make further models. Values
+are validated when they are looked up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
-
 from pipeline.job.errors import ParamsError
-from pipeline.params.declared import Declared
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import Settings as FeatureSettings
-from pipeline.params.models import ARCHITECTURES, KEYED_BY_MODALITY, Model
-from pipeline.params.section import Section
+from pipeline.params.models import ARCHITECTURES, KEYED_BY_MODALITY
 
-Values = dict[str, Any]
-
-
-class Recommender(Section):
-    """One model by its name in params.yaml."""
-
-    architecture: str  # the file below model/recommenders: `mcln` for `base`, say
-    settings: dict[str, Values] = Field(default_factory=dict)  # by dataset, not yet typed
+Layers = Mapping[str, Mapping[str, Any]]  # {"default" or dataset: settings}
+DatasetFeatures = Mapping[str, FeatureSettings]  # {modality: settings}
 
 
-def recommenders(declared: Declared) -> dict[str, Recommender]:
-    """Return every model that has a section, with its settings on each dataset of `sources`."""
-    expanded = {}
-    for model, section in declared.sections.items():
-        architecture = str(section.get("default", {}).get("variant_of", model))
-        expanded[model] = Recommender(
-            architecture=architecture,
-            settings={
-                dataset: _merged(declared.sections, architecture, model, dataset)
-                for dataset in declared.sources
-            },
-        )
-    return expanded
+@dataclass(frozen=True)
+class ExpandedModel:
+    """A model whose settings refer to nothing else."""
+
+    architecture: str  # one of ARCHITECTURES: `mcln` for `base`, say
+    settings: dict[str, dict[str, Any]]  # {dataset: all of them}
 
 
-def _merged(
-    sections: Mapping[str, Mapping[str, Values]], architecture: str, model: str, dataset: str
-) -> Values:
-    """Merge from weak to strong: the parent's default and dataset, then the model's own."""
-    merged: Values = {}
-    for name in dict.fromkeys([architecture, model]):
-        section = sections.get(name, {})
-        merged |= section.get("default", {}) | section.get(dataset, {})
-    merged.pop("variant_of", None)
-    return merged
+def check_layers(sections: Mapping[str, Any], sources: object) -> None:
+    """Refuse what is not a model's section, and unknown keys in every layer.
 
+    Args:
+        sections: the keys of the file that belong to no stage.
+        sources: the file's section `sources`, not validated yet.
 
-def add_compared(
-    declared: Declared, expanded: Mapping[str, Recommender]
-) -> tuple[dict[str, Recommender], dict[str, str]]:
-    """Add the models that `extractors` makes.
-
-    Returns:
-        The models, and `{dataset: why its entry is left out}`.
+    Raises:
+        ParamsError: such a key, layer or setting.
     """
-    models, contradictions = dict(expanded), {}
-    for dataset, comparison in declared.extractors.items():
-        original = expanded.get(comparison.model)
-        settings = original.settings.get(dataset, {}) if original else {}
-        if original is None or "modalities" not in settings:
-            continue  # `checks` refuses it
-        if reason := _contradiction(declared, dataset, comparison, settings):
-            contradictions[dataset] = reason
-            continue
-        for model, feature in comparison.models().items():
-            made = models.get(model, Recommender(architecture=original.architecture))
-            replaced = _replaced(settings, comparison.modality, feature, declared, dataset)
-            models[model] = made.model_copy(
-                update={"settings": made.settings | {dataset: replaced}}
+    allowed = {"default", *(sources if isinstance(sources, Mapping) else ())}
+    for name, layers in sections.items():
+        if not isinstance(layers, dict) or not (name in ARCHITECTURES or "default" in layers):
+            raise ParamsError(
+                f"params.yaml: {name}: unknown key; expected a stage's section or a model with "
+                f"a `default`. Models are {sorted(ARCHITECTURES)}"
             )
-    return models, contradictions
+        for layer, values in layers.items():
+            where = f"params.yaml: {name}.{layer}"
+            if layer not in allowed:
+                raise ParamsError(
+                    f"{where}: expected `default` or a dataset of `sources`, got {layer!r}"
+                )
+            if not isinstance(values, dict):
+                raise ParamsError(f"{where}: expected a mapping, got {values!r}")
+        _check_keys(name, layers)
+
+
+def _check_keys(name: str, layers: Layers) -> None:
+    parent = architecture(name, layers)
+    if not isinstance(parent, str) or parent not in ARCHITECTURES:
+        raise ParamsError(
+            f"params.yaml: {name}.default: expected `variant_of` to name one of "
+            f"{sorted(ARCHITECTURES)}, got {layers['default'].get('variant_of')!r}"
+        )
+    fields = ARCHITECTURES[parent].model_fields
+    for layer, values in layers.items():
+        if unknown := sorted(values.keys() - fields.keys() - {"variant_of"}, key=str):
+            raise ParamsError(
+                f"params.yaml: {name}.{layer}.{unknown[0]}: unknown key; expected one of "
+                f"{sorted(fields)}"
+            )
+
+
+def architecture(name: str, layers: Layers) -> Any:
+    """Return what a model is a variant of; its own name if it is none."""
+    parent = layers.get("default", {}).get("variant_of")
+    return name if parent is None else parent
+
+
+def merged(sections: Mapping[str, Layers], datasets: Iterable[str]) -> dict[str, ExpandedModel]:
+    """Return every model with its settings on every dataset.
+
+    From weak to strong: the parent's default, the parent's layer of the dataset, the model's
+    own default, its own layer of the dataset.
+    """
+    models = {}
+    for name, layers in sections.items():
+        parent = architecture(name, layers)
+        settings: dict[str, dict[str, Any]] = {dataset: {} for dataset in datasets}
+        for dataset, values in settings.items():
+            for section in (sections.get(parent, {}), layers):
+                values |= {**section.get("default", {}), **section.get(dataset, {})}
+            values.pop("variant_of", None)
+        models[name] = ExpandedModel(parent, settings)
+    return models
+
+
+def compared(
+    comparisons: Mapping[str, Comparison],
+    models: Mapping[str, ExpandedModel],
+    features: Mapping[str, DatasetFeatures],
+    modalities: list[str],
+) -> tuple[dict[str, ExpandedModel], dict[str, str]]:
+    """Return the models that `extractors` makes, and `{dataset: why it is not compared}`.
+
+    A comparison that `features` contradicts is left out, like the row of a table that needs a
+    modality which the dataset lacks; whoever asks for it gets the reason.
+
+    Args:
+        comparisons: by dataset.
+        models: what `merged` returned.
+        features: by dataset.
+        modalities: the section of that name.
+    """
+    made: dict[str, ExpandedModel] = {}
+    reasons: dict[str, str] = {}
+    for dataset, comparison in comparisons.items():
+        base, available = models[comparison.model], features.get(dataset, {})
+        settings = base.settings[dataset]
+        # A value of another type is refused when it is looked up.
+        value = settings.get("modalities")
+        read = list(available) if value == "all" else value if isinstance(value, list) else []
+        reason = _contradiction(dataset, comparison, read, available, modalities)
+        if reason:
+            reasons[dataset] = reason
+        for name, feature in comparison.models().items():
+            model = made.setdefault(name, ExpandedModel(base.architecture, {}))
+            if not reason:
+                model.settings[dataset] = _replaced(
+                    settings, read, comparison.modality, feature
+                )
+    return made, reasons
 
 
 def _replaced(
-    settings: Values, modality: str, feature: str, declared: Declared, dataset: str
-) -> Values:
-    """Return a model's settings with `feature` in the modality's place."""
+    settings: dict[str, Any], read: list[str], modality: str, feature: str
+) -> dict[str, Any]:
+    """Return a model's settings with `feature` in place of `modality`, in the same order."""
 
     def renamed(name: str) -> str:
         return feature if name == modality else name
 
-    read = modalities_read(settings["modalities"], declared.features.get(dataset, {}))
-    changes: Values = {"modalities": [renamed(name) for name in read]}
+    changes: dict[str, Any] = {"modalities": [renamed(name) for name in read]}
     for key in KEYED_BY_MODALITY:
         if isinstance(settings.get(key), dict):
             changes[key] = {renamed(name): value for name, value in settings[key].items()}
     return settings | changes
 
 
-def modalities_read(
-    modalities: list[str] | str, features: Mapping[str, FeatureSettings]
-) -> list[str]:
-    """Return the names behind a model's setting `modalities`, where `all` is a dataset's."""
-    return list(features) if modalities == "all" else list(modalities)
-
-
-def lacking(
-    model: str, dataset: str, modalities: list[str], features: Mapping[str, FeatureSettings]
-) -> str | None:
-    """Return the message about a modality that a model reads and the dataset lacks."""
-    for modality in modalities:
-        if modality not in features:
-            return (
-                f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
-                f"features.{dataset}, which has {sorted(features)}"
-            )
-    return None
-
-
 def _contradiction(
-    declared: Declared, dataset: str, comparison: Comparison, settings: Values
+    dataset: str,
+    comparison: Comparison,
+    read: list[str],
+    features: DatasetFeatures,
+    modalities: list[str],
 ) -> str | None:
-    """Return what keeps a dataset's extractors from being compared; None if nothing does."""
-    features = declared.features.get(dataset, {})
-    key, model, modality = (
-        f"params.yaml: {TABLE}.{dataset}",
-        comparison.model,
-        comparison.modality,
-    )
+    """Return why a dataset's comparison is impossible, or None."""
+    where, modality = f"params.yaml: {TABLE}.{dataset}", comparison.modality
     if modality not in features:
         return (
-            f"{key}.modality: {modality!r} is not in features.{dataset}, which has "
+            f"{where}.modality: {modality!r} is not in features.{dataset}, which has "
             f"{sorted(features)}"
         )
-    read = modalities_read(settings["modalities"], features)
-    if message := lacking(model, dataset, read, features):
-        return message
+    for name in read:
+        if name not in features:
+            return absent(comparison.model, dataset, name, features)
     if modality not in read:
         return (
-            f"{key}.modality: expected one that {model} reads on {dataset}, which are {read}, "
-            f"got {modality!r}"
+            f"{where}.modality: expected one that {comparison.model} reads on {dataset}, which "
+            f"are {read}, got {modality!r}"
         )
-    for name, made in zip(comparison.instead, comparison.features(), strict=True):
-        if made in features or made in declared.modalities:
-            return str(taken(dataset, name, f"{made}: `features` or `modalities` has it"))
-    # Or `evaluate` would have to fetch them for a comparison that it does not make.
+    # Or `evaluate` would have to fetch pictures for a comparison that it does not make.
     pictures_are_read = any(feature.field == "image" for feature in features.values())
-    for name, feature in comparison.instead.items():
-        if feature.field == "image" and not pictures_are_read:
+    for name, replacement in comparison.instead.items():
+        feature = f"{modality}_{name}"
+        if feature in features or feature in modalities:
+            return taken(dataset, name, f"{feature}: `features` or `modalities` has it")
+        if replacement.field == "image" and not pictures_are_read:
             return (
-                f"{key}.instead.{name}.field: no picture is fetched, since none of "
+                f"{where}.instead.{name}.field: no picture is fetched, since none of "
                 f"features.{dataset} reads `image`; let one of them read it"
             )
     return None
 
 
-def taken(dataset: str, name: str, what: str) -> ParamsError:
-    """Return the error about a name below `instead` that makes a name which is in use."""
-    return ParamsError(
-        f"params.yaml: {TABLE}.{dataset}.instead.{name}: expected another name; it makes {what}"
+def absent(model: str, dataset: str, modality: str, features: Iterable[str]) -> str:
+    """Return the message about a modality that a model reads and its dataset lacks."""
+    return (
+        f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
+        f"features.{dataset}, which has {sorted(features)}"
     )
 
 
-def check_sections(sections: Mapping[str, Any], datasets: set[str]) -> None:
-    """Refuse keys that are neither a stage's section nor a model's.
-
-    Args:
-        sections: the keys of the file that are no stage's.
-        datasets: the names under `sources`.
-
-    Raises:
-        ParamsError: such a key, or a model's layer or setting that does not exist.
-    """
-    for name, section in sections.items():
-        is_model = isinstance(section, dict) and (name in ARCHITECTURES or "default" in section)
-        if not is_model:
-            raise ParamsError(
-                f"params.yaml: {name}: unknown key; expected a stage's section or a model with "
-                f"a `default`. Models are {sorted(ARCHITECTURES)}"
-            )
-        for layer, values in section.items():
-            if layer not in {"default", *datasets}:
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}: expected `default` or a dataset of "
-                    f"`sources`, got {layer!r}"
-                )
-            if not isinstance(values, dict):
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}: expected a mapping, got {values!r}"
-                )
-        _check_keys(name, section, _architecture(name, section))
-
-
-def _architecture(name: str, section: Mapping[str, Values]) -> type[Model]:
-    parent = section.get("default", {}).get("variant_of", name)
-    if not isinstance(parent, str) or parent not in ARCHITECTURES:
-        raise ParamsError(
-            f"params.yaml: {name}.default.variant_of: expected one of "
-            f"{sorted(ARCHITECTURES)}, got {parent!r}"
-        )
-    return ARCHITECTURES[parent]
-
-
-def _check_keys(name: str, section: Mapping[str, Values], kind: type[Model]) -> None:
-    """Refuse unknown keys in every layer, also of datasets that do not run now."""
-    for layer, values in section.items():
-        for key in values:
-            if key not in kind.model_fields and key != "variant_of":
-                raise ParamsError(
-                    f"params.yaml: {name}.{layer}.{key}: unknown key; expected one of "
-                    f"{sorted(kind.model_fields)}"
-                )
+def taken(dataset: str, name: str, what: str) -> str:
+    """Return the message about an entry of `extractors` whose name is taken."""
+    return (
+        f"params.yaml: {TABLE}.{dataset}.instead.{name}: expected another name; it makes {what}"
+    )

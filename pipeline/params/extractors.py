@@ -1,10 +1,10 @@
-"""The section `extractors`: one model of a dataset, with several extractors in turn.
+"""The section `extractors`: one model of a dataset, compared on several extractors.
 
     extractors.<dataset>: {model: vbpr, modality: visual, instead: {resnet50: {...}}}
 
 Each name below `instead` makes a feature, `visual_resnet50`, and a model, `vbpr_resnet50`:
 `vbpr` with that feature in place of `visual`. Only their comparison asks for them: they are
-not part of `modalities: all`, and DVC, whose matrix is `datasets` x `modalities`, has none.
+not among `modalities: all`, and DVC, whose matrix is `datasets` x `modalities`, lacks them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ TABLE = "extractors"  # the comparison's name among the tables, and its folder
 
 
 class Comparison(Section):
-    """What a dataset's comparison of extractors consists of."""
+    """What is compared on a dataset."""
 
-    model: Name  # whose settings every row has
-    modality: Name  # of those that the model reads, the one that is replaced
+    model: Name  # every row has its settings
+    modality: Name  # the one that is replaced, of those that the model reads
     instead: Annotated[dict[Name, Feature], Field(min_length=1)]
 
     def features(self) -> dict[str, FeatureSettings]:
@@ -33,4 +33,4 @@ class Comparison(Section):
 
     def models(self) -> dict[str, str]:
         """Return `{model: the feature that it reads instead}`."""
-        return {f"{self.model}_{n}": f"{self.modality}_{n}" for n in self.instead}
+        return {f"{self.model}_{name}": f"{self.modality}_{name}" for name in self.instead}

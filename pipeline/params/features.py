@@ -1,7 +1,7 @@
 """The settings of every extractor, as sections of params.yaml: `features.<dataset>.<modality>`.
 
-What an extractor computes is said where it does, in pipeline/extractors. Adding one: a section
-here and in `Feature`, a line in `EXTRACTORS`.
+What an extractor computes is described in pipeline/extractors. Adding one: a section here and
+in `Feature`, a line in `EXTRACTORS`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 
 
 class ImageNetwork(Section):
-    """Activations of a network that was trained to classify pictures."""
+    """Activations of a network for image classification."""
 
     extractor: Annotated[str, Field(pattern=rf"^({'|'.join(NETWORKS)}|timm:[\w./-]+)$")]
     field: Literal["image"] = "image"
@@ -44,14 +44,13 @@ class OpenClip(Section):
 
     extractor: Annotated[str, Field(pattern=r"^openclip:[\w./-]+$")]
     field: str = "image"  # or a text column of items.parquet
-    weights: (
-        str  # a published tag such as laion2b_s34b_b79k, seeded, or the path of a state dict
-    )
+    # a published tag such as laion2b_s34b_b79k, seeded (untrained), or the path of a state dict
+    weights: str
     precision: Precision = "float32"
 
 
 class Mcauley(Section):
-    """The features that were published with the Amazon dumps: 4096 numbers for an asin."""
+    """The features published with the Amazon dumps: 4096 numbers per asin."""
 
     extractor: Literal["mcauley"]
     field: Literal["raw_id"] = "raw_id"
@@ -59,7 +58,7 @@ class Mcauley(Section):
 
 
 class Precomputed(Section):
-    """The user's own features, by the raw id of the item."""
+    """Features from a file, by the raw id of the item."""
 
     extractor: Literal["precomputed"]
     field: Literal["raw_id"] = "raw_id"
@@ -75,7 +74,7 @@ class Precomputed(Section):
             raise PydanticCustomError("path", "expected `path` to end in .parquet or .npy")
         if suffix == ".npy" and self.ids is None:
             raise PydanticCustomError(
-                "ids", "expected `ids`: what the rows of an .npy file are"
+                "ids", "expected `ids`: the raw ids of the rows of an .npy file"
             )
         if suffix == ".parquet" and self.ids is not None:
             raise PydanticCustomError("ids", "expected no `ids`: .parquet has an `id_column`")
@@ -83,30 +82,28 @@ class Precomputed(Section):
 
 
 class OwnWords(Section):
-    """What every extractor has that learns from the dataset's own text."""
+    """Shared settings of the extractors that learn from the dataset's text."""
 
     field: str = "title"  # a text or token-list column of items.parquet
     dim: Count = 300
     window: Count = 5  # words on each side of the centre word
     epochs: Count = 20  # passes over the text
     min_count: Count = 1  # rarer words are left out
-    workers: Count = (
-        1  # threads of training; with more than one no two runs give the same bytes
-    )
+    workers: Count = 1  # training threads; results are reproducible with one only
 
 
 class Word2VecMean(OwnWords):
     """The mean of the words' vectors."""
 
     extractor: Literal["word2vec_mean"]
-    weights: str = "trained"  # trained on the dataset's own text, or a KeyedVectors file
+    weights: str = "trained"  # on the dataset's text, or the path of a KeyedVectors file
 
 
 class Sif(OwnWords):
     """Smooth inverse frequency sentence embedding over Word2Vec vectors."""
 
     extractor: Literal["sif"]
-    weights: str = "trained"  # trained on the dataset's own text, or a KeyedVectors file
+    weights: str = "trained"  # on the dataset's text, or the path of a KeyedVectors file
     smoothing: Positive = 0.001  # a in a / (a + p(w))
 
 
@@ -132,41 +129,20 @@ class MiniLM(Section):
     field: str = "title"
 
 
-Settings: TypeAlias = (
-    ImageNetwork
-    | OpenClip
-    | Mcauley
-    | Precomputed
-    | Word2VecMean
-    | Sif
-    | Doc2Vec
-    | TfidfSvd
-    | MiniLM
-)
-
-
 def family(extractor: str) -> str:
-    """Return the name in the registry: that before a colon."""
+    """Return an extractor's name in the registry: the part before a colon."""
     return extractor.partition(":")[0]
 
 
-def in_words(feature: Settings) -> str:
-    """Return what a table calls a feature: its extractor, the field, the weights."""
-    weights = getattr(feature, "weights", None)
-    said = {None: "", "seeded": ", seeded (untrained)"}.get(weights, f", {weights}")
-    return f"{feature.extractor} of {feature.field}{said}"
-
-
-def _section(value: Any) -> str | None:
-    """Return which section a mapping of params.yaml, or a section itself, is of."""
-    extractor = (
-        value.get("extractor") if isinstance(value, dict) else getattr(value, "extractor", "")
-    )
+def _tag(value: Any) -> str:
+    """Return the tag in `Settings` of a mapping of params.yaml, or of a section."""
+    is_mapping = isinstance(value, dict)
+    extractor = value.get("extractor") if is_mapping else getattr(value, "extractor", "")
     name = family(str(extractor))
     return "network" if name in (*NETWORKS, "timm") else name
 
 
-Feature = Annotated[
+Settings: TypeAlias = (
     Annotated[ImageNetwork, Tag("network")]
     | Annotated[OpenClip, Tag("openclip")]
     | Annotated[Mcauley, Tag("mcauley")]
@@ -175,12 +151,22 @@ Feature = Annotated[
     | Annotated[Sif, Tag("sif")]
     | Annotated[Doc2Vec, Tag("doc2vec")]
     | Annotated[TfidfSvd, Tag("tfidf_svd")]
-    | Annotated[MiniLM, Tag("minilm")],
+    | Annotated[MiniLM, Tag("minilm")]
+)
+Feature = Annotated[
+    Settings,
     Discriminator(
-        _section,
+        _tag,
         custom_error_type="extractor",
         custom_error_message=f"expected `extractor` to be one of {', '.join(NETWORKS)}, "
         "timm:<name>, openclip:<name>, mcauley, precomputed, sif, word2vec_mean, doc2vec, "
         "tfidf_svd, minilm",
     ),
 ]
+
+
+def in_words(feature: Settings) -> str:
+    """Return a feature's label in a table: its extractor, field and weights."""
+    weights = getattr(feature, "weights", None)
+    suffix = {None: "", "seeded": ", seeded (untrained)"}.get(weights, f", {weights}")
+    return f"{feature.extractor} of {feature.field}{suffix}"

@@ -1,4 +1,11 @@
-"""From the file params.yaml to its typed values."""
+"""From params.yaml to its typed values, one step after the other.
+
+1. yaml_file: YAML to mappings.
+2. typed_file.File: each section by itself.
+3. expand: variants, datasets and compared extractors to one plain section per model.
+4. typed_file.Params: what everybody uses.
+5. checks: that sections refer to what there is.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.params import checks, expand
-from pipeline.params.declared import Declared
-from pipeline.params.whole import Params
+from pipeline.params.typed_file import File, Params
 from pipeline.params.yaml_file import PARAMS_FILE, read, validate
 
 
@@ -26,12 +32,18 @@ def load(path: Path = PARAMS_FILE) -> Params:
 
 def parse(raw: dict[str, Any]) -> Params:
     """Check the content of a params.yaml that is already a mapping; see `load`."""
-    known = Declared.model_fields.keys() - {"sections"}
-    sections = {key: value for key, value in raw.items() if key not in known}
-    expand.check_sections(sections, set(raw.get("sources") or {}))
-    body = {key: value for key, value in raw.items() if key in known}
-    declared = validate(Declared, body | {"sections": sections}, "")
-    models, contradictions = expand.add_compared(declared, expand.recommenders(declared))
-    settings = Params(**dict(declared), recommenders=models, contradictions=contradictions)
+    keys = File.model_fields.keys() - {"sections"}
+    sections = {key: value for key, value in raw.items() if key not in keys}
+    expand.check_layers(sections, raw.get("sources"))
+    others = {key: value for key, value in raw.items() if key in keys}
+    file = validate(File, others | {"sections": sections}, "")
+    checks.check_comparisons(file)
+    models = expand.merged(file.sections, file.sources)
+    compared, left_out = expand.compared(
+        file.extractors, models, file.features, file.modalities
+    )
+    settings = Params.model_construct(
+        **dict(file), expanded=models | compared, left_out=left_out
+    )
     checks.check(settings)
     return settings

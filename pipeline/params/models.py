@@ -1,10 +1,12 @@
 """The settings of every model, as sections of params.yaml.
 
-What a setting does is said where it is used, in the docstring of the model's class.
+The docstring of a model's class, in model/recommenders, describes what its settings do. Adding
+a model: a section here, which has the name of that class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,13 +20,21 @@ KEYED_BY_MODALITY = ("hidden", "modality_weights")  # settings that may be {moda
 
 
 class Model(Section):
-    """What every model's section is; a model that only counts has nothing more."""
+    """The section of every model; a model that only counts needs nothing more."""
+
+    def reads(self, features: Iterable[str]) -> list[str]:
+        """Return the modalities that the model reads, given those that the dataset has."""
+        return []
 
 
 class ContentModel(Model):
     """A model that reads features."""
 
-    modalities: Literal["all"] | list[Name]  # features that enter; [] for none
+    modalities: Literal["all"] | list[Name]  # whose features it reads; [] for none
+
+    def reads(self, features: Iterable[str]) -> list[str]:
+        """See `Model.reads`."""
+        return list(features if self.modalities == "all" else self.modalities)
 
 
 class BPRMF(Model):
@@ -36,7 +46,7 @@ class BPRMF(Model):
 
 
 class SVDPP(BPRMF):
-    """Matrix factorisation whose users also are what they took."""
+    """SVD++: a user's vector includes their items."""
 
     exclude_target: bool
 
@@ -92,7 +102,7 @@ class MGAT(LightGCN, ContentModel):
 
 
 class InvRLStages(Section):
-    """What comes before InvRL's final model."""
+    """The stages before InvRL's final model."""
 
     pretrain_epochs: Count
     iterations: Whole
@@ -108,7 +118,7 @@ class InvRLStages(Section):
 
 
 class InvRL(BPRMF, ContentModel):
-    """Matrix factorisation with content under a mask that environments agree on."""
+    """Matrix factorisation with content, under a mask learned across environments."""
 
     negatives: Count
     loss: Literal["bce", "bpr"]
@@ -144,28 +154,28 @@ class MCLN(LightGCN, ContentModel):
     attention: Literal["modality", "batch", "dimension"]  # axis of the softmax, Eq. 12-13
     context: Count | None  # items of one softmax with `batch`; null for all
     difference: Literal["distributions", "logits", "factual", "none"]  # Eq. 14; 2 controls
-    negatives: Literal["counterfactual", "factual"]  # what j of the loss goes through
+    negatives: Literal["counterfactual", "factual"]  # layers for j of the loss
     others: Literal["random", "popular", "hard"]  # how i* is drawn in training
-    inference: Literal["self", "permutation", "mean"]  # what i* is outside training
+    inference: Literal["self", "permutation", "mean"]  # i* outside training
     dropout: Dropout  # in the counterfactual layers
-    gate: float | None  # first value of a learned factor on e_vt; null adds it as it is
+    gate: float | None  # initial value of a learned factor on e_vt; null for no factor
     modality_weight: NonNegative  # lambda_m of Eq. 22
 
 
 class ReleasedMCLN(LightGCN, ContentModel):
-    """The authors' program, to show how it behaves."""
+    """MCLN as its authors released it."""
 
     popularity: NonNegative
     counterfactual_layers: Count
-    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for those not named
+    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for all others
 
 
 class Popularity(Model):
-    """How many took it."""
+    """Ranking by the number of interactions."""
 
 
 class ItemKNN(ContentModel):
-    """Similarity to what the user took."""
+    """Similarity to the user's items."""
 
     similarity: Literal["cooccurrence", "content", "both"]
     neighbours: Count
@@ -173,10 +183,28 @@ class ItemKNN(ContentModel):
     content_weight: Share
 
 
-# {name in params.yaml: section}: that of the model's class, whose name it has.
-ARCHITECTURES: dict[str, type[Model]] = {
-    name: globals()[recommender] for name, recommender in MODELS.items()
-}
+def architectures(recommenders: Mapping[str, str]) -> dict[str, type[Model]]:
+    """Return `{name: section}`, from `{name: class}`; a section has the name of its class.
+
+    Raises:
+        LookupError: a class without a section.
+    """
+    sections = {section.__name__: section for section in _subclasses(Model)}
+    if missing := sorted(set(recommenders.values()) - sections.keys()):
+        raise LookupError(
+            f"model/recommenders: {missing[0]}: expected a section of this name in "
+            f"pipeline/params/models.py, got {sorted(sections)}"
+        )
+    return {name: sections[recommender] for name, recommender in recommenders.items()}
+
+
+def _subclasses(section: type[Model]) -> Iterator[type[Model]]:
+    for subclass in section.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+ARCHITECTURES = architectures(MODELS)
 
 
 def learning_rate(settings: Model) -> float:

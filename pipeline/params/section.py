@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of."""
+"""The base class and the value types of every section of params.yaml."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Names become folders, stage names and wildcards.
+# used as folders, stage names and wildcards
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.params.section import Positive, Section
 
 Text = Annotated[str, Field(min_length=1)]
-# A plain file name, or an http(s) address that ends in one.
+# a file name, or an http(s) address that ends in one
 TableFile = Annotated[
     str,
     Field(
@@ -25,7 +25,7 @@ TableFile = Annotated[
 
 
 class SampleSource(Section):
-    """The generator: a raw dump in Amazon's 2018 format, made from the seed."""
+    """A generated raw dump in Amazon's 2018 format, from the seed."""
 
     format: Literal["sample"]
     scale: Positive = 1.0  # 1 is about 600 users and 240 items
@@ -37,7 +37,7 @@ class AmazonSource(Section):
     format: Literal["amazon2014", "amazon2018"]
     category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
     reviews: Literal["5core", "full"] = "5core"  # which of the two published review files
-    metadata: str | None = None  # name of the metadata file, where it is not the published one
+    metadata: str | None = None  # name of the metadata file, if not the published one
 
 
 class Amazon2023Source(Section):
@@ -45,12 +45,12 @@ class Amazon2023Source(Section):
 
     format: Literal["amazon2023"]
     category: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-    reviews: Literal["5core", "full"] = "full"  # 5core: ids, stars and times alone
-    metadata: str | None = None  # name of the metadata file, where it is not the published one
+    reviews: Literal["5core", "full"] = "full"  # 5core: ids, stars and times only
+    metadata: str | None = None  # name of the metadata file, if not the published one
 
 
 class TianchiSource(Section):
-    """Tianchi 231506 (Taobao clothes matching); behind a log-in, so from the mirror only."""
+    """Tianchi 231506 (Taobao clothes matching); needs a log-in, so from the mirror only."""
 
     format: Literal["tianchi"]
 
@@ -63,14 +63,14 @@ class PublishedSplitSource(Section):
 
 
 class TableColumns(Section):
-    """What the columns of the user's own tables are called."""
+    """The names of the columns in the user's own tables."""
 
     user: Text
     item: Text
     timestamp: Text | None = None
     rating: Text | None = None
     verified: Text | None = None  # whether the user bought the item
-    raw_id: Text | None = None  # the item in the items file, where it is called otherwise
+    raw_id: Text | None = None  # the item in the items file, if its name there is another
     title: Text | None = None
     description: Text | None = None
     image: Text | None = None  # an address, or a path below `pictures`
@@ -83,20 +83,23 @@ class TablesSource(Section):
     interactions: TableFile  # a file's name, or its address
     items: TableFile | None = None
     columns: TableColumns
-    time: Literal["s", "ms", "iso"] = "s"  # what `columns.timestamp` holds
-    # Columns of `items` to keep besides, under their own names.
+    time: Literal["s", "ms", "iso"] = "s"  # the unit of `columns.timestamp`
+    # further columns of `items` to keep, under their own names
     fields: list[Text] = Field(default_factory=list)
-    folder: Text | None = None  # where the files lie; without it, in the mirror
-    # A folder, or an archive, that the paths in `columns.image` are below.
+    folder: Text | None = None  # of the files; without it, they are in the mirror
+    # the folder or archive that the paths in `columns.image` start from
     pictures: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")] | None = None
 
     @model_validator(mode="after")
-    def _has_a_file_for_each_column(self) -> TablesSource:
-        of_items = ("raw_id", "title", "description", "image")
-        named = [name for name in of_items if getattr(self.columns, name) is not None]
-        if self.items is None and (named or self.fields):
-            needs = f"columns.{named[0]}" if named else "fields"
-            raise PydanticCustomError("items", f"expected `items`: {needs} is a column of it")
+    def _check_columns(self) -> TablesSource:
+        of_items = [
+            f"columns.{name}"
+            for name in ("raw_id", "title", "description", "image")
+            if getattr(self.columns, name) is not None
+        ]
+        if self.items is None and (of_items or self.fields):
+            key = (of_items or ["fields"])[0]
+            raise PydanticCustomError("items", f"expected `items`: {key} is a column of it")
         return self
 
 

@@ -1,130 +1,119 @@
-"""The settings of every stage, as sections of params.yaml: one each, in running order."""
+"""The settings of every stage, as sections of params.yaml, in running order."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline.params.section import Count, Name, Positive, Section, Share
+from pipeline.params.section import Count, Name, Positive, Section, Share, Whole
 
 
 class Download(Section):
-    """How patient the download is."""
+    """Retries and limits of the download."""
 
-    retries: Annotated[int, Field(ge=0)]
+    retries: Whole
     timeout: Positive  # seconds without a byte
-    connections: Count = 4  # at once, to all servers together
+    connections: Count = 4  # to all servers together
     max_megabytes_per_second: Positive | None = None  # of all connections together
 
 
 class Ingest(Section):
-    """What ingest tolerates."""
+    """How many bad records ingest tolerates."""
 
-    max_bad_lines: Annotated[int, Field(ge=0)]
+    max_bad_lines: Whole  # records that are skipped, per file
 
 
-def _as_day(written: object) -> object:
-    if isinstance(written, date):  # YAML makes it of 2014-07-01
+def _check_day(value: object) -> object:
+    if isinstance(value, date):  # what YAML makes of 2014-07-01
         raise PydanticCustomError("day", "write it in quotes, as a text")
-    return written
-
-
-def _is_day(written: str) -> str:
     try:
-        date.fromisoformat(written)
+        date.fromisoformat(str(value))
     except ValueError:
         raise PydanticCustomError("day", "expected a day such as '2014-07-01'") from None
-    return written
+    return value
 
 
-Day = Annotated[
-    str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_day), BeforeValidator(_as_day)
-]
-
-
-Within = Annotated[float, Field(gt=0, lt=1)]
-SUM_ERROR = 1e-9  # of shares that add up to 1
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), BeforeValidator(_check_day)]
+ProperShare = Annotated[float, Field(gt=0, lt=1)]
+SUM_ERROR = 1e-9  # rounding error of shares that add up to 1
 
 
 class Filters(Section):
-    """What of `kcore` may differ between datasets; what is not set is as for all."""
+    """The settings of `kcore` that may differ between datasets."""
 
-    k: Count | None = None  # interactions of each user and of each item
-    k_user: Count | None = None  # of each user, where that is not k
-    k_item: Count | None = None  # of each item, where that is not k
+    k: Count | None = None  # interactions that each user and each item must have
+    k_user: Count | None = None  # of each user, if not k
+    k_item: Count | None = None  # of each item, if not k
     require: list[str] | None = None  # item fields that must not be empty, such as image
     min_rating: Annotated[float, Field(allow_inf_nan=False)] | None = None  # stars
-    verified: bool | None = None  # only reviews of those who bought the item
-    since: Day | None = None  # UTC; the first day
-    before: Day | None = None  # UTC; the first day that is out
+    verified: bool | None = None  # only reviews of verified purchases
+    since: Day | None = None  # UTC; the first day that is kept
+    before: Day | None = None  # UTC; the first day that is not kept
 
     @model_validator(mode="after")
-    def _has_days(self) -> Filters:
+    def _check_days(self) -> Filters:
         if self.since and self.before and self.since >= self.before:
             raise PydanticCustomError("day", "expected `since` to be earlier than `before`")
         return self
 
 
 class KCore(Filters):
-    """Which users and items stay."""
+    """Which users and items are kept."""
 
     k: Count
     require: list[str]
     datasets: dict[Name, Filters] = Field(default_factory=dict)
 
     def of(self, dataset: str) -> KCore:
-        """Return the settings of a dataset: its own over those for all."""
-        own = self.datasets.get(dataset, Filters())
-        changes = {name: getattr(own, name) for name in own.model_fields_set}
-        changes |= {
-            name: getattr(self, name) for name in ("k", "require") if not changes.get(name)
-        }
+        """Return the settings of a dataset: those for all, overridden by its own."""
+        filters = self.datasets.get(dataset, Filters())
+        changes = {name: getattr(filters, name) for name in filters.model_fields_set}
+        for name in ("k", "require"):  # which null does not switch off
+            changes[name] = changes.get(name) or getattr(self, name)
         return self.model_copy(update=changes | {"datasets": {}})
 
 
 class LeaveOneOut(Section):
-    """Each user's last interaction to test, the one before to validation."""
+    """Each user's last interaction is for test, the one before for validation."""
 
     method: Literal["leave_one_out"]
 
 
 class RatioSplit(Section):
-    """The last shares of each user's interactions to validation and test."""
+    """The last shares of each user's interactions are for validation and test."""
 
     method: Literal["ratio"]
-    # Of train, validation and test; they add up to 1.
-    shares: Annotated[list[Within], Field(min_length=3, max_length=3)]
+    # of train, validation and test; they add up to 1
+    shares: Annotated[list[ProperShare], Field(min_length=3, max_length=3)]
 
     @model_validator(mode="after")
-    def _adds_up(self) -> RatioSplit:
+    def _check_sum(self) -> RatioSplit:
         if abs(sum(self.shares) - 1) > SUM_ERROR:
             raise PydanticCustomError("shares", "expected `shares` that add up to 1")
         return self
 
 
 class TimeSplit(Section):
-    """The same two instants for everybody: either days, or shares of all interactions."""
+    """The same two instants for all users: days, or shares of all interactions."""
 
     method: Literal["time"]
-    validation_from: Day | None = None  # UTC; the first day that is no longer train
+    validation_from: Day | None = None  # UTC; the first day of validation
     test_from: Day | None = None  # UTC; the first day of test
-    # Shares of all interactions that lie before validation, and before test.
-    quantiles: Annotated[list[Within], Field(min_length=2, max_length=2)] | None = None
+    # shares of all interactions before validation, and before test
+    quantiles: Annotated[list[ProperShare], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="after")
-    def _has_two_instants(self) -> TimeSplit:
+    def _check_instants(self) -> TimeSplit:
         days = [day for day in (self.validation_from, self.test_from) if day]
         if len(days) != (0 if self.quantiles else 2):
             raise PydanticCustomError(
                 "instants", "expected either `quantiles`, or `validation_from` and `test_from`"
             )
-        # Texts of days compare as the days do.
-        if days != sorted(set(days)) or (self.quantiles or []) != sorted(
-            set(self.quantiles or [])
-        ):
+        first, second = map(str, self.quantiles or days)  # which sort as the values do
+        if first >= second:
             raise PydanticCustomError("instants", "expected validation to begin before test")
         return self
 
@@ -133,24 +122,24 @@ Split = Annotated[LeaveOneOut | RatioSplit | TimeSplit, Field(discriminator="met
 
 
 class Images(Section):
-    """How pictures are fetched."""
+    """Limits of fetching pictures."""
 
-    connections: Count  # at once, to all hosts together
-    connections_per_host: Count  # at once
-    processes: Count = 1  # among which hosts and connections are divided
-    retries: Annotated[int, Field(ge=0)]
+    connections: Count  # to all hosts together
+    connections_per_host: Count
+    processes: Count = 1  # that share hosts and connections
+    retries: Whole
     timeout: Positive  # seconds
     max_megabytes: Positive  # per picture
-    max_failed: Share  # share of items with a picture that could not be had
+    max_failed: Share  # share of items whose picture is unavailable
 
 
 class Train(Section):
-    """The budget and the rule of choice, the same for every model."""
+    """The budget and how the best epoch is chosen, the same for every model."""
 
     epochs: Count
     batch_size: Count
     evaluate_every: Count  # epochs
-    patience: Count  # evaluations without a better validation NDCG@10
+    patience: Count  # evaluations without an improvement of validation NDCG@10
     refit: bool
     select_on: Literal["validation", "test"]
 

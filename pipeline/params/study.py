@@ -17,7 +17,7 @@ from pipeline.job.errors import ParamsError
 from pipeline.params.cell import Cell, Values, changed, check_models, check_unique, named, text
 from pipeline.params.experiments import Grid, StudyBudget
 from pipeline.params.models import ARCHITECTURES, Model
-from pipeline.params.whole import Params
+from pipeline.params.typed_file import Params
 
 FOLDER = "study"  # below results/<dataset>
 

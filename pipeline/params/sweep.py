@@ -25,7 +25,7 @@ from pipeline.params.cell import (
 )
 from pipeline.params.experiments import Sweep
 from pipeline.params.models import ARCHITECTURES
-from pipeline.params.whole import Params
+from pipeline.params.typed_file import Params
 
 MOST_CELLS = 10_000  # of one model on one dataset; each is a job
 

@@ -1,4 +1,4 @@
-"""Reading params.yaml, and saying what is wrong in it by the full name of the key."""
+"""Reading params.yaml, and errors that name the full key."""
 
 from __future__ import annotations
 
@@ -9,25 +9,21 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from pipeline.job.errors import ParamsError
 
 PARAMS_FILE = Path("params.yaml")
+# How deep the tag of a union stands in pydantic's location of an error; it is no key.
+TAG_DEPTH = {"split": 1, "sources": 2, "features": 3, "extractors": 4}
 T = TypeVar("T", bound=BaseModel)
 
 
-def unknown(where: str, what: str, known: Iterable[str], add: str) -> ParamsError:
-    """Return the error that says what there is, and what to add: a section or a key."""
-    return ParamsError(
-        f"params.yaml: {where}: {what}; expected one of {sorted(known)}, or add {add}"
-    )
-
-
 def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """Read params.yaml without checking what is in it; see `params.load`.
+    """Read params.yaml without checking its content; see `params.load`.
 
     Raises:
-        ParamsError: the file is absent, is not YAML or is no mapping.
+        ParamsError: the file is absent, is not YAML or not a mapping.
     """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
@@ -41,9 +37,9 @@ def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, to which 5e-05 is a number, as it is in YAML 1.2.
+    """The safe loader, with numbers such as 5e-05 as in YAML 1.2.
 
-    `dvc exp run -S mcln.default.lr=0.00005` writes it so.
+    `dvc exp run -S mcln.default.lr=0.00005` writes them.
     """
 
 
@@ -54,50 +50,47 @@ _Loader.add_implicit_resolver(
 )
 
 
+def unknown(where: str, what: str, available: Iterable[str], add: str) -> ParamsError:
+    """Return the error for a name that is not there: what is, and which key to add."""
+    return ParamsError(
+        f"params.yaml: {where}: {what}; expected one of {sorted(available)}, or add {add}"
+    )
+
+
 def validate(kind: type[T], raw: dict[str, Any], where: str) -> T:
-    """Build `kind`, turning pydantic's findings into one ParamsError with full key names.
+    """Return `raw` as a section.
 
     Args:
-        kind: the section.
+        kind: the class of the section.
         raw: its content.
         where: the key of the section; empty for the whole file.
 
     Raises:
-        ParamsError: something in `raw` does not fit; every such key is named.
+        ParamsError: something in `raw` does not fit; every such key is named in full.
     """
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ParamsError("\n".join(_explain(error, where))) from None
+        problems = error.errors(include_url=False)
+        raise ParamsError("\n".join(_message(problem, where) for problem in problems)) from None
 
 
-def _explain(error: ValidationError, where: str) -> list[str]:
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(
-            str(part) for part in (where, *_without_tag(problem["loc"])) if part != ""
-        )
-        got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
-        hint = ""
-        if problem["type"] == "float_type" and _looks_like_a_number(problem["input"]):
-            hint = " (that is a text: write the number without quotes)"
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"params.yaml: {key}: unknown key")
-            continue
-        message = problem["msg"][0].lower() + problem["msg"][1:]
-        lines.append(f"params.yaml: {key}: {message}{got}{hint}")
-    return lines
+def _message(problem: ErrorDetails, where: str) -> str:
+    location = list(problem["loc"])
+    depth = TAG_DEPTH.get(str(location[0])) if location else None
+    if depth is not None:
+        del location[depth : depth + 1]
+    key = ".".join(str(part) for part in (where, *location) if part != "")
+    if problem["type"] == "extra_forbidden":
+        return f"params.yaml: {key}: unknown key"
+    expected = problem["msg"][0].lower() + problem["msg"][1:]
+    got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+    is_number_in_quotes = problem["type"] == "float_type" and _is_number(problem["input"])
+    hint = " (that is a text: write the number without quotes)" if is_number_in_quotes else ""
+    return f"params.yaml: {key}: {expected}{got}{hint}"
 
 
-def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Drop the union's tag, which is no key: sources.<name>.<tag>, features.<d>.<m>.<tag>."""
-    depth = {"split": 1, "sources": 2, "features": 3, "extractors": 4}.get(
-        str(location[0]) if location else ""
-    )
-    return location if depth is None else location[:depth] + location[depth + 1 :]
-
-
-def _looks_like_a_number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     try:
         float(str(value))
     except ValueError:

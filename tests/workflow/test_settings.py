@@ -7,7 +7,6 @@ import yaml
 
 from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
-from pipeline.params.declared import Declared
 from pipeline.tables.io import sha256_of
 from workflow.settings import main, slices, write
 
@@ -209,10 +208,9 @@ def test_dvc_sees_the_files_through_links_that_follow_the_parameters(own_feature
     write(own_features, folder, links)
     assert not link.is_symlink()  # DVC stops at a link to nothing
 
-    declared = set(Declared.model_fields)
-    raw = own_features.model_dump(include=declared)
-    raw["features"]["sample"]["visual"]["path"] = "moved.npy"
-    write(params.parse(raw | raw.pop("sections")), folder, links)
+    raw = copy.deepcopy(RAW)
+    raw["features"]["sample"]["visual"] = OWN | {"path": "moved.npy"}
+    write(params.parse(raw), folder, links)
     assert link.readlink() == tmp_path / "moved.npy"
 
     write(params.parse(RAW), folder, links)

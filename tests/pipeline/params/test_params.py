@@ -9,6 +9,7 @@ import yaml
 from pipeline import params
 from pipeline.job.errors import ParamsError
 from pipeline.params.checks import FIELDS
+from pipeline.params.models import architectures
 from pipeline.sources import amazon, published_split, tianchi
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
@@ -101,6 +102,31 @@ def test_a_dataset_overrides_the_default_and_a_variant_its_parent():
     assert settings.model("mcln", "sample").counterfactual is True
 
 
+def test_a_section_that_nothing_names_is_checked_on_the_datasets_that_run():
+    raw = changed("own", {"default": {"variant_of": "mcln"}, "sample": {"layers": -1}})
+
+    with pytest.raises(
+        ParamsError, match=r"own\.sample \(over mcln\.default\)\.layers: .*got -1"
+    ):
+        params.parse(raw)
+
+    raw["own"] = {"default": {"variant_of": "mcln"}, "art": {"layers": -1}}
+    with pytest.raises(ParamsError, match=r"own\.art \(over mcln\.default\)\.layers: "):
+        params.parse(raw).model("own", "art")
+
+
+def test_a_model_on_an_unknown_dataset_is_refused():
+    with pytest.raises(ParamsError, match=r"no dataset 'nowhere'; expected one of"):
+        params.load().model("mcln", "nowhere")
+
+
+def test_a_recommender_without_a_section_is_named():
+    with pytest.raises(
+        LookupError, match=r"Absent: expected a section of this name in pipeline"
+    ):
+        architectures({"bprmf": "BPRMF", "absent": "Absent"})
+
+
 def test_models_read_the_modalities_of_their_dataset():
     settings = params.load()
 
@@ -158,8 +184,8 @@ TEXT = {"extractor": "sif", "field": "description"}
 
 
 def comparing(model="mcln", modality="visual", dataset="sample", **instead):
-    swap = {"model": model, "modality": modality, "instead": instead or {"net": NET}}
-    return changed("extractors", {dataset: swap})
+    comparison = {"model": model, "modality": modality, "instead": instead or {"net": NET}}
+    return changed("extractors", {dataset: comparison})
 
 
 def test_a_compared_model_reads_another_feature_in_the_same_place_and_differs_in_nothing_else():
@@ -168,8 +194,8 @@ def test_a_compared_model_reads_another_feature_in_the_same_place_and_differs_in
     assert settings.table("extractors", "sample") == ["base_vt", "base_vt_net", "base_vt_text"]
     assert settings.architecture("base_vt_net") == "mcln"
     assert settings.model_modalities("base_vt_net", "sample") == ["visual_net", "textual"]
-    own, other = (settings.model(name, "sample") for name in ("base_vt", "base_vt_text"))
-    assert other == own.model_copy(update={"modalities": ["visual_text", "textual"]})
+    base, made = (settings.model(name, "sample") for name in ("base_vt", "base_vt_text"))
+    assert made == base.model_copy(update={"modalities": ["visual_text", "textual"]})
     assert settings.feature("sample", "visual_net").extractor == "resnet50"
     assert settings.feature_key("sample", "visual_net") == "extractors.sample.instead.net"
     assert settings.feature_key("sample", "visual") == "features.sample.visual"
@@ -190,7 +216,7 @@ def test_only_the_comparison_reads_the_other_features():
     ("model", "section", "key"),
     [("mcln_released", {}, "modality_weights"), ("dmrl", {"hidden": {"visual": 8}}, "hidden")],
 )
-def test_a_setting_of_the_swapped_modality_is_that_of_the_other_feature(model, section, key):
+def test_a_setting_of_the_replaced_modality_is_that_of_the_other_feature(model, section, key):
     """`visual: 0.3` would otherwise no longer be the weight of the pictures."""
     raw = comparing(model)
     raw[model]["sample"] = section
@@ -202,9 +228,9 @@ def test_a_setting_of_the_swapped_modality_is_that_of_the_other_feature(model, s
     assert after == {"visual_net": before["visual"]}
 
 
-def test_a_row_says_its_extractor_and_whether_it_was_trained():
-    own = {"extractor": "precomputed", "path": "own.parquet"}
-    settings = params.parse(comparing("vbpr", net=NET, own=own))
+def test_a_row_names_its_extractor_and_whether_it_was_trained():
+    file = {"extractor": "precomputed", "path": "own.parquet"}
+    settings = params.parse(comparing("vbpr", net=NET, own=file))
 
     assert settings.compared_extractors("sample") == {
         "vbpr": "vgg16 of image, seeded (untrained)",

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.job.errors import RawDataError
 from pipeline.tables.io import sha256_of
-from workflow import checksums
-from workflow.checksums import remembered_sha256
+from workflow import named_files
+from workflow.named_files import remembered_sha256
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def memory(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The files whose bytes were read."""
-    found = []
+    files = []
 
     def counted(path: Path) -> str:
-        found.append(path)
+        files.append(path)
         return sha256_of(path)
 
-    monkeypatch.setattr(checksums, "sha256_of", counted)
-    return found
+    monkeypatch.setattr(named_files, "sha256_of", counted)
+    return files
 
 
 def test_an_unchanged_file_is_read_once(file, memory, read):
@@ -80,7 +80,7 @@ def test_several_files_are_remembered_side_by_side(file, memory, read, tmp_path)
         b"[" * 100_000,
     ],
 )
-def test_a_damaged_memory_is_begun_anew(file, memory, read, content):
+def test_a_damaged_memory_is_started_anew(file, memory, read, content):
     stamp = str(file.stat().st_mtime_ns).encode()
     for key, value in ((b"NAME", str(file).encode()), (b"STAMP", stamp), (b"SHA", b"0" * 64)):
         content = content.replace(key, value)
@@ -92,7 +92,7 @@ def test_a_damaged_memory_is_begun_anew(file, memory, read, content):
     assert str(file) in json.loads(memory.read_text())
 
 
-def test_what_is_no_file_has_no_checksum(tmp_path, memory):
+def test_an_absent_file_and_a_folder_have_no_checksum(tmp_path, memory):
     assert remembered_sha256(tmp_path / "nowhere", memory) is None
     assert remembered_sha256(tmp_path, memory) is None
     assert not memory.exists()
