@@ -65,10 +65,8 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
 
     settings = params.load()
-    if args.of == "training":
-        paths = training_inputs(settings, args.dataset, args.model)
-    else:
-        paths = results(args.dataset, args.model)
+    names = args.dataset, args.model
+    paths = training_inputs(settings, *names) if args.of == "training" else results(*names)
     write_json(checksums(paths), args.output)
 
 

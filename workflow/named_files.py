@@ -4,11 +4,10 @@ A file may have tens of gigabytes, and every `snakemake -n` asks for its sha256.
 remembered with the file's size and time of change; a file with the same two counts as the same.
 The memory may be deleted at any time.
 
-The links are for DVC, whose dependencies are a fixed list: it follows them, sees the content of
-the stage `settings`'s own output, and runs the stage when that has changed. A file that is
-absent cannot be linked, so the stage refuses it; Snakemake leaves that to the stage `features`.
-The links are outside the folder of slices, which DVC keeps in its cache, where weights do not
-belong.
+The links are for DVC, whose dependencies are a fixed list: they are an output of the stage
+`settings`, which DVC runs again when the content behind them has changed. An absent file cannot
+be linked, so the stage refuses it; Snakemake leaves that to the stage `features`. They are not
+among the slices, which DVC keeps in its cache, where weights do not belong.
 """
 
 from __future__ import annotations
@@ -35,23 +34,16 @@ def checksums(feature: FeatureSettings | None) -> dict[str, str | None]:
     Raises:
         RawDataError: a file is there and cannot be read.
     """
-    values = {name: getattr(feature, name, None) for name in SETTINGS}
-    return {
-        name: remembered_sha256(Path(value))
-        for name, value in values.items()
-        if value is not None
-    }
+    named = [name for name in SETTINGS if getattr(feature, name, None) is not None]
+    return {name: remembered_sha256(Path(getattr(feature, name))) for name in named}
 
 
 def remembered_sha256(path: Path, memory: Path = MEMORY) -> str | None:
     """Return the sha256 of a file's bytes in hexadecimal; read the file only if it changed.
 
     Args:
-        path: a file, or what might be one.
+        path: a file, or what might be one; None is returned if it is not.
         memory: where checksums are kept; started anew if it is absent or damaged.
-
-    Returns:
-        64 digits; None if there is no such file.
 
     Raises:
         RawDataError: the file cannot be read.

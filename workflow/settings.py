@@ -201,13 +201,7 @@ def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, default=_plain, indent=1, sort_keys=True) + "\n"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump()
-    raise TypeError(f"expected a section of params.yaml, got {type(value).__name__}")
+    return json.dumps(value, default=BaseModel.model_dump, indent=1, sort_keys=True) + "\n"
 
 
 def check_modalities(settings: params.Params) -> None:
