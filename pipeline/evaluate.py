@@ -29,18 +29,8 @@ from pipeline.job.errors import SchemaError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset
+from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_json, write_parquet
-from pipeline.tables.schema import (
-    INTERACTIONS,
-    ITEM,
-    METRICS_FILE,
-    N_NEGATIVES,
-    RANKS,
-    RANKS_FILE,
-    TEST,
-    TEST_FILE,
-    USER,
-)
 
 log = logging.getLogger("evaluate")
 
@@ -71,7 +61,7 @@ def metrics(
         "architecture": facts["architecture"],
         "seeds": [facts["seed"]],
         "selected_on": facts["selected_on"],
-        "optimistic": facts["selected_on"].startswith(TEST),
+        "optimistic": facts["selected_on"].startswith(s.TEST),
         "refit": facts["refit"],
         "trained_on": facts["trained_on"],
         "epoch": facts["epoch"],
@@ -80,7 +70,7 @@ def metrics(
         "n_users": len(sampled) if users is None else len(users.unique()),
         "n_targets": len(sampled),
         "split": split or {},
-        "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": N_NEGATIVES + 1},
+        "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": s.N_NEGATIVES + 1},
         "full": at_cutoffs(full, cutoffs) | {"candidates": n_items},
     }
 
@@ -89,12 +79,12 @@ def _check_targets(
     test: pl.DataFrame, users: Tensor, targets: Tensor, train: pl.DataFrame | None = None
 ) -> None:
     """Refuse candidates of another test file; users without train rows may have none."""
-    warm = test if train is None else test.join(train, USER, "semi", maintain_order="left")
+    warm = test if train is None else test.join(train, s.USER, "semi", maintain_order="left")
     pairs = list(zip(users.tolist(), targets.tolist(), strict=True))
-    if pairs not in (rows.select(USER, ITEM).rows() for rows in (test, warm)):
+    if pairs not in (rows.select(s.USER, s.ITEM).rows() for rows in (test, warm)):
         raise SchemaError(
-            f"{TEST_FILE}: expected the users and items of the candidates, got others; run the "
-            "stage split again"
+            f"{s.TEST_FILE}: expected the users and items of the candidates, got others; run "
+            "the stage split again"
         )
 
 
@@ -111,19 +101,19 @@ def rank_test_items(
     """
     dataset = Dataset(arguments.processed)
     model, facts = restored(settings, arguments, dataset)
-    users, targets, negatives = dataset.candidates(TEST)
-    test = read_parquet(arguments.processed / TEST_FILE, INTERACTIONS)
+    users, targets, negatives = dataset.candidates(s.TEST)
+    test = read_parquet(arguments.processed / s.TEST_FILE, s.INTERACTIONS)
     _check_targets(test, users, targets, dataset.train)
     with torch.inference_mode():
         known = dataset.pairs(validation=True)
         sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
 
     columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
-    rows = pl.DataFrame(dict(zip(RANKS, (column.numpy() for column in columns), strict=True)))
+    rows = pl.DataFrame(dict(zip(s.RANKS, (column.numpy() for column in columns), strict=True)))
     content = metrics(
         sampled, full, facts, settings.evaluate.k, dataset.n_items, users, dataset.split()
     )
-    return content, rows.cast(pl.Schema(RANKS))
+    return content, rows.cast(pl.Schema(s.RANKS))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -131,8 +121,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = read_arguments(__doc__, argv)
     content, rows = rank_test_items(params.load(), arguments)
     log.info("%s %s: %s", arguments.dataset, arguments.model, content["sampled"])
-    write_parquet(rows, arguments.results / RANKS_FILE)
-    write_json(content, arguments.results / METRICS_FILE)
+    write_parquet(rows, arguments.results / s.RANKS_FILE)
+    write_json(content, arguments.results / s.METRICS_FILE)
 
 
 if __name__ == "__main__":

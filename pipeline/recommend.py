@@ -24,16 +24,8 @@ from pipeline.job.command_line import run
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import read_arguments
 from pipeline.learning.dataset import Dataset
+from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_parquet
-from pipeline.tables.schema import (
-    ITEM,
-    ITEMS,
-    ITEMS_FILE,
-    RAW_ID,
-    RECOMMENDATIONS,
-    RECOMMENDATIONS_FILE,
-    USER,
-)
 
 log = logging.getLogger("recommend")
 
@@ -62,15 +54,15 @@ def recommendations(
     for batch, items, scores in top_k(scorer, users, known, k):
         width = items.shape[1]
         block = {
-            USER: batch.repeat_interleave(width).numpy(),
+            s.USER: batch.repeat_interleave(width).numpy(),
             "position": torch.arange(width).repeat(len(batch)).numpy(),
-            ITEM: items.flatten().numpy(),
+            s.ITEM: items.flatten().numpy(),
             "score": scores.flatten().numpy(),
         }
         blocks.append(pl.DataFrame(block).filter(pl.col("score").is_finite()))
-    rows = pl.concat(blocks).with_columns(pl.col(ITEM).cast(pl.Int32))
-    named = rows.join(raw_ids.rename({RAW_ID: "raw_item"}), on=ITEM, maintain_order="left")
-    return named.select(list(RECOMMENDATIONS)).cast(pl.Schema(RECOMMENDATIONS))
+    rows = pl.concat(blocks).with_columns(pl.col(s.ITEM).cast(pl.Int32))
+    named = rows.join(raw_ids.rename({s.RAW_ID: "raw_item"}), on=s.ITEM, maintain_order="left")
+    return named.select(list(s.RECOMMENDATIONS)).cast(pl.Schema(s.RECOMMENDATIONS))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -79,12 +71,12 @@ def main(argv: list[str] | None = None) -> None:
     settings = params.load()
     dataset = Dataset(arguments.processed)
     model, _ = restored(settings, arguments, dataset)
-    raw_ids = read_parquet(arguments.processed / ITEMS_FILE, ITEMS).select(ITEM, RAW_ID)
+    raw_ids = read_parquet(arguments.processed / s.ITEMS_FILE, s.ITEMS).select(s.ITEM, s.RAW_ID)
     with torch.inference_mode():
         known = dataset.pairs(validation=True)
         lists = recommendations(model.scorer(), known, settings.recommend.k, raw_ids)  # type: ignore[operator]
     log.info("%s %s: %d rows", arguments.dataset, arguments.model, lists.height)
-    write_parquet(lists, arguments.results / RECOMMENDATIONS_FILE)
+    write_parquet(lists, arguments.results / s.RECOMMENDATIONS_FILE)
 
 
 if __name__ == "__main__":

@@ -12,23 +12,9 @@ from torch import Tensor
 
 from model.data import Interactions
 from pipeline.job.errors import SchemaError
+from pipeline.tables import schema as s
 from pipeline.tables.features import read_features
 from pipeline.tables.io import read_metadata, read_parquet
-from pipeline.tables.schema import (
-    CANDIDATES,
-    CANDIDATES_FILE,
-    INTERACTIONS,
-    ITEM,
-    ITEMS,
-    ITEMS_FILE,
-    PART,
-    SPLIT,
-    TRAIN_FILE,
-    USER,
-    USERS,
-    USERS_FILE,
-    VALIDATION_FILE,
-)
 
 
 class Dataset:
@@ -37,11 +23,11 @@ class Dataset:
     def __init__(self, folder: Path) -> None:
         """Read train, validation and the numbers of users and items."""
         self.folder = folder
-        self.n_users = read_parquet(folder / USERS_FILE, USERS).height
-        self.n_items = read_parquet(folder / ITEMS_FILE, ITEMS).height
-        self.train = read_parquet(folder / TRAIN_FILE, INTERACTIONS).select(USER, ITEM)
-        self.validation = read_parquet(folder / VALIDATION_FILE, INTERACTIONS).select(
-            USER, ITEM
+        self.n_users = read_parquet(folder / s.USERS_FILE, s.USERS).height
+        self.n_items = read_parquet(folder / s.ITEMS_FILE, s.ITEMS).height
+        self.train = read_parquet(folder / s.TRAIN_FILE, s.INTERACTIONS).select(s.USER, s.ITEM)
+        self.validation = read_parquet(folder / s.VALIDATION_FILE, s.INTERACTIONS).select(
+            s.USER, s.ITEM
         )
 
     def pairs(self, *, validation: bool) -> Interactions:
@@ -49,7 +35,7 @@ class Dataset:
 
         A published split lists its validation pairs in train too; all copies are left out.
         """
-        train_only = self.train.join(self.validation, on=[USER, ITEM], how="anti")
+        train_only = self.train.join(self.validation, on=[s.USER, s.ITEM], how="anti")
         if not validation:
             return self._interactions(train_only)
         if train_only.height < self.train.height:
@@ -58,20 +44,23 @@ class Dataset:
 
     def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
         """Return users (R,), targets (R,) and negatives (R, 99) of a part's R rows, int64."""
-        path = self.folder / CANDIDATES_FILE
-        rows = read_parquet(path, CANDIDATES).filter(pl.col(PART) == part)
+        path = self.folder / s.CANDIDATES_FILE
+        rows = read_parquet(path, s.CANDIDATES).filter(pl.col(s.PART) == part)
         if rows.is_empty():
             raise SchemaError(f"{path}: expected rows of part {part!r}, got none")
-        return tensor(rows[USER]), tensor(rows[ITEM]), tensor(rows["negatives"])
+        return tensor(rows[s.USER]), tensor(rows[s.ITEM]), tensor(rows["negatives"])
 
     def split(self) -> dict[str, Any]:
         """Return the split's method; `{}` for leave-one-out and published splits."""
-        metadata = read_metadata(self.folder / CANDIDATES_FILE)
-        return dict(json.loads(metadata.get(SPLIT, "{}")))
+        metadata = read_metadata(self.folder / s.CANDIDATES_FILE)
+        return dict(json.loads(metadata.get(s.SPLIT, "{}")))
 
     def _interactions(self, rows: pl.DataFrame) -> Interactions:
         return Interactions(
-            tensor(rows[USER]), tensor(rows[ITEM]), n_users=self.n_users, n_items=self.n_items
+            tensor(rows[s.USER]),
+            tensor(rows[s.ITEM]),
+            n_users=self.n_users,
+            n_items=self.n_items,
         )
 
 

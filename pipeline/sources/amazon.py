@@ -17,20 +17,7 @@ import polars as pl
 from pipeline.sources.raw import empty_columns
 from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, RecordFormat, records
 from pipeline.sources.stream import Stream, completed
-from pipeline.tables.schema import (
-    DESCRIPTION,
-    IMAGE,
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    RAW_ITEMS,
-    REVIEWS,
-    TIME,
-    TITLE,
-    USER,
-    VERIFIED,
-)
+from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +29,7 @@ REVIEW_FIELDS = {
 }
 BRAND, CATEGORY = "brand", "category"
 METADATA: dict[str, Any] = {
-    **RAW_ITEMS,
+    **s.RAW_ITEMS,
     BRAND: pl.String,
     CATEGORY: pl.List(pl.String),
 }
@@ -73,7 +60,7 @@ def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) ->
 def read_metadata(metadata: Iterator[pl.DataFrame]) -> pl.DataFrame:
     """Return all items of the metadata, reviewed or not, in the form of `stream`."""
     items = pl.concat([pl.DataFrame(schema=METADATA), *metadata])
-    return _cleaned(items.unique(RAW_ID, keep="first", maintain_order=True).sort(RAW_ID))
+    return _cleaned(items.unique(s.RAW_ID, keep="first", maintain_order=True).sort(s.RAW_ID))
 
 
 def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> Iterator[pl.DataFrame]:
@@ -86,29 +73,29 @@ def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> Iterator[
         RawDataError: the file does not exist or is damaged, a field is missing, or there are
             too many bad lines.
     """
-    fields = REVIEW_FIELDS | ({VERIFIED: FLAG} if verified else {})
-    yield pl.DataFrame(schema=REVIEWS | ({VERIFIED: pl.Boolean} if verified else {}))
-    names = dict(zip(REVIEW_FIELDS, (USER, ITEM, RATING, TIME), strict=True))
+    fields = REVIEW_FIELDS | ({s.VERIFIED: FLAG} if verified else {})
+    yield pl.DataFrame(schema=s.REVIEWS | ({s.VERIFIED: pl.Boolean} if verified else {}))
+    names = dict(zip(REVIEW_FIELDS, (s.USER, s.ITEM, s.RATING, s.TIME), strict=True))
     for table in records(path, RecordFormat(fields, set(REVIEW_FIELDS)), max_bad_lines):
         yield as_reviews(table.rename(names))
 
 
 def as_reviews(rows: pl.DataFrame) -> pl.DataFrame:
     """Return schema.REVIEWS of rows with all of its columns except `part`, and `verified`."""
-    verified = [VERIFIED] if VERIFIED in rows.columns else []
-    rating = pl.col(RATING).cast(REVIEWS[RATING])
-    return rows.select(USER, ITEM, TIME, rating, *empty_columns(PART), *verified)
+    verified = [s.VERIFIED] if s.VERIFIED in rows.columns else []
+    rating = pl.col(s.RATING).cast(s.REVIEWS[s.RATING])
+    return rows.select(s.USER, s.ITEM, s.TIME, rating, *empty_columns(s.PART), *verified)
 
 
 def _cleaned(items: pl.DataFrame) -> pl.DataFrame:
     """Clean titles and brands, and turn empty values into nulls."""
-    titles = _unescaped(_changed(items[TITLE], r"(?i)<|aPageStart|getTime", _without_scraped))
-    n_scraped = items[TITLE].count() - titles.count()
+    titles = _unescaped(_changed(items[s.TITLE], r"(?i)<|aPageStart|getTime", _without_scraped))
+    n_scraped = items[s.TITLE].count() - titles.count()
     if n_scraped:
         logger.info("titles: %d are blank or scraped mark-up, and become nulls", n_scraped)
-    stripped = pl.col(DESCRIPTION, IMAGE).str.strip_chars()
+    stripped = pl.col(s.DESCRIPTION, s.IMAGE).str.strip_chars()
     return items.with_columns(titles, _unescaped(items[BRAND]), stripped).with_columns(
-        pl.col(DESCRIPTION, IMAGE).replace("", None),
+        pl.col(s.DESCRIPTION, s.IMAGE).replace("", None),
         pl.when(pl.col(CATEGORY).list.len() > 0).then(pl.col(CATEGORY)).alias(CATEGORY),
     )
 

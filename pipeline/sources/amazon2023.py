@@ -34,18 +34,7 @@ from pipeline.sources.records import (
     records,
 )
 from pipeline.sources.stream import Stream
-from pipeline.tables.schema import (
-    DESCRIPTION,
-    IMAGE,
-    ITEM,
-    RATING,
-    RAW_ID,
-    REVIEWS,
-    TIME,
-    TITLE,
-    USER,
-    VERIFIED,
-)
+from pipeline.tables import schema as s
 
 REVIEW_FIELDS = {
     "user_id": TEXT,
@@ -88,38 +77,40 @@ def stream(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) ->
 
 def _full(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
     form = RecordFormat(REVIEW_FIELDS | {"verified_purchase": FLAG}, set(REVIEW_FIELDS))
-    yield pl.DataFrame(schema=REVIEWS | {VERIFIED: pl.Boolean})
+    yield pl.DataFrame(schema=s.REVIEWS | {s.VERIFIED: pl.Boolean})
     for table in records(path, form, max_bad_lines):
-        names = {"user_id": USER, "parent_asin": ITEM, "verified_purchase": VERIFIED}
+        names = {"user_id": s.USER, "parent_asin": s.ITEM, "verified_purchase": s.VERIFIED}
         yield _reviews(table.rename(names))
 
 
 def _ratings(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
     """Yield the lines of the published 5-core, which has no text."""
-    yield pl.DataFrame(schema=REVIEWS)
+    yield pl.DataFrame(schema=s.REVIEWS)
     yield from map(_reviews, parsed(path, _rating_rows, max_bad_lines))
 
 
 def _rating_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
     is_header = (pl.col("line") == 1) & (pl.col("text") == HEADER)
     rows = batch.matched(RATING_LINE).filter(~is_header)
-    rows = rows.with_columns(pl.col(RATING).cast(pl.Float64), pl.col(TIME).cast(pl.UInt64))
-    is_good = (pl.col(TIME) < LATEST * 1000).fill_null(False)
+    rows = rows.with_columns(pl.col(s.RATING).cast(pl.Float64), pl.col(s.TIME).cast(pl.UInt64))
+    is_good = (pl.col(s.TIME) < LATEST * 1000).fill_null(False)
     return bad.without(rows, is_good, f"`{HEADER}` with a time in milliseconds")
 
 
 def _reviews(rows: pl.DataFrame) -> pl.DataFrame:
-    return amazon.as_reviews(rows.with_columns((pl.col(TIME) // 1000).cast(REVIEWS[TIME])))
+    return amazon.as_reviews(
+        rows.with_columns((pl.col(s.TIME) // 1000).cast(s.REVIEWS[s.TIME]))
+    )
 
 
 def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
     for table in records(path, RecordFormat(FIELDS, {"parent_asin"}), max_bad_lines):
         has_path = pl.col("categories").list.len() > 0
         yield table.select(
-            pl.col("parent_asin").alias(RAW_ID),
-            pl.col("title").alias(TITLE),
-            pl.col("description").list.join(" ").alias(DESCRIPTION),
-            _picture().alias(IMAGE),
+            pl.col("parent_asin").alias(s.RAW_ID),
+            pl.col("title").alias(s.TITLE),
+            pl.col("description").list.join(" ").alias(s.DESCRIPTION),
+            _picture().alias(s.IMAGE),
             pl.col("store").alias(BRAND),
             # Some items have only the main category.
             pl.when(has_path)

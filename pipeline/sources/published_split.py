@@ -19,19 +19,7 @@ from pipeline.job.errors import RawDataError
 from pipeline.published.published_split import PARTS, TOKENS
 from pipeline.sources.lines import Batch, parsed
 from pipeline.sources.raw import BadLines, Tables, empty_columns
-from pipeline.tables.schema import (
-    DESCRIPTION,
-    IMAGE,
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    TIME,
-    TITLE,
-    TRAIN,
-    USER,
-    VALIDATION,
-)
+from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
 
@@ -83,33 +71,35 @@ def _part(path: Path, part: str, max_bad_lines: int) -> pl.DataFrame:
         _numbers(path, max_bad_lines)
         .filter(pl.col("rest").list.len() > 0)
         .explode("rest")
-        .select("line", pl.col("id").alias(USER), pl.col("rest").alias(ITEM))
+        .select("line", pl.col("id").alias(s.USER), pl.col("rest").alias(s.ITEM))
     )
-    repeats = rows.filter(~pl.col(USER).is_first_distinct())
-    if part != TRAIN and repeats.height:
+    repeats = rows.filter(~pl.col(s.USER).is_first_distinct())
+    if part != s.TRAIN and repeats.height:
         line, user, item = repeats.row(0)
         raise RawDataError(
             f"{path}:{line}: expected one item per user, got another one for user {user}: "
             f"{item}"
         )
-    return rows.select(USER, ITEM, pl.lit(part).alias(PART))
+    return rows.select(s.USER, s.ITEM, pl.lit(part).alias(s.PART))
 
 
 def _reviews(pairs: pl.DataFrame) -> pl.DataFrame:
-    train, validation = (pairs.filter(pl.col(PART) == part) for part in (TRAIN, VALIDATION))
+    train, validation = (
+        pairs.filter(pl.col(s.PART) == part) for part in (s.TRAIN, s.VALIDATION)
+    )
     logger.info(
         "reviews: %d rows; %d train pairs repeat; %d of %d validation pairs are in train",
         pairs.height,
-        train.height - train.select(USER, ITEM).n_unique(),
-        validation.join(train, on=[USER, ITEM], how="semi").height,
+        train.height - train.select(s.USER, s.ITEM).n_unique(),
+        validation.join(train, on=[s.USER, s.ITEM], how="semi").height,
         validation.height,
     )
-    ids = pl.col(USER, ITEM).cast(pl.String)
-    return pairs.select(ids, *empty_columns(TIME, RATING), PART)
+    ids = pl.col(s.USER, s.ITEM).cast(pl.String)
+    return pairs.select(ids, *empty_columns(s.TIME, s.RATING), s.PART)
 
 
 def _items(folder: Path, pairs: pl.DataFrame, tokens: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    ids = pl.concat([pairs[ITEM].alias("id"), *(table["id"] for table in tokens.values())])
+    ids = pl.concat([pairs[s.ITEM].alias("id"), *(table["id"] for table in tokens.values())])
     n_items = _dense_count(ids, folder)
     table = pl.DataFrame({"id": pl.int_range(n_items, dtype=pl.Int64, eager=True)})
     for column, lists in tokens.items():
@@ -123,8 +113,10 @@ def _items(folder: Path, pairs: pl.DataFrame, tokens: dict[str, pl.DataFrame]) -
         )
         as_text = pl.col("rest").cast(pl.List(pl.String)).alias(column)
         table = table.join(first.select("id", as_text), on="id", how="left")
-    raw_id = pl.col("id").cast(pl.String).alias(RAW_ID)
-    return table.sort("id").select(raw_id, *empty_columns(TITLE, DESCRIPTION, IMAGE), *tokens)
+    raw_id = pl.col("id").cast(pl.String).alias(s.RAW_ID)
+    return table.sort("id").select(
+        raw_id, *empty_columns(s.TITLE, s.DESCRIPTION, s.IMAGE), *tokens
+    )
 
 
 def _dense_count(ids: pl.Series, folder: Path) -> int:

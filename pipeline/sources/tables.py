@@ -21,18 +21,7 @@ from pipeline.published.tables import file_name
 from pipeline.sources import columns as c
 from pipeline.sources.raw import BadLines, Tables, empty_columns
 from pipeline.sources.stream import Stream, completed
-from pipeline.tables.schema import (
-    IMAGE,
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    RAW_ITEMS,
-    REVIEWS,
-    TIME,
-    USER,
-    VERIFIED,
-)
+from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +50,7 @@ def read(source: params.TablesSource, folder: Path, max_bad_lines: int) -> Table
             bad rows.
     """
     reviews = _interactions(source, folder / file_name(source.interactions), max_bad_lines)
-    metadata = pl.DataFrame(schema=RAW_ITEMS)
+    metadata = pl.DataFrame(schema=s.RAW_ITEMS)
     if source.items is not None:
         metadata = _items(source, folder / file_name(source.items), max_bad_lines)
     items = partial(completed, iter([metadata]), dict(metadata.schema))
@@ -71,57 +60,57 @@ def read(source: params.TablesSource, folder: Path, max_bad_lines: int) -> Table
 def _interactions(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:
     names = source.columns
     wanted = {
-        USER: names.user,
-        ITEM: names.item,
-        TIME: names.timestamp,
-        RATING: names.rating,
-        VERIFIED: names.verified,
+        s.USER: names.user,
+        s.ITEM: names.item,
+        s.TIME: names.timestamp,
+        s.RATING: names.rating,
+        s.VERIFIED: names.verified,
     }
     table = c.scan(path, wanted)
     schema = table.collect_schema()
     rows = table.with_row_index(ROW, offset=1).select(
         ROW,
-        *(c.identifier(name, schema, path, wanted) for name in (USER, ITEM)),
+        *(c.identifier(name, schema, path, wanted) for name in (s.USER, s.ITEM)),
         c.seconds(schema, source.time, path),
         c.rating(schema),
-        *empty_columns(PART),
+        *empty_columns(s.PART),
         c.verified(schema),
-        *(c.stripped(n).alias(UNPARSED.format(n)) for n in (TIME, RATING) if n in schema),
+        *(c.stripped(n).alias(UNPARSED.format(n)) for n in (s.TIME, s.RATING) if n in schema),
     )
-    required = {USER: ID, ITEM: ID, TIME: TIMES[source.time], RATING: "a number"}
+    required = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[source.time], s.RATING: "a number"}
     good_rows = _without_bad(c.collect(rows, path), path, required, wanted, max_bad_lines)
-    return good_rows.select(*REVIEWS, *([VERIFIED] if names.verified else []))
+    return good_rows.select(*s.REVIEWS, *([s.VERIFIED] if names.verified else []))
 
 
 def _items(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:
     names = source.columns
-    wanted = {RAW_ID: names.raw_id or names.item}
-    wanted |= {name: getattr(names, name) for name in RAW_ITEMS if name != RAW_ID}
+    wanted = {s.RAW_ID: names.raw_id or names.item}
+    wanted |= {name: getattr(names, name) for name in s.RAW_ITEMS if name != s.RAW_ID}
     if reserved := sorted(set(wanted) & set(source.fields)):
         raise ParamsError(
             f"params.yaml: sources.{path.parent.name}.fields: expected names other than "
-            f"{list(RAW_ITEMS)}, got {reserved}; name the column in `columns`"
+            f"{list(s.RAW_ITEMS)}, got {reserved}; name the column in `columns`"
         )
     wanted |= {name: name for name in source.fields}
     table = c.scan(path, wanted)
     schema = table.collect_schema()
     rows = table.with_row_index(ROW, offset=1).select(
         ROW,
-        c.identifier(RAW_ID, schema, path, wanted),
-        *(c.text(name, schema, path, wanted) for name in wanted if name != RAW_ID),
+        c.identifier(s.RAW_ID, schema, path, wanted),
+        *(c.text(name, schema, path, wanted) for name in wanted if name != s.RAW_ID),
     )
-    good_rows = _without_bad(c.collect(rows, path), path, {RAW_ID: ID}, wanted, max_bad_lines)
+    good_rows = _without_bad(c.collect(rows, path), path, {s.RAW_ID: ID}, wanted, max_bad_lines)
     return good_rows.select(list(wanted)).with_columns(_image(source.pictures))
 
 
 def _image(pictures: str | None) -> pl.Expr:
     """Return the column `image`: addresses unchanged, paths below the folder of pictures."""
-    image = pl.col(IMAGE)
+    image = pl.col(s.IMAGE)
     if pictures is None:
         return image
     path = pl.concat_str(pl.lit(f"{pictures}/"), image)
     is_address = image.str.contains(r"^(?i)https?://")
-    return pl.when(is_address).then(image).otherwise(path).alias(IMAGE)
+    return pl.when(is_address).then(image).otherwise(path).alias(s.IMAGE)
 
 
 def _without_bad(
@@ -137,7 +126,7 @@ def _without_bad(
             continue
         unparsed = UNPARSED.format(name)
         unparsed = unparsed if unparsed in rows.columns else name
-        is_bad = pl.col(name).is_null() & (pl.col(unparsed).is_not_null() | (name != RATING))
+        is_bad = pl.col(name).is_null() & (pl.col(unparsed).is_not_null() | (name != s.RATING))
         for row, text in rows.filter(is_bad).select(ROW, unparsed).head(limit + 1).rows():
             bad.add(row, text or "", f"{expected} in column {wanted[name]!r} of row {row}")
         rows = rows.filter(~is_bad)

@@ -24,25 +24,13 @@ from pipeline.published.tianchi import ARCHIVES, HISTORY, ITEMS_TEXT, PICTURES
 from pipeline.sources.lines import Batch, parsed
 from pipeline.sources.raw import BadLines, Tables, empty_columns
 from pipeline.sources.stream import Stream, completed
-from pipeline.tables.schema import (
-    DESCRIPTION,
-    IMAGE,
-    ITEM,
-    PART,
-    RATING,
-    RAW_ID,
-    RAW_ITEMS,
-    REVIEWS,
-    TIME,
-    TITLE,
-    USER,
-)
+from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
 
 CATEGORY, TERMS = "category", "title_tokens"
 METADATA: dict[str, Any] = {
-    **RAW_ITEMS,
+    **s.RAW_ITEMS,
     CATEGORY: pl.List(pl.String),
     TERMS: pl.List(pl.String),
 }
@@ -74,24 +62,24 @@ def stream(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> St
         for table in completed(metadata, METADATA, reviewed, work):
             yield _with_pictures(table, pictures)
 
-    empty = pl.DataFrame(schema=REVIEWS)
+    empty = pl.DataFrame(schema=s.REVIEWS)
     purchases = parsed(folder / HISTORY, _purchases, max_bad_lines)
     return Stream(chain([empty], purchases), items)
 
 
 def _purchases(batch: Batch, bad: BadLines) -> pl.DataFrame:
     day = pl.col("day").str.to_datetime("%Y%m%d", strict=False).dt.epoch("s")
-    lines = batch.matched(HISTORY_LINE).with_columns(day.alias(TIME))
-    rows = bad.without(lines, pl.col(TIME).is_not_null(), "`user item yyyymmdd`")
-    return rows.select(USER, ITEM, TIME, *empty_columns(RATING, PART))
+    lines = batch.matched(HISTORY_LINE).with_columns(day.alias(s.TIME))
+    rows = bad.without(lines, pl.col(s.TIME).is_not_null(), "`user item yyyymmdd`")
+    return rows.select(s.USER, s.ITEM, s.TIME, *empty_columns(s.RATING, s.PART))
 
 
 def _item_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
     lines = batch.matched(ITEM_LINE)
-    rows = bad.without(lines, pl.col(RAW_ID).is_not_null(), "`item category term,term,...`")
+    rows = bad.without(lines, pl.col(s.RAW_ID).is_not_null(), "`item category term,term,...`")
     return rows.select(
-        RAW_ID,
-        *empty_columns(TITLE, DESCRIPTION, IMAGE),
+        s.RAW_ID,
+        *empty_columns(s.TITLE, s.DESCRIPTION, s.IMAGE),
         pl.concat_list(CATEGORY).alias(CATEGORY),
         pl.col("terms").str.extract_all(r"[^,]+").alias(TERMS),
     )
@@ -106,13 +94,13 @@ def _pictures(folder: Path) -> pl.DataFrame:
             for member in _members(folder / archive):
                 paths.setdefault(PurePosixPath(member).stem, f"{archive}/{member}")
     logger.info("pictures: %d files", len(paths))
-    schema = {RAW_ID: pl.String, "path": pl.String}
-    return pl.DataFrame({RAW_ID: list(paths), "path": list(paths.values())}, schema=schema)
+    schema = {s.RAW_ID: pl.String, "path": pl.String}
+    return pl.DataFrame({s.RAW_ID: list(paths), "path": list(paths.values())}, schema=schema)
 
 
 def _with_pictures(items: pl.DataFrame, pictures: pl.DataFrame) -> pl.DataFrame:
-    joined = items.join(pictures, on=RAW_ID, how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce("path", IMAGE).alias(IMAGE)).drop("path")
+    joined = items.join(pictures, on=s.RAW_ID, how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("path", s.IMAGE).alias(s.IMAGE)).drop("path")
 
 
 def _members(archive: Path) -> list[str]:
