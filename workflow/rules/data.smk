@@ -102,7 +102,12 @@ rule split:
 
 rule validate:
     input:
-        code=code("pipeline/validate.py", "pipeline/interactions", "pipeline/pages"),
+        code=code(
+            "pipeline/validate.py",
+            "pipeline/interactions",
+            "pipeline/pages/file_names.py",
+            "pipeline/pages/markdown_table.py",
+        ),
         settings="data/settings/validate/{dataset}.json",
         manifest=rules.download.output,
         reviews=rules.ingest.output.reviews,
