@@ -19,7 +19,7 @@ from workflow import sync
 USERS = "data/processed/sample/users.parquet"
 STATISTICS = "data/processed/sample/statistics.json"
 TABLE = "results/sample/comparison.md"
-CODE = "pipeline/comparison/paper_numbers.py"  # compare imports it
+CODE = "pipeline/comparison/paper_numbers.py"  # DVC names its folder, which compare depends on
 
 
 # --- trees, built once --------------------------------------------------------------------
@@ -149,13 +149,13 @@ TRAPS = [
     ),
     Trap(
         other_code,
-        f"compare@sample: changed deps: {CODE} (modified)",
+        "compare@sample: changed deps: pipeline/comparison (modified)",
         f"Updated input files: {CODE}",
         is_planned=True,
     ),
     Trap(
         other_code_with_an_old_time_stamp,
-        f"compare@sample: changed deps: {CODE} (modified)",
+        "compare@sample: changed deps: pipeline/comparison (modified)",
         f"compare: {CODE}: not the content of which results/sample/comparison.json was made",
         is_planned=False,
         fix=("--forcerun", "compare", "--", "evaluate"),
