@@ -20,7 +20,7 @@ from pipeline import download, extractors, features, images, ingest, kcore, para
 from pipeline.experiments.factors import copies as copied_features
 from pipeline.experiments.factors import effects as summaries
 from pipeline.experiments.factors import measure
-from pipeline.extractors import Extractor, Machine, PictureEncoder
+from pipeline.extractors.extraction import Extractor, Machine, PictureEncoder
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import read_checkpoint, restored, save_checkpoint
 from pipeline.learning.command_line import Arguments
