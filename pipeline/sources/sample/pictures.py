@@ -21,7 +21,6 @@ JPEG_QUALITY = 88
 FINE = 3  # outlines are drawn this many times larger and shrunk, for smooth edges
 # Size, shift to the right and down (shares of the side), rotation (degrees).
 POSES = ((0.86, 0.0, 0.0, 0.0), (0.80, -0.03, 0.02, -5.0), (0.83, 0.03, -0.01, 5.0))
-
 CREAM, SLATE = (250, 245, 232), (70, 62, 78)  # second colour of a pattern on dark, on light
 LIGHT = 140  # mean of RGB from which a colour counts as light
 SHADOW_OFFSET, SHADOW_BLUR, SHADOW_DEPTH = (5, 8), 7, 0.42  # pixels, pixels, share of light
@@ -53,7 +52,8 @@ def draw(look: Look) -> Image.Image:
     lit = cloth(names["colour"], names["pattern"]) * light_on(*product)
     scene = over(scene, lit, body_mask(*product))
     scene = paint_trims(scene, trim_masks(*product, below=False))
-    return to_image(_PHOTO_STYLES[names["photo"]](scene))
+    styled = _PHOTO_STYLES[names["photo"]](scene)
+    return Image.fromarray(np.clip(styled + 0.5, 0, 255).astype(np.uint8))
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -61,11 +61,6 @@ def jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
-
-
-def to_image(scene: Colour) -> Image.Image:
-    """Return an RGB image of an array; values are clipped to [0, 255]."""
-    return Image.fromarray(np.clip(scene + 0.5, 0, 255).astype(np.uint8))
 
 
 def over(below: Colour, above: Colour, share: Plane) -> Colour:
