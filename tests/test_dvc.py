@@ -46,7 +46,7 @@ TINY = {
 DEPENDENCIES = "(data|pipeline|results)/|(model|params.yaml)$"  # columns of `dvc exp show`
 NOT_TEST = f"{DEPENDENCIES}|.*[.](sampled|full)[.]"
 BY_VALIDATION = "plots/scores/sample.json:mcln.validation.ndcg@10"
-DOCUMENTED = ("Experiments", "Sharing what was", "Sweeps")  # sections of workflow/README.md
+DOCUMENTED = ("Experiments", "Sharing outputs", "Sweeps")  # sections of workflow/README.md
 
 
 # --- a repository -------------------------------------------------------------------------

@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 
 from model.parts.content import scale
-from pipeline import download, extractors, features, images, ingest, kcore, params, split, train
+from pipeline import download, features, images, ingest, kcore, params, split, train
 from pipeline.experiments.factors import copies as copied_features
 from pipeline.experiments.factors import effects as summaries
 from pipeline.experiments.factors import measure
+from pipeline.extractors import registry
 from pipeline.extractors.extraction import Extractor, Machine, PictureEncoder
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import read_checkpoint, restored, save_checkpoint
@@ -65,7 +66,7 @@ def made(tmp_path_factory):
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setitem(extractors.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
+        patch.setitem(registry.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
         download.main(["sample", "data/raw"])
         ingest.main(["sample", "data/raw", "data/interim"])
         kcore.main(["sample", "data/interim", "data/processed"])
@@ -85,7 +86,7 @@ def workspace(made, tmp_path, monkeypatch):
     """A copy of `made`, to be changed."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(extractors.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
+    monkeypatch.setitem(registry.EXTRACTORS, "vgg16", Extractor(pictures=pixels))
     return tmp_path
 
 
@@ -262,7 +263,7 @@ def test_an_unchanged_title_has_the_stored_embedding(workspace):
     rows = [3, 8, 21]
     new = "Quillmere Slim Hat in Navy Wool"
 
-    again = extractors.EXTRACTORS["sif"].texts(
+    again = registry.EXTRACTORS["sif"].texts(
         pl.Series(s.TITLE, [*items[s.TITLE][rows], new]),
         settings.feature("sample", "textual"),
         settings.seed,

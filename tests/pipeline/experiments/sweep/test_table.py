@@ -62,7 +62,7 @@ def test_rows_are_sorted_by_their_mean_on_validation_and_the_best_is_marked(proj
     assert {row["state"] for row in table["rows"][4:]} == {"diverged"}
     assert table["best"] == BEST
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert lines[0] == "| | lr | layers | NDCG@10 | HR@10 | epoch | from |"
+    assert lines[0] == "|  | lr | layers | NDCG@10 | HR@10 | epoch | from |"
     assert lines[2] == (
         "| **best** | 0.00001 | 2 | 0.4130 ± 0.0071 | 0.6130 ± 0.0071 | 2, 4 | grid |"
     )
