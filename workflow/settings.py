@@ -14,6 +14,7 @@ record of earlier params. A slice has the settings of its model in full, and no 
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> Slices:
     }
 
 
+@cache
 def model_code(architecture: str) -> dict[str, str]:
     """Return `{file: sha256}` of the code below model/ that a recommender runs.
 
