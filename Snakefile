@@ -31,12 +31,12 @@ wildcard_constraints:
 
 rule all:
     input:
-        last_files(),
+        every_output,
 
 
 rule evaluate:
     input:
-        last_files(),
+        every_output,
 
 
 rule study:

@@ -24,7 +24,6 @@ from itertools import islice
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from pipeline import params
 from pipeline.extractors import registry
@@ -33,6 +32,7 @@ from pipeline.extractors.kept_blocks import encode_resumable, part_bounds, remov
 from pipeline.extractors.shards import Rows, parse_shard, read_shards
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
+from pipeline.job.progress import Bar
 from pipeline.params.features import Settings
 from pipeline.tables.features import write_features, write_no_features
 from pipeline.tables.io import read_parquet
@@ -79,7 +79,7 @@ def extract_features(modality: Modality, shards: Sequence[Path] = ()) -> Rows:
             rows = read_shards(shards, len(distinct), settings.extractor)
         else:
             rows = encode_pictures(modality, distinct)
-        bar = tqdm(rows.vectors, modality.where, len(distinct), unit="image", mininterval=1)
+        bar = Bar(rows.vectors, modality.where, len(distinct), unit="image")
         return replace(rows, vectors=spread(bar, digests))
     extract = registry.get(settings.extractor).texts
     if extract is None:
@@ -89,7 +89,7 @@ def extract_features(modality: Modality, shards: Sequence[Path] = ()) -> Rows:
         )
     texts = text_column(modality.items, settings.field, modality.where)
     extraction = extract(texts, settings, modality.seed, modality.machine)
-    bar = tqdm(extraction.vectors, modality.where, len(texts), unit="item", mininterval=1)
+    bar = Bar(extraction.vectors, modality.where, len(texts), unit="item")
     return Rows(extraction.dim, metadata(extraction, settings), bar)
 
 
@@ -108,7 +108,7 @@ def extract_shard(modality: Modality, number: int, of: int) -> Rows:
     first, end = part_bounds(len(distinct), number, of)
     rows = encode_pictures(modality, distinct, first, end)
     name = f"{modality.where} {number} of {of}"
-    bar = tqdm(rows.vectors, name, end - first, unit="image", mininterval=1)
+    bar = Bar(rows.vectors, name, end - first, unit="image")
     return replace(rows, vectors=bar)
 
 

@@ -25,11 +25,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
+from pipeline.job.progress import Bar
 from pipeline.params import Images
 from pipeline.pictures.archives import Archives, below
 from pipeline.pictures.fetch import fetch
@@ -124,7 +123,7 @@ def checked_picture(place: str | None, places: Places) -> Picture:
 
 def checked_pictures(column: Sequence[str | None], places: Places) -> Iterator[Picture]:
     """Yield `checked_picture` of every place, in order; threads decode, a few at a time."""
-    bar = tqdm(total=len(column), unit="image", desc="check", mininterval=1)
+    bar = Bar(total=len(column), unit="image", desc="check")
     with bar, ThreadPoolExecutor() as pool:
         for first in range(0, len(column), CHECKED_AT_ONCE):
             chunk = column[first : first + CHECKED_AT_ONCE]

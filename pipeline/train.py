@@ -28,7 +28,6 @@ from typing import Any
 import polars as pl
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from model.base import Measure, Preparation, Recommender
 from model.data import Interactions
@@ -39,6 +38,7 @@ from pipeline import params
 from pipeline.job import devices
 from pipeline.job.command_line import run
 from pipeline.job.errors import TrainingDiverged
+from pipeline.job.progress import Bar
 from pipeline.learning.checkpoint import build, read_checkpoint, save_checkpoint
 from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset, load_features
@@ -188,11 +188,13 @@ def _run(
     records: Iterable[Record], training: Training, path: Path, title: str, epochs: int
 ) -> None:
     """Run the epochs with a progress bar, saving the state after each record."""
-    with tqdm(total=epochs, initial=training.progress.epoch, desc=title, unit="epoch") as bar:
+    with Bar(total=epochs, initial=training.progress.epoch, desc=title, unit="epoch") as bar:
         for record in records:
-            bar.update(record.epoch - bar.n)
             values = {"loss": record.loss, "ndcg@10": record.ndcg}
-            bar.set_postfix({k: f"{v:.4f}" for k, v in values.items() if v is not None})
+            bar.set_postfix(
+                {k: f"{v:.4f}" for k, v in values.items() if v is not None}, refresh=False
+            )
+            bar.update(record.epoch - bar.n)
             state = json.dumps(asdict(training.progress))
             save_checkpoint(training.tensors(), {"progress": state}, path)
 

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,10 @@ TARGET = "evaluate"  # as `dvc repro`; only Snakemake makes tables and studies
 RECORDS, LOCKS = Path(".snakemake/metadata"), Path(".snakemake/locks")
 RECORD_FORMAT = 6  # of snakemake 9
 DVC_LOCK = Path("dvc.lock")
+# A job in the output of a dry run, with its shell command.
+JOB = re.compile(
+    r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)(?:Shell command: (.*)\n)?", re.MULTILINE
+)
 SHOWN = 3  # files of one stage, in a message
 
 Record = dict[str, Any]
@@ -56,10 +60,23 @@ def snakemake(*options: str) -> str:
     return process.stdout + process.stderr
 
 
+class Job(NamedTuple):
+    """A job that Snakemake would run."""
+
+    rule: str
+    output: str
+    reason: str
+    command: str
+
+    def __str__(self) -> str:
+        """Return the job with its reason, for a message."""
+        return f"{self.rule}: {self.output}: {self.reason}"
+
+
 class Plan(NamedTuple):
     """What Snakemake would run now."""
 
-    jobs: list[str]  # "rule: outputs: reason"
+    jobs: list[Job]
     unrecorded: list[str]  # rules with a job that has no record
 
 
@@ -69,10 +86,10 @@ def plan() -> Plan:
     Raises:
         Disagreement: it cannot plan, or its output has an unknown form.
     """
-    output = snakemake("--dry-run")
+    output = snakemake("--dry-run", "--printshellcmds")
     jobs = [
-        f"{rule}: {_field('output', text)}: {_field('reason', text)}"
-        for rule, text in re.findall(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", output, re.M)
+        Job(rule, _field("output", text), _field("reason", text), command)
+        for rule, text, command in JOB.findall(output)
         if _field("output", text)
     ]
     if not jobs and "Nothing to be done" not in output:
@@ -157,12 +174,17 @@ def unchanged_outputs(changed: dict[str, str]) -> set[str]:
     Args:
         changed: what `dvc_status` returned.
     """
+    return locked_outputs(changed)
+
+
+def locked_outputs(except_of: Collection[str] = ()) -> set[str]:
+    """Return the outputs in dvc.lock, without those of some stages."""
     if not DVC_LOCK.exists():
         return set()
     lock = yaml.safe_load(DVC_LOCK.read_text(encoding="utf-8")) or {}
     return {
         out["path"]
         for stage, entry in lock.get("stages", {}).items()
-        if stage not in changed
+        if stage not in except_of
         for out in entry.get("outs", [])
     }

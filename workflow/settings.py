@@ -25,7 +25,7 @@ from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.params import extractors, study, sweep
 from pipeline.tables.io import sha256_of, write_text
-from workflow import named_files
+from workflow import named_files, other_engine
 from workflow.code import ROOT, closure
 
 SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
@@ -232,6 +232,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("links", type=Path, help="of the links to the files that are named")
     args = arguments.parse_args(argv)
     settings = params.load()
+    other_engine.before_dvc()
     check_modalities(settings)
     named_files.check(settings)
     write(settings, args.folder, args.links)

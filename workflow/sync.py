@@ -29,8 +29,8 @@ from pipeline.transfer.raw_folder import manifest
 from workflow import engines
 from workflow.engines import TARGET, Record
 
-# Stages of DVC alone; the header of dvc.yaml explains why.
-FIRST, LAST = "settings", ("inputs", "results")
+# Stages of DVC alone, besides `settings`, whose outputs Snakemake writes at every start.
+LAST = ("inputs", "results")
 SAME_TIME = 0.001  # seconds; a record holds a float
 SHOWN = 12  # findings in one message
 
@@ -50,9 +50,9 @@ def after_dvc() -> None:
     )
     _refuse_while_locked()
     # --touch alone writes no record for a job that is up to date.
-    engines.snakemake("--touch", "--forceall")
+    engines.snakemake("--touch", "--forceall", "--no-hooks")
     plan = engines.plan()
-    differences = [*_stages(engines.dvc_status()), *plan.jobs, *plan.unrecorded]
+    differences = [*_stages(engines.dvc_status()), *map(str, plan.jobs), *plan.unrecorded]
     _refuse("The engines still disagree", differences, "Did the tree change? Try again")
 
 
@@ -66,7 +66,7 @@ def after_snakemake() -> None:
     """
     _refuse_while_locked()
     plan = engines.plan()
-    _refuse("Snakemake's outputs are stale", plan.jobs, f"Run `{AGAIN} {TARGET}`")
+    _refuse("Snakemake's outputs are stale", map(str, plan.jobs), f"Run `{AGAIN} {TARGET}`")
     files, records = engines.outputs(), engines.records()
     _refuse(
         "Snakemake has no valid record of outputs",
@@ -84,7 +84,7 @@ def after_snakemake() -> None:
         ],
         f"Make them again: `{AGAIN} --forcerun RULE ... -- {TARGET}`, with the rules above",
     )
-    stages = [FIRST, *_empty_features(settings), *LAST]
+    stages = [*_empty_features(settings), *LAST]
     engines.run("dvc", "repro", "--single-item", *stages)
     engines.run("dvc", "commit", "--force")
     # DVC's cache gave the outputs other time stamps than those in Snakemake's records.

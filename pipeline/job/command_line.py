@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.job.errors import PipelineError
+from pipeline.job.progress import shown
 
 # Arguments that several stages share: {argument: help}.
 SHARED = {
@@ -27,6 +31,7 @@ SHARED = {
     "--threads": "CPU threads; default: one per CPU",
 }
 TEXTS = ("dataset", "model", "modality", "cell", "--device")
+TIMES = Path(".work/times")  # the seconds that each job took last time
 TYPES = dict.fromkeys(TEXTS, str) | {"--threads": int}  # the others are paths
 
 
@@ -57,14 +62,52 @@ def run(main: Callable[[], None]) -> None:
 
     DVC and Snakemake read the status: a stage that failed must not look successful.
     """
+    on_terminal = sys.stderr.isatty()
     logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s"
+        # A person sees progress, warnings and a line at the end; a log file has everything.
+        level=logging.WARNING if on_terminal else logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(name)s: %(message)s",
     )
     # These libraries log every request or word.
     for name in ("httpx", "httpcore", "gensim"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    job, start = title([Path(sys.argv[0]).stem, *sys.argv[1:]]), time.monotonic()
     try:
-        main()
+        with shown(job):
+            main()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    seconds = time.monotonic() - start
+    _remember(job, seconds)
+    if on_terminal:
+        print(f"{job:<44} {duration(seconds):>8}", file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as `M:SS`, or as `H:MM:SS` from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def title(words: Sequence[str]) -> str:
+    """Return a stage with its dataset and model: a command line up to its first path."""
+    return " ".join(
+        itertools.takewhile(lambda word: "/" not in word and word[:1] != "-", words)
+    )
+
+
+def last_time(job: str) -> float | None:
+    """Return the seconds that the job of this title took last time; None if it never ran."""
+    try:
+        return float((TIMES / f"{job}.txt").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _remember(job: str, seconds: float) -> None:
+    with suppress(OSError):  # a job does not fail for it
+        TIMES.mkdir(parents=True, exist_ok=True)
+        (TIMES / f"{job}.txt").write_text(f"{seconds:.1f}\n", encoding="utf-8")

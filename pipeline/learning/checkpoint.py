@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -53,13 +53,19 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what `save_checkpoint` wrote.
 
     Raises:
-        SchemaError: the file is absent.
+        SchemaError: the file is absent or damaged.
     """
     if not path.exists():
         raise SchemaError(f"{path}: no such checkpoint; run the stage train first")
-    with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(file.metadata()["facts"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, json.loads(file.metadata()["facts"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"{path}: expected a checkpoint, got {error}; delete it, and either engine makes "
+            "it again"
+        ) from None
 
 
 def restored(

@@ -20,9 +20,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from pipeline.job.errors import RawDataError
+from pipeline.job.progress import Bar
 from pipeline.params import Images
 from pipeline.pictures.connections import HOPS, Connections, Job
 from pipeline.pictures.hosts import host_name
@@ -74,7 +73,7 @@ def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int
     failures: dict[str, str] = {}
     with (
         _workers(plan, folder, settings, n_named) as (workers, progress),
-        tqdm(total=len(wanted), unit="image", desc="fetch", mininterval=1) as bar,
+        Bar(total=len(wanted), unit="image", desc="fetch") as bar,
     ):
         jobs = [Job(address, address, HOPS) for address in wanted]
         while jobs and not progress.is_stopped:
@@ -104,7 +103,7 @@ def _wave(
     plan: _Plan,
     jobs: Iterable[Job],
     progress: Progress,
-    bar: tqdm[Any],
+    bar: Bar,
     failures: dict[str, str],
 ) -> list[Job]:
     """Have every job done by its host's process; return those that have moved elsewhere."""

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from tqdm import tqdm
-
 from pipeline.job.errors import RawDataError
+from pipeline.job.progress import Bar
 from pipeline.pictures.table import not_written, too_large
 from pipeline.transfer.status import Unavailable
 
@@ -80,7 +79,7 @@ class Tar:
     def _find(self, path: Path, wanted: set[str], compressed: bool) -> None:
         size = path.stat().st_size
         most = max(UNPACKED_TIMES * size, UNPACKED_FLOOR) if compressed else None
-        bar, has_begun = tqdm(unit="file", desc=path.name, mininterval=1), False
+        bar, has_begun = Bar(unit="file", desc=path.name), False
         with bar, _unpacked(path, compressed) as file:
             try:
                 for member in _members(file, most):

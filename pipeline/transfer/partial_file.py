@@ -19,8 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from pipeline.job.progress import Bar
 from pipeline.tables.io import write_json, write_text
 
 Span = tuple[int, int]  # first byte, and the one after the last
@@ -143,7 +142,7 @@ class Ranges:
         return spans if inside and apart else []
 
 
-def progress_bar(path: Path, start: int, total: int | None) -> tqdm[Any]:
+def progress_bar(path: Path, start: int, total: int | None) -> Bar:
     """Return a bar of the bytes of an unfinished file, to be used in a `with` block.
 
     Args:
@@ -151,10 +150,7 @@ def progress_bar(path: Path, start: int, total: int | None) -> tqdm[Any]:
         start: bytes that have arrived.
         total: bytes that it will have; None if unknown.
     """
-    # disable=None: no bar where output is no terminal, such as in a log file.
-    return tqdm(
-        desc=path.stem, initial=start, total=total, unit="B", unit_scale=True, disable=None
-    )
+    return Bar(desc=path.stem, initial=start, total=total, unit="B", unit_scale=True)
 
 
 def write_at(file: int, data: bytes, offset: int) -> None:

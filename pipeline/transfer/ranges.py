@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
-from tqdm import tqdm
 
 from pipeline.job.errors import RawDataError
+from pipeline.job.progress import Bar
 from pipeline.transfer.limits import Limits, fast_enough
 from pipeline.transfer.partial_file import PartialFile, Ranges, Span, write_at
 from pipeline.transfer.status import Refused, TemporaryFailure, check_status, requested_pause
@@ -91,7 +90,7 @@ def http_origin(
     return Origin(url, version, size, read)
 
 
-def transfer(origin: Origin, part: PartialFile, limits: Limits, bar: tqdm[Any]) -> bool:
+def transfer(origin: Origin, part: PartialFile, limits: Limits, bar: Bar) -> bool:
     """Transfer a file to `part`; return whether an earlier run had begun it.
 
     Raises:
@@ -122,7 +121,7 @@ class _Attempt:
     """One attempt at all missing ranges, over several connections."""
 
     def __init__(
-        self, origin: Origin, ranges: Ranges, limits: Limits, bar: tqdm[Any], file: int
+        self, origin: Origin, ranges: Ranges, limits: Limits, bar: Bar, file: int
     ) -> None:
         self.origin, self.ranges, self.limits = origin, ranges, limits
         self.bar, self.file = bar, file

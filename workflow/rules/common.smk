@@ -41,6 +41,9 @@ except WorkflowError:
     ALL_CORES = 1
 
 
+MODEL_STAGES = ["train", "evaluate_model", "recommend"]
+
+
 def code(*names):
     """Return the files of modules and folders and of pipeline/tables, in a stable order.
 
@@ -55,17 +58,30 @@ def code(*names):
     return [str(file) for file in files]
 
 
-def last_files():
-    """Return the comparison, the curves, the validation and the features of every dataset."""
-    names = [COMPARISON_JSON, COMPARISON_MD, REPORT_FILE, VALIDATION_MD]
+def every_output(wildcards):
+    """Return what the stages make of every dataset: a deleted file is made again."""
+    stages = [
+        "download",
+        "ingest",
+        "kcore",
+        "split",
+        "validate",
+        "images",
+        "compare",
+        "curves",
+    ]
+    of_dataset, of_model = (
+        [str(file) for name in names for file in getattr(rules, name).output]
+        for names in (stages, MODEL_STAGES)
+    )
     features = [
         f"data/features/{dataset}/{modality}.parquet"
         for dataset in PARAMS.datasets
         for modality in PARAMS.dataset_features(dataset)
     ]
     return (
-        expand("results/{dataset}/{name}", dataset=PARAMS.datasets, name=names)
-        + expand("plots/scores/{dataset}.json", dataset=PARAMS.datasets)
+        expand(of_dataset, dataset=PARAMS.datasets)
+        + expand(of_model, dataset=PARAMS.datasets, model=PARAMS.models)
         + features
     )
 

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from model.parts.content import FeatureNorm, scale
 from pipeline import params
@@ -25,6 +24,7 @@ from pipeline.extractors.extraction import Machine
 from pipeline.extractors.registry import EXTRACTORS
 from pipeline.features import text_column
 from pipeline.job.errors import ParamsError, SchemaError
+from pipeline.job.progress import Bar
 from pipeline.params.features import Settings, family
 from pipeline.sources.sample import copies
 from pipeline.sources.sample.catalogue import OK, Catalogue
@@ -132,7 +132,7 @@ def encode(
     ]
     features = {version: stored.clone() for version in contents}
     vectors = extract([contents[version][row] for version, row in wanted])
-    for (version, row), vector in zip(wanted, tqdm(vectors, where, len(wanted)), strict=True):
+    for (version, row), vector in zip(wanted, Bar(vectors, where, len(wanted)), strict=True):
         features[version][row] = 0 if vector is None else torch.from_numpy(vector)
     if (features[ORIGINAL] - stored).norm() > TOLERANCE * stored.norm():
         raise SchemaError(

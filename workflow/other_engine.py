@@ -1,0 +1,77 @@
+"""Refuse to start over in a tree that the other engine built.
+
+Neither engine reads the other's records, and so would make everything again. `workflow.sync`
+gives one engine the records of what the other made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline.job.errors import Disagreement
+from workflow.engines import RECORDS, locked_outputs, records
+
+SHOWN = 3  # files, in a message
+
+
+def before_snakemake(outputs: Iterable[str]) -> None:
+    """Refuse jobs that would make again what DVC made.
+
+    Args:
+        outputs: of the jobs that Snakemake is about to run.
+
+    Raises:
+        Disagreement: an output is there, dvc.lock has it, and Snakemake has no record of it.
+    """
+    locked, recorded = locked_outputs(), records()
+    _refuse(
+        file
+        for file in outputs
+        if Path(file).exists() and file not in recorded and _is_in(locked, file)
+    )
+
+
+def before_dvc() -> None:
+    """Refuse `dvc repro` where it would make again what Snakemake made.
+
+    Raises:
+        Disagreement: an output of dvc.yaml is there and has a record of Snakemake, and dvc.lock
+            does not have it.
+    """
+    if not RECORDS.exists():
+        return
+    from dvc.repo import Repo  # half a second
+
+    with Repo() as repo:
+        outputs = {str(out) for stage in repo.index.stages for out in stage.outs}
+    unknown = outputs - locked_outputs()
+    _refuse(
+        (file for file in records() if Path(file).exists() and _is_in(unknown, file)),
+        built_by="Snakemake",
+        but_not="DVC",
+        command="make after-snakemake",
+        or_else=f"delete {RECORDS}",
+    )
+
+
+def _is_in(outputs: set[str], file: str) -> bool:
+    """Return whether a file or a folder that it is in is among the outputs."""
+    return not outputs.isdisjoint([file, *map(str, Path(file).parents)])
+
+
+def _refuse(
+    files: Iterator[str],
+    built_by: str = "DVC",
+    but_not: str = "Snakemake",
+    command: str = "make after-dvc",
+    or_else: str = "run with --no-hooks",
+) -> None:
+    names = sorted(files)
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise Disagreement(
+            f"{built_by} made {', '.join(names[:SHOWN])}{more}. {but_not} has no record of "
+            f"them and would make them again. Run `{command}` first; to make them again "
+            f"anyway, {or_else}"
+        )
