@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 RUN := .venv/.run
 TEST := .venv/.test
 # Used by `make explore` and `make sweep-experiments`; by default the first of `datasets`.
-DATASET ?= $(shell python -c "from pipeline import params; print(params.load().datasets[0])")
+DATASET ?= $(shell .venv/bin/python -c "from pipeline import params; print(params.load().datasets[0])")
 MODEL ?= mcln
 
 run: $(RUN)

@@ -1,6 +1,8 @@
 """Print the tables of a target and where its pages are: the end of `make run`.
 
-python -m workflow.results evaluate
+Lines of text are wrapped; a page is named by its address.
+
+    python -m workflow.results evaluate
 """
 
 from __future__ import annotations
