@@ -42,9 +42,8 @@ def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
         documentation: the module's docstring.
         shared: names in `SHARED`, in the order of the command line.
     """
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
     arguments = argparse.ArgumentParser(
-        prog=f"python -m {spec.name}" if spec else None,
+        prog=f"python -m {_module()}" if _module() else None,
         description=documentation,
         epilog="Numbers come from params.yaml in the working directory.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,6 +54,12 @@ def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
             name, type=TYPES.get(name, Path), help=SHARED[name], default=default
         )
     return arguments
+
+
+def _module() -> str:
+    """Return the name of the module that `python -m` runs; empty without one."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec else ""
 
 
 def run(main: Callable[[], None]) -> None:
@@ -80,6 +85,8 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     seconds = time.monotonic() - start
+    if not _module().startswith("pipeline."):
+        return  # a command about jobs, not a job
     _remember(job, seconds)
     if on_terminal:
         print(f"{job:<44} {duration(seconds):>8}", file=sys.stderr)
