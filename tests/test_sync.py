@@ -163,9 +163,8 @@ TRAPS = [
     Trap(
         deleted_output,
         f"kcore@sample: changed outs: {USERS} (deleted)",
-        f"kcore: {USERS}: deleted",
-        is_planned=False,
-        fix=(USERS, "evaluate"),
+        f"Missing output files: {USERS}",
+        is_planned=True,
     ),
     Trap(
         edited_output,
@@ -264,7 +263,63 @@ def test_a_touched_output_is_refused_if_dvc_has_no_record_of_it(built, tmp_path)
 
 
 def test_the_stages_of_dvc_alone_are_the_ones_that_sync_runs():
-    assert {sync.FIRST, *sync.LAST} == DVC_ONLY
+    """Snakemake itself writes what the stage `settings` makes."""
+    assert {"settings", *sync.LAST} == DVC_ONLY
+
+
+# --- the other engine's tree --------------------------------------------------------------
+
+
+def test_dvc_does_not_start_over_where_snakemake_built(built, tmp_path):
+    tree = copied(built, tmp_path)
+    before = made(tree)
+
+    output = run(tree, "dvc", "repro", fails=True)
+
+    assert "error: Snakemake made data/" in output
+    assert "Run `make after-snakemake` first" in output
+    assert ran(output) == set()
+    assert made(tree) == before
+
+
+def test_snakemake_does_not_start_over_where_dvc_built(bare, tmp_path):
+    tree = copied(bare, tmp_path)
+    before = made(tree)
+    (tree / USERS).touch()  # without records, a reason to run what reads it
+
+    output = run(tree, "snakemake", "--cores", "1", "evaluate", fails=True)
+
+    assert "DVC made " in output
+    assert "Run `make after-dvc` first" in output
+    assert made(tree) == before
+    assert agree(tree, "after-dvc")
+    assert "Nothing to be done" in run(tree, "snakemake", "--cores", "1", "evaluate")
+
+
+@pytest.mark.parametrize("stage", ["train", "recommend", "curves"])
+def test_snakemake_makes_a_deleted_output_again(built, tmp_path, stage):
+    names = {
+        "train": "results/sample/bprmf/checkpoint.safetensors",
+        "recommend": "results/sample/bprmf/recommendations.parquet",
+        "curves": "plots/cutoffs/sample.csv",
+    }
+    tree = copied(built, tmp_path)
+    (tree / names[stage]).unlink()
+
+    assert {job.partition("@")[0] for job in planned(tree)} >= {stage}
+
+
+def test_a_damaged_checkpoint_is_named(built, tmp_path):
+    tree = copied(built, tmp_path)
+    checkpoint = "results/sample/bprmf/checkpoint.safetensors"
+    (tree / checkpoint).write_bytes(b"x")
+
+    output = run(tree, "snakemake", "--cores", "1", "evaluate", fails=True)
+
+    last = output.strip().splitlines()[-1]
+    assert last.startswith(f"error: {checkpoint}: expected a checkpoint, got ")
+    assert "Traceback" not in output
+    assert "RuleException" not in output
 
 
 # --- traps that take a run ----------------------------------------------------------------
@@ -287,8 +342,8 @@ def test_an_output_edited_by_hand_is_detected_after_snakemake_has_used_it(built,
     with (tree / STATISTICS).open("a") as file:
         file.write("\n")
     output = run(tree, "snakemake", "--cores", "1", "evaluate")
-    assert "rule compare:" in output
-    assert "rule kcore:" not in output
+    assert "compare sample" in output
+    assert "kcore sample" not in output
 
     output = refused(tree, "after-snakemake")
 
@@ -424,5 +479,5 @@ def test_the_engines_can_alternate(built, tmp_path):
     assert agree(tree, "after-dvc")
     # The table's inputs are other ones now, which Snakemake has to see.
     output = run(tree, "snakemake", "--dry-run", "tables")
-    assert "rule compare_table" in output
-    assert "rule train" not in output
+    assert "\ncompare_table sample small: " in output
+    assert "\ntrain " not in output

@@ -136,8 +136,19 @@ def test_training_does_not_read_the_test_part(tree):
 
 
 def test_the_default_profile_is_found_by_itself(tree):
-    """The plans above ask for the commands; a bare call prints them because of the profile."""
-    assert "python -m pipeline.kcore" in run(tree, "snakemake", "--dry-run", "evaluate")
+    """It leaves out the lines about Snakemake itself and the host."""
+    output = run(tree, "snakemake", "--dry-run", "evaluate")
+    assert "profiles/default" in output
+    assert "Host:" not in output
+
+
+def test_a_plan_is_a_line_per_job_with_its_reason(tree):
+    output = run(tree, "snakemake", "--dry-run", "evaluate")
+
+    lines = output.splitlines()[1:]  # after the name of the profile
+    assert lines[0] == f"{len(lines) - 2} jobs"
+    assert "kcore sample: Missing output files: " in output
+    assert max(map(len, lines)) < 120
 
 
 # --- several extractors -------------------------------------------------------------------
@@ -534,7 +545,13 @@ def test_a_run_says_where_its_results_are_or_how_the_log_of_a_failed_job_ends(tr
     """And a report of what there is can be made."""
     statistics = "data/processed/sample/statistics.json"
     edit(tree, sources__sample__scale=0.1)
-    assert "Done; no comparison" in run(tree, "snakemake", "--cores", "2", statistics)
+    output = run(tree, "snakemake", "--cores", "2", statistics)
+    assert re.findall(r"^\[(\d/\d)\] (\w+) sample +0:\d\d$", output, re.MULTILINE) == [
+        ("1/3", "download"),
+        ("2/3", "ingest"),
+        ("3/3", "kcore"),
+    ]
+    assert output.endswith("\nDone.\n")
     run(tree, "snakemake", "--report", "report.html", statistics)
     page = (tree / "report.html").read_text()
     assert "before and after the k-core" in page
@@ -543,8 +560,10 @@ def test_a_run_says_where_its_results_are_or_how_the_log_of_a_failed_job_ends(tr
     edit(tree, kcore__k=900)
     said = run(tree, "snakemake", "--cores", "2", statistics, fails=True)
 
-    assert "Rule kcore failed. Its log logs/kcore/sample.log ends:" in said
-    assert "    error: kcore: the 900-core is empty" in said.partition("Its log")[2]
+    *_, title, message = said.splitlines()
+    assert title == "kcore sample failed; its log is logs/kcore/sample.log"
+    assert message.startswith("error: kcore: the 900-core is empty")
+    assert "RuleException" not in said
 
 
 # --- end to end ---------------------------------------------------------------------------
@@ -590,7 +609,7 @@ def test_pictures_encoded_in_parts_give_the_same_bytes_and_no_part_stays(tmp_pat
 
     said = run(parts, "snakemake", wanted, "--cores", "2", "--set-scatter", "features=3")
 
-    assert len(re.findall(r"^(?:local)?rule features_shard:", said, re.MULTILINE)) == 3
+    assert len(re.findall(r"^\[.*\] features_shard sample visual", said, re.MULTILINE)) == 3
     assert (whole / wanted).read_bytes() == (parts / wanted).read_bytes()
     assert not list((parts / "data/shards").rglob("*.parquet"))
     # One job again: nothing is to be done.

@@ -26,10 +26,12 @@ LOG_BYTES = 1 << 20  # read from the end of a log
 # Records without news for a person.
 NOISE = re.compile(
     r"Assuming unrestricted|Building DAG|Using shell|Select jobs|Execute \d+ job|Complete log"
-    r"|Elapsed time|Shutting down|Reasons:|Config file|host: |None$"
+    r"|Elapsed time|Shutting down|Reasons:|Config file|host: |Singularity|None$"
+    # A failed job, whose own message comes last.
+    r"|RuleException:\nCalledProcessError"
 )
-# What Snakemake adds after the failure of a job, whose own message comes last.
-AFTERWARDS = re.compile(r"RuleException|WorkflowError:\nAt least one job|Exiting because a job")
+# What Snakemake adds after the failure of a job.
+AFTERWARDS = re.compile(r"WorkflowError:\nAt least one job|Exiting because a job")
 
 
 class JobLines(logging.StreamHandler[Any]):

@@ -32,7 +32,8 @@ class Bar(tqdm):  # type: ignore[type-arg]
         seconds = ON_TERMINAL if self.is_live else IN_LOG
         kwargs |= {"file": terminal or io.StringIO(), "leave": not self.is_live}
         kwargs |= {"mininterval": seconds, "maxinterval": max(seconds, 10)}
-        kwargs |= {"position": 0, "dynamic_ncols": True, "delay": ON_TERMINAL}
+        kwargs |= {"position": 0, "dynamic_ncols": True}
+        kwargs |= {"delay": ON_TERMINAL if self.is_live else 0}
         super().__init__(*args, **kwargs)
         _open.append(self)
 
