@@ -43,8 +43,8 @@ STAGES = [
     "compare",
     "curves",
 ]
-TARGETS = ["evaluate", "explain", "tables", "study", "sheets", "sweep"]
-MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend"}
+TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
+MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
 MAY_USE_A_GPU |= {
     f"experiments.{name}"
     for name in ("factors.measure", "study.cell", "study.lists", "sweep.cell", "sweep.search")

@@ -40,7 +40,7 @@ class Trained:
     def scores(self, users: Numbers) -> Tensor:
         """Return the scores of all I items for (n,) users, (n, I) float32 on the CPU."""
         with torch.inference_mode():
-            return self.model.scorer()(torch.as_tensor(users)).cpu()
+            return self.model.scorer()(_numbers(users)).cpu()
 
     def top_k(self, users: Numbers, k: int) -> tuple[Tensor, Tensor]:
         """Return the best k items of (n,) users without those that they were trained on.
@@ -50,8 +50,8 @@ class Trained:
             I - k items the row ends in scores of -inf.
         """
         with torch.inference_mode():
-            scorer, numbers = self.model.scorer(), torch.as_tensor(users)
-            blocks = list(ranking.top_k(scorer, numbers, self.interactions, k))
+            scorer = self.model.scorer()
+            blocks = list(ranking.top_k(scorer, _numbers(users), self.interactions, k))
         return torch.cat([items for _, items, _ in blocks]), torch.cat([s for *_, s in blocks])
 
 
@@ -95,9 +95,9 @@ def train(
         ValueError: there are no pairs, a number is out of range, or a user has every item.
         model.fit.LossNotFinite: a loss became NaN or infinite.
     """
-    content = {k: torch.as_tensor(v, dtype=torch.float32) for k, v in (features or {}).items()}
+    content = {name: _rows(rows) for name, rows in (features or {}).items()}
     section = _section(name, content, settings)
-    pairs = [torch.as_tensor(numbers).long() for numbers in (users, items)]
+    pairs = [_numbers(users), _numbers(items)]
     if len(pairs[0]) != len(pairs[1]):
         raise ValueError(f"expected as many users as items, got {[len(p) for p in pairs]}")
     n_rows = max(map(len, content.values()), default=0)
@@ -173,6 +173,19 @@ def _run(training: Training, epochs: int) -> None:
     training.model.prepare(preparation)
     for record in fit(training, epochs=epochs, evaluate_every=epochs, patience=1, measure=None):
         log.info("epoch %d: loss %s", record.epoch, record.loss)
+
+
+def _numbers(values: Numbers) -> Tensor:
+    """Return int64; arrays are copied, since those of polars are read-only."""
+    return (
+        values.long() if isinstance(values, Tensor) else torch.tensor(np.array(values)).long()
+    )
+
+
+def _rows(values: Tensor | npt.NDArray[np.float32]) -> Tensor:
+    return (
+        values.float() if isinstance(values, Tensor) else torch.tensor(np.array(values)).float()
+    )
 
 
 def _count(numbers: Tensor) -> int:
