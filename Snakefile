@@ -49,6 +49,11 @@ rule explain:
         explanation_files(),
 
 
+rule deploy:
+    input:
+        deploy_files,
+
+
 rule tables:
     input:
         table_files(),
@@ -72,6 +77,7 @@ rule compare_extractors:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/learn.smk"
+include: "workflow/rules/deploy.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/factors.smk"

@@ -32,7 +32,7 @@ FLOORS = (
     {"transfer"},
     {"sources", "interactions", "pictures", "extractors", "learning", "comparison"},
     {"stages"},
-    {"explore"},
+    {"explore", "library"},
     {"experiments"},
     {"workflow"},
 )

@@ -43,8 +43,8 @@ STAGES = [
     "compare",
     "curves",
 ]
-TARGETS = ["evaluate", "explain", "tables", "study", "sheets", "sweep"]
-MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend"}
+TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
+MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
 MAY_USE_A_GPU |= {
     f"experiments.{name}"
     for name in ("factors.measure", "study.cell", "study.lists", "sweep.cell", "sweep.search")
@@ -499,6 +499,61 @@ def test_every_model_is_explained_and_the_job_depends_on_the_code_that_it_import
     assert not [
         job for job in snakemake_jobs(tree) if "pipeline.explore.explain " in job.command
     ]
+
+
+def test_a_deployed_model_reads_every_part_and_depends_on_the_code_that_it_imports(tree):
+    """Snakemake alone has it, and `evaluate` does not ask for it."""
+    deployed = {"model": "base", "k": 5, "faiss": True}
+    edit(tree, datasets=["sample", "gift_cards"], models=["bprmf"], deploy=deployed)
+
+    plan = snakemake_jobs(tree, "deploy")
+
+    jobs = {min(j.outputs): j for j in plan if "pipeline.explore.deploy " in j.command}
+    assert set(jobs) == {
+        f"results/{dataset}/base/deploy/items.faiss" for dataset in ("sample", "gift_cards")
+    }
+    for job in jobs.values():
+        assert len(job.outputs) == 5
+        assert_lists_what_it_imports(job, "pipeline/explore/deploy.py")
+        names = {Path(name).name for name in job.inputs}
+        assert {"train.parquet", "validation.parquet", "test.parquet"} <= names
+        assert {"checkpoint.safetensors", "base.json"} <= names
+    assert not [j for j in snakemake_jobs(tree) if " base " in j.command]
+
+
+def test_an_edit_of_what_is_deployed_plans_that_alone(tree):
+    """The outputs are placeholders that Snakemake has recorded: what is planned matters."""
+
+    def jobs() -> list[str]:
+        said = run(tree, "snakemake", "--dry-run", "--printshellcmds", "deploy")
+        return re.findall(r"python -m pipeline\.(\S+)", said)
+
+    edit(tree, models=["bprmf"], deploy={"model": "bprmf"})
+    pretend(tree, "deploy")
+    assert jobs() == []
+
+    edit(tree, deploy__k=7)
+    assert jobs() == ["explore.deploy"]
+
+    edit(tree, deploy={"model": "bprmf"}, bprmf__default__l2=0.5)
+    assert sorted(jobs()) == ["explore.deploy", "train"]
+
+
+@pytest.mark.parametrize(
+    ("deployed", "message"),
+    [
+        ({}, r"params\.yaml: deploy\.model: expected the model that goes to production"),
+        ({"model": "vbpr"}, r"vbpr\.gift_cards\.modalities: 'visual' is not in"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_when_it_is_asked_for(tree, deployed, message):
+    edit(tree, datasets=["gift_cards"], models=["bprmf"], tables={}, deploy=deployed)
+
+    said = run(tree, "snakemake", "--dry-run", "deploy", fails=True)
+
+    assert re.search(message, said)
+    assert "most recent call last" not in said
+    run(tree, "snakemake", "--dry-run", "evaluate")
 
 
 def assert_lists_what_it_imports(job: Job, module: str) -> None:

@@ -94,6 +94,11 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> Slices:
         f"train/{dataset}/{model}": [*shared, settings.train],
         f"evaluate/{dataset}/{model}": [*shared, settings.evaluate],
         f"recommend/{dataset}/{model}": [*shared, settings.recommend],
+        f"deploy/{dataset}/{model}": [
+            *shared,
+            settings.train,
+            settings.deploy.model_dump(exclude={"model"}),
+        ],
     }
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ from pipeline.learning.dataset import Dataset
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, replacing, sha256_of, write_arrow, write_json
 
-VECTOR, FACTS = "vector", "vectors.json"
+VECTOR, FACTS, INDEX_FILE = "vector", "vectors.json", "items.faiss"
 KEPT = ("dataset", "model", "architecture", "seed", "epoch", "trained_on")
 log = logging.getLogger("export")
 
@@ -91,30 +92,64 @@ def write_index(items: npt.NDArray[np.float32], path: Path) -> None:
         faiss.write_index(index, str(partial))
 
 
+def write(
+    users: Tensor,
+    items: Tensor,
+    processed: Path,
+    facts: dict[str, Any],
+    out: Path,
+    *,
+    faiss: bool,
+) -> None:
+    """Write the vectors with their ids, what is known about them, and the index.
+
+    Args:
+        users: (U, D) float32, like items.
+        items: (I, D).
+        processed: folder of the tables of ids.
+        facts: of the model; sizes are added.
+        out: folder to write to.
+        faiss: also write the index of the items.
+    """
+    tables = {s.USER: (s.USERS_FILE, s.USERS, users), s.ITEM: (s.ITEMS_FILE, s.ITEMS, items)}
+    for column, (file, columns, rows) in tables.items():
+        ids = read_parquet(processed / file, columns).select(column, s.RAW_ID)
+        write_arrow(table(ids.sort(column), rows), out / file)
+    if faiss:
+        write_index(items.numpy(), out / INDEX_FILE)
+    size = {"users": len(users), "items": len(items), "dim": items.shape[1]}
+    write_json(facts | size | {"score": "inner product"}, out / FACTS)
+
+
+def check_faiss(setting: str) -> None:
+    """Raise ParamsError, which names the setting, if FAISS is not installed."""
+    if find_spec("faiss") is None:
+        raise ParamsError(
+            f"{setting}: expected the package faiss-cpu; pip install -e '.[faiss]'"
+        )
+
+
+def facts_of(checkpoint: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told about a model, from its checkpoint's facts."""
+    return {key: facts[key] for key in KEPT} | {"checkpoint_sha256": sha256_of(checkpoint)}
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read, export, write."""
     line = model_parser(__doc__)
     line.add_argument("out", type=Path, help="folder to write to")
     line.add_argument("--faiss", action="store_true", help="also write an index of the items")
     args = line.parse_args(argv)
-    if args.faiss and find_spec("faiss") is None:
-        raise ParamsError("--faiss: expected the package faiss-cpu; pip install -e '.[faiss]'")
+    if args.faiss:
+        check_faiss("--faiss")
     arguments = arguments_of(args)
     dataset = Dataset(arguments.processed)
     with torch.inference_mode():
         model, facts = restored(params.load(), arguments, dataset)
         users, items = vectors(model, arguments.model)
-    tables = {s.USER: (s.USERS_FILE, s.USERS, users), s.ITEM: (s.ITEMS_FILE, s.ITEMS, items)}
-    for column, (file, columns, rows) in tables.items():
-        ids = read_parquet(arguments.processed / file, columns).select(column, s.RAW_ID)
-        write_arrow(table(ids.sort(column), rows), args.out / file)
-    if args.faiss:
-        write_index(items.numpy(), args.out / "items.faiss")
-    size = {"users": len(users), "items": len(items), "dim": items.shape[1]}
-    checkpoint = {"checkpoint_sha256": sha256_of(arguments.results / s.CHECKPOINT_FILE)}
-    kept = {key: facts[key] for key in KEPT}
-    write_json(kept | size | checkpoint | {"score": "inner product"}, args.out / FACTS)
-    log.info("%s %s: %s", arguments.dataset, arguments.model, size)
+    kept = facts_of(arguments.results / s.CHECKPOINT_FILE, facts)
+    write(users, items, arguments.processed, kept, args.out, faiss=args.faiss)
+    log.info("%s %s: %d users, %d items", args.dataset, args.model, len(users), len(items))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ def check(settings: Params) -> None:
         for model in settings.models:
             settings.model(model, dataset)
         _check_tables(settings, dataset)
+        if settings.deploy.model:
+            settings.typed_model(settings.deploy.model, dataset)
         for model, expanded in settings.expanded.items():
             if dataset in expanded.settings:
                 settings.typed_model(model, dataset)

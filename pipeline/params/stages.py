@@ -156,6 +156,14 @@ class Recommend(Section):
     k: Count
 
 
+class Deploy(Section):
+    """What goes to production; asked for by name, no part of `evaluate`."""
+
+    model: Name | None = None  # the one that the target `deploy` trains
+    k: Count = 100  # items per user
+    faiss: bool = False  # also write a search index of the items
+
+
 class Compare(Section):
     """Size of the report's gallery."""
 

@@ -23,7 +23,7 @@ from pipeline.params.features import Settings as FeatureSettings
 from pipeline.params.models import ARCHITECTURES, Model
 from pipeline.params.section import Name
 from pipeline.params.sources import Source
-from pipeline.params.stages import Stages
+from pipeline.params.stages import Deploy, Stages
 from pipeline.params.yaml_file import unknown, validate
 
 
@@ -39,7 +39,8 @@ class File(Stages):
     # Models with a comparison of their own.
     tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, Comparison] = Field(default_factory=dict)  # by dataset
-    # Analyses: a file without them is complete.
+    # Beside the stages: a file without them is complete.
+    deploy: Deploy = Deploy()
     sweep: Sweep | None = None
     study: Study = Study()
     factors: Factors = Factors()
@@ -178,10 +179,12 @@ class Params(File):
         return self.possible(self.tables[name], dataset)
 
     def all_models(self, dataset: str) -> list[str]:
-        """Return `models`, then what the tables add to them on this dataset."""
+        """Return `models`, then what the tables and `deploy` add to them on this dataset."""
         tables = self.table_names(dataset)
-        of_tables = [model for table in tables for model in self.table(table, dataset)]
-        return list(dict.fromkeys([*self.models, *of_tables]))
+        added = [model for table in tables for model in self.table(table, dataset)]
+        if self.deploy.model:
+            added += self.possible([self.deploy.model], dataset)
+        return list(dict.fromkeys([*self.models, *added]))
 
     def _no_dataset(self, dataset: str) -> ParamsError:
         what, add = f"no dataset {dataset!r}", f"sources.{dataset}"

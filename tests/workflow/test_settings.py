@@ -12,7 +12,7 @@ from workflow.settings import main, slices, write
 
 # Without the tables, the sweep and the study, whose models would be named in every answer.
 RAW = yaml.safe_load(Path("params.yaml").read_text())
-RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {}}
+RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {}, "deploy": {}}
 NET = {"extractor": "resnet50", "field": "image"}
 SWAP = {"model": "vbpr", "modality": "visual", "instead": {"a": NET, "b": dict(NET)}}
 
@@ -37,7 +37,7 @@ def test_an_extractor_touches_its_own_feature_the_report_that_names_it_and_the_s
 
 def test_a_models_number_touches_that_model():
     assert touched_by(lambda r: r["mcln"]["default"].update(modality_weight=0.5)) == {
-        f"{stage}/sample/mcln" for stage in ("train", "evaluate", "recommend")
+        f"{stage}/sample/mcln" for stage in ("train", "evaluate", "recommend", "deploy")
     }
 
 
@@ -70,7 +70,7 @@ def test_a_table_has_the_slices_of_its_models_and_one_of_its_own(tmp_path):
 
 
 def of_model(name):
-    return {f"{stage}/sample/{name}" for stage in ("train", "evaluate", "recommend")}
+    return {f"{stage}/sample/{name}" for stage in ("train", "evaluate", "recommend", "deploy")}
 
 
 def test_a_comparison_of_extractors_adds_slices_and_leaves_all_others_as_they_are():
@@ -98,6 +98,15 @@ def test_a_dataset_that_was_not_generated_is_not_studied():
     named = [name for name in slices(params.parse(raw)) if name.startswith("factors/")]
 
     assert named == ["factors/sample"]
+
+
+def test_the_deployed_model_has_slices_and_what_is_written_of_it_touches_that_alone():
+    """Another choice leaves the slices of the first one as they are."""
+    start = RAW | {"models": ["bprmf"], "deploy": {"model": "bprmf"}}
+
+    assert touched_by(lambda r: r["deploy"].update(k=3), start) == {"deploy/sample/bprmf"}
+    assert touched_by(lambda r: r["deploy"].update(model="mcln"), start) == of_model("mcln")
+    assert "deploy/sample/bprmf" in touched_by(lambda r: r["train"].update(epochs=3), start)
 
 
 def test_k_touches_kcore_only():

@@ -87,7 +87,7 @@ def every_output(wildcards):
 
 
 def all_models():
-    """Return every model of `models`, `tables`, `extractors` and `sweep`."""
+    """Return every model of `models`, `tables`, `extractors`, `deploy` and `sweep`."""
     found = [m for dataset in PARAMS.datasets for m in PARAMS.all_models(dataset)]
     found += PARAMS.sweep.models if PARAMS.sweep else []
     return list(dict.fromkeys(found))
@@ -187,6 +187,36 @@ def explanation_files():
         dataset=PARAMS.datasets,
         model=PARAMS.models,
         name=EXPLANATIONS_FILE,
+    )
+
+
+# What a deployed model consists of; see pipeline/explore/deploy.py.
+DEPLOYED = ["recommendations.parquet", "users.parquet", "items.parquet", "vectors.json"]
+DEPLOYED += ["items.faiss"] if PARAMS.deploy.faiss else []
+
+
+def deploy_files(wildcards):
+    """Return the files of the deployed model on every dataset.
+
+    Raises:
+        WorkflowError: `deploy` names no model, or one that reads what a dataset lacks.
+    """
+    model = PARAMS.deploy.model
+    if model is None:
+        raise WorkflowError(
+            "params.yaml: deploy.model: expected the model that goes to production, such"
+            f" as {PARAMS.models[-1]}"
+        )
+    try:
+        for dataset in PARAMS.datasets:
+            PARAMS.model(model, dataset)
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
+    return expand(
+        "results/{dataset}/{model}/deploy/{name}",
+        dataset=PARAMS.datasets,
+        model=model,
+        name=DEPLOYED,
     )
 
 

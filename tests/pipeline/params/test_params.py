@@ -74,6 +74,8 @@ def test_the_file_in_the_repository_is_valid():
         ("mcln.sample", {"modalities": ["audio"]}, r"mcln\.sample\.modalities: 'audio'"),
         ("train.select_on", "luck", r"train\.select_on"),
         ("base.default.variant_of", "none", r"base\.default"),
+        ("deploy.model", "gpt", r"no model 'gpt'.*'mcln'"),
+        ("deploy.k", 0, r"deploy\.k: .*greater than or equal to 1"),
     ],
 )
 def test_each_mistake_names_its_key(path, value, message):
