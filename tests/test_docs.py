@@ -111,15 +111,35 @@ def _named(pattern: str) -> set[str]:
 
 
 @pytest.mark.parametrize("dataset", ["beauty_split", "sample"])
-def test_the_readmes_numbers_are_those_of_the_committed_metrics(dataset):
-    readme = (ROOT / "README.md").read_text()
+def test_the_documents_numbers_are_those_of_the_committed_metrics(dataset):
+    documents = README.read_text() + (ROOT / "docs/results.md").read_text()
     for file in sorted((ROOT / "docs/results" / dataset).glob("*/metrics.json")):
         table = json.loads(file.read_text())
         values = [table["sampled"][k] for k in ("hr@5", "ndcg@5", "hr@10", "ndcg@10")]
         values += [table["full"][k] for k in ("hr@10", "ndcg@10")]
         cells = " | ".join(f"{value:.4f}" for value in values)
 
-        assert f"| {file.parent.name} | {cells} |" in readme.replace("**", "")
+        assert f"| {file.parent.name} | {cells} |" in documents.replace("**", "")
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_every_link_between_documents_leads_to_a_file_and_heading():
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for path, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+            target = (document.parent / path).resolve() if path else document
+            assert target.exists(), (document, path)
+            if heading:
+                titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
+                assert heading in map(_anchor, titles), (document, path, heading)
+
+
+def _anchor(title: str) -> str:
+    """Return the address of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 STUDIES = sorted(ROOT.glob("docs/results/*/study"))

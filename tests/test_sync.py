@@ -19,6 +19,19 @@ from workflow import sync
 USERS = "data/processed/sample/users.parquet"
 STATISTICS = "data/processed/sample/statistics.json"
 TABLE = "results/sample/comparison.md"
+STAGES = [
+    "download",
+    "ingest",
+    "kcore",
+    "split",
+    "validate",
+    "images",
+    "features",
+    "train",
+    "evaluate",
+    "recommend",
+]
+STAGES += ["compare", "curves"]
 CODE = "pipeline/comparison/paper_numbers.py"  # DVC names its folder, which compare depends on
 
 
@@ -265,6 +278,47 @@ def test_a_touched_output_is_refused_if_dvc_has_no_record_of_it(built, tmp_path)
 def test_the_stages_of_dvc_alone_are_the_ones_that_sync_runs():
     """Snakemake itself writes what the stage `settings` makes."""
     assert {"settings", *sync.LAST} == DVC_ONLY
+
+
+# --- plans ---------------------------------------------------------------------------------
+
+
+def plans(tree: Path) -> list[dict[str, str]]:
+    """Return `{job: time and reason}` of Snakemake's plan and of DVC's."""
+    output = run(tree, "workflow.plan")
+    assert max(map(len, output.splitlines())) < 120
+    return [
+        {line[:36].strip(): line[36:].strip() for line in part.splitlines() if line[:2] == "  "}
+        for part in output.split("\ndvc repro: ")
+    ]
+
+
+def test_without_an_edit_both_plans_are_empty(agreed, tmp_path):
+    assert plans(copied(agreed, tmp_path)) == [{}, {}]
+
+
+def test_both_plans_say_what_an_edited_extractor_re_runs_and_how_long_it_took(agreed, tmp_path):
+    """`dvc repro --dry` alone would call the feature unchanged."""
+    tree = copied(agreed, tmp_path)
+    edit(tree, features__sample__textual=SIF | {"epochs": 3})
+
+    by_snakemake, by_dvc = plans(tree)
+
+    assert set(by_snakemake) == {"features sample textual", "compare sample"}
+    time, reason = by_snakemake["features sample textual"].split("  ", 1)
+    assert re.fullmatch(r"0:\d\d", time)
+    assert reason.startswith("Updated input files: data/settings/features/sample/textual.json")
+    assert set(by_dvc) >= set(by_snakemake)
+    assert "train sample bprmf" not in by_dvc
+    _, reason = by_dvc["features sample textual"].split("  ", 1)
+    assert "data/settings/features/sample/textual.json (modified)" in reason
+
+
+def test_a_plan_of_a_tree_without_outputs_has_every_stage(tmp_path):
+    by_snakemake, by_dvc = plans(copy_tree(tmp_path / "tree"))
+
+    assert {job.partition(" ")[0] for job in by_snakemake} == set(STAGES)
+    assert by_snakemake.keys() < by_dvc.keys()
 
 
 # --- the other engine's tree --------------------------------------------------------------
