@@ -60,7 +60,8 @@ def comparison(
         extractors: of each model, in words, where the models differ in nothing else.
 
     Raises:
-        SchemaError: a file of metrics lacks a key, or two models ranked different users.
+        SchemaError: a file of metrics lacks a key, or two models ranked different users or
+            among different numbers of candidates.
     """
     for model, content in metrics.items():
         if missing := sorted(NEEDED - set(content)):
@@ -68,6 +69,12 @@ def comparison(
                 f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
                 "the stage evaluate again"
             )
+    sizes = {model: content[SAMPLED]["candidates"] for model, content in metrics.items()}
+    if len(set(sizes.values())) > 1:
+        raise SchemaError(
+            f"expected models ranked among the same number of candidates, got {sizes}; run the "
+            "stage evaluate again for all"
+        )
     best = max(metrics, key=lambda model: metrics[model][SAMPLED].get(MEASURE, 0.0))
     rows = {model: _row(model, metrics, folder) for model in metrics}
     for model, extractor in (extractors or {}).items():
@@ -200,7 +207,8 @@ def main(argv: list[str] | None = None) -> None:
     io.write_text(page, output / file_names.REPORT_FILE)
 
     data, seed = (material.ranks, material.parts), settings.seed
-    tests = significance.table(*data, table["best"], material.items.height, seed)
+    sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
+    tests = significance.table(*data, table["best"], *sizes, seed)
     trained_on = [content.get("trained_on") for content in metrics.values()]
     slices = user_slices.table(*data, trained_on, _present(material, args.features), seed)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)

@@ -59,11 +59,12 @@ def slices(settings: params.Params) -> Slices:
 def _data_slices(settings: params.Params, dataset: str) -> Slices:
     source, features = settings.source(dataset), settings.dataset_features(dataset)
     reads_images = any(feature.field == "image" for feature in features.values())
+    n_candidates = settings.evaluate.candidates
     return {
         f"download/{dataset}": [source, settings.seed],
         f"ingest/{dataset}": [source, settings.ingest],
         f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
-        f"split/{dataset}": [source.format, settings.split, settings.seed],
+        f"split/{dataset}": [source.format, settings.split, settings.seed, n_candidates],
         f"validate/{dataset}": [source.format],
         f"images/{dataset}": [settings.images, reads_images],
     }
@@ -143,12 +144,13 @@ def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str
     fixed = sweep.fixed(settings, dataset, model) | {"code": code}
     tried = [sweep.ranges(settings, dataset, model), section.seeds, section.trials]
     cells = [cell.short_name for cell in sweep.cells(settings, dataset, model)]
+    n_candidates = settings.evaluate.candidates
     # The lines to paste also hold what the section already has for this dataset.
     layer = settings.sections[model].get(dataset)
     return {
         f"sweep_cell/{dataset}/{model}": fixed,
         f"sweep_search/{dataset}/{model}": [fixed, *tried, settings.seed],
-        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer],
+        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer, n_candidates],
     }
 
 

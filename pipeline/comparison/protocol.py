@@ -10,8 +10,7 @@ from pipeline.tables.schema import TEST
 
 def in_words(metrics: Mapping[str, Any]) -> str:
     """Return the protocol behind a model's metrics.json, in a few sentences."""
-    candidates = metrics["sampled"].get("candidates", 100)
-    items = metrics["full"].get("candidates", "all")
+    candidates, items = (metrics[part]["candidates"] for part in ("sampled", "full"))
     return (
         f"{_split(metrics)} sampled-{candidates - 1}: 1 target among "
         f"{candidates} candidates, the same for every model; full: ranking over {items} items "

@@ -81,6 +81,7 @@ rule split:
         settings="data/settings/split/{dataset}.json",
         reviews=rules.ingest.output.reviews,
         interactions=rules.kcore.output.interactions,
+        users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
     output:
         train="data/processed/{dataset}/train.parquet",
