@@ -29,6 +29,7 @@ from workflow import named_files
 from workflow.code import ROOT, closure
 
 SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
+PICTURES_FOLDER = Path("data/fingerprints/pictures")
 
 Slices = dict[str, Any]  # {"stage/dataset[/modality, model or table]": what the job depends on}
 
@@ -36,8 +37,9 @@ Slices = dict[str, Any]  # {"stage/dataset[/modality, model or table]": what the
 def slices(settings: params.Params) -> Slices:
     """Return what every job depends on, by its slice's name.
 
-    A feature depends on the content of the files that its settings name. What is made of a
-    feature does not need them: it depends on the feature.
+    A feature depends on the content of the files that its settings name, and the download on
+    the user's own tables and pictures. What is made of these does not need them: it depends on
+    the feature, or on the downloaded files.
 
     Raises:
         RawDataError: such a file is there and cannot be read.
@@ -61,7 +63,7 @@ def _data_slices(settings: params.Params, dataset: str) -> Slices:
     reads_images = any(feature.field == "image" for feature in features.values())
     n_candidates = settings.evaluate.candidates
     return {
-        f"download/{dataset}": [source, settings.seed],
+        f"download/{dataset}": [source, settings.seed, named_files.source_checksums(source)],
         f"ingest/{dataset}": [source, settings.ingest],
         f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
         f"split/{dataset}": [source.format, settings.split, settings.seed, n_candidates],
@@ -189,10 +191,10 @@ def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
     Args:
         settings: the validated parameters.
         folder: of the slices.
-        links_folder: of the links to the files that features name.
+        links_folder: of the links to the files that features and sources name.
 
     Raises:
-        RawDataError: a file that a feature names is there and cannot be read.
+        RawDataError: a file that params.yaml names is there and cannot be read.
     """
     texts = {folder / f"{name}.json": _text(value) for name, value in slices(settings).items()}
     for path, text in texts.items():
@@ -201,6 +203,7 @@ def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
     for path in sorted(folder.rglob("*.json")):
         if path not in texts:
             path.unlink()
+    named_files.write_picture_links(settings, folder / "pictures")
     named_files.write_links(settings, links_folder)
 
 

@@ -10,6 +10,7 @@ rule download:
             "pipeline/transfer",
         ),
         settings="data/settings/download/{dataset}.json",
+        pictures="data/fingerprints/pictures/{dataset}.json",
     output:
         "data/raw/{dataset}/manifest.json",
     log:
