@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.job.errors import PipelineError
 
+PARAMS_NOTE = "Numbers come from params.yaml in the working directory."
 # Arguments that several stages share: {argument: help}.
 SHARED = {
     "dataset": "a name under `sources` in params.yaml",
@@ -30,18 +31,21 @@ TEXTS = ("dataset", "model", "modality", "cell", "--device")
 TYPES = dict.fromkeys(TEXTS, str) | {"--threads": int}  # the others are paths
 
 
-def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
+def parser(
+    documentation: str | None, *shared: str, reads_params: bool = True
+) -> argparse.ArgumentParser:
     """Return a parser whose `--help` is the module's docstring.
 
     Args:
         documentation: the module's docstring.
         shared: names in `SHARED`, in the order of the command line.
+        reads_params: whether the module reads params.yaml, which `--help` then says.
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     arguments = argparse.ArgumentParser(
         prog=f"python -m {spec.name}" if spec else None,
         description=documentation,
-        epilog="Numbers come from params.yaml in the working directory.",
+        epilog=PARAMS_NOTE if reads_params else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name in shared:
