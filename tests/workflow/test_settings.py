@@ -100,6 +100,15 @@ def test_a_dataset_that_was_not_generated_is_not_studied():
     assert named == ["factors/sample"]
 
 
+def test_the_number_of_candidates_touches_the_split_and_what_ranks():
+    touched = touched_by(lambda r: r["evaluate"].update(candidates=20))
+
+    assert "split/sample" in touched
+    assert {name.split("/")[0] for name in touched} <= {
+        "split", "evaluate", "study_cell", "sweep_table",
+    }  # fmt: skip
+
+
 def test_k_touches_kcore_only():
     assert touched_by(lambda r: r["kcore"].update(k=4)) == {"kcore/sample"}
 
