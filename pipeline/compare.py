@@ -1,7 +1,7 @@
 r"""Stage `compare`: all models of a dataset side by side, as numbers, as a table, as a page.
 
     results/D/M/{metrics.json,ranks,history,recommendations}, data/processed/D, data/images/D,
-    data/features/D (only which items have them)
+    data/features/D (which items have them, and what made them)
         -> results/D/{comparison.json,comparison.md,report.html,significance.json,slices.json}
 
 The best model is the one with the highest sampled NDCG@10. It is tested against every other
@@ -35,7 +35,7 @@ from pipeline.pages import file_names, gallery, markdown_table
 from pipeline.params.extractors import TABLE
 from pipeline.tables import io
 from pipeline.tables import schema as s
-from pipeline.tables.features import read_present
+from pipeline.tables.features import read_feature_metadata, read_present
 from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
@@ -60,7 +60,8 @@ def comparison(
         extractors: of each model, in words, where the models differ in nothing else.
 
     Raises:
-        SchemaError: a file of metrics lacks a key, or two models ranked different users.
+        SchemaError: a file of metrics lacks a key, or two models ranked different users or
+            among different numbers of candidates.
     """
     for model, content in metrics.items():
         if missing := sorted(NEEDED - set(content)):
@@ -68,6 +69,12 @@ def comparison(
                 f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
                 "the stage evaluate again"
             )
+    sizes = {model: content[SAMPLED]["candidates"] for model, content in metrics.items()}
+    if len(set(sizes.values())) > 1:
+        raise SchemaError(
+            f"expected models ranked among the same number of candidates, got {sizes}; run the "
+            "stage evaluate again for all"
+        )
     best = max(metrics, key=lambda model: metrics[model][SAMPLED].get(MEASURE, 0.0))
     rows = {model: _row(model, metrics, folder) for model in metrics}
     for model, extractor in (extractors or {}).items():
@@ -109,10 +116,15 @@ def _is_best(metrics: Mapping[str, dict[str, Any]], model: str, part: str, name:
     return printed[model] == max(printed.values())
 
 
-def markdown(table: Mapping[str, Any]) -> str:
-    """Return comparison.md: caption, the models' table, the tests."""
+def markdown(table: Mapping[str, Any], features: str = "") -> str:
+    """Return comparison.md: caption, the models' table, the tests.
+
+    Args:
+        table: the content of comparison.json.
+        features: `protocol.features_in_words`, if they are known.
+    """
     head = ["model", *(f"{part} {report.short(name)}" for part, name in COLUMNS), "epoch"]
-    lines = [f"# {table['dataset']}", "", *_caption(table), ""]
+    lines = [f"# {table['dataset']}", "", *_caption(table, features), ""]
     lines += markdown_table.lines(
         head, [row for m in table["order"] for row in _rows(table, m)]
     )
@@ -124,13 +136,14 @@ def markdown(table: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _caption(table: Mapping[str, Any]) -> list[str]:
+def _caption(table: Mapping[str, Any], features: str) -> list[str]:
     rows = list(table["models"].values())
     rules = "; ".join(dict.fromkeys(report.rule(row) for row in rows))
     seeds = "; ".join(dict.fromkeys(", ".join(map(str, row["seeds"])) for row in rows))
     lines = [table["protocol"], f"Epoch chosen on {rules}. Seeds: {seeds}."]
     if any(row["optimistic"] for row in rows):
         lines.append("Marked numbers are *optimistic*: the epoch was chosen on the test items.")
+    lines += [markdown_table.plain(features)] if features else []
     return [*lines, "N is NDCG; the best of a column is in bold."]
 
 
@@ -160,15 +173,10 @@ def _tested(pair: Mapping[str, Any]) -> list[str]:
     return [pair["other"], f"{pair['mean_difference']:+.4f}", *counts, *p]
 
 
-def _present(material: gallery.Material, folder: Path | None) -> dict[str, Any]:
-    """Return which items have each modality that a model reads; nothing without a folder."""
-    settings, dataset = material.settings, material.dataset
+def _files(settings: params.Params, dataset: str, folder: Path | None) -> dict[str, Path]:
+    """Return the feature file of each modality that a model reads; none without a folder."""
     read = [m for model in settings.models for m in settings.model_modalities(model, dataset)]
-    return {
-        modality: read_present(folder / f"{modality}.parquet", material.items.height)
-        for modality in dict.fromkeys(read)
-        if folder
-    }
+    return {m: folder / f"{m}.parquet" for m in dict.fromkeys(read) if folder}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -192,17 +200,23 @@ def main(argv: list[str] | None = None) -> None:
     table = comparison(metrics, material.ranks, folder, extractors)
     people = gallery.gallery(material)
     pictures = read_pictures(args.images, gallery.items_shown(people))
-    page = report.render(table, material, people, pictures)
-    text = markdown(table)
+    files = _files(settings, args.dataset, args.features)
+    made = (
+        {m: read_feature_metadata(path) for m, path in files.items()} if args.features else None
+    )
+    page = report.render(table, material, people, pictures, made)
+    text = markdown(table, protocol.features_in_words(made) if made is not None else "")
     log.info("%s:\n%s", args.dataset, text)
     io.write_json(table, output / file_names.COMPARISON_JSON)
     io.write_text(text, output / file_names.COMPARISON_MD)
     io.write_text(page, output / file_names.REPORT_FILE)
 
     data, seed = (material.ranks, material.parts), settings.seed
-    tests = significance.table(*data, table["best"], material.items.height, seed)
+    sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
+    tests = significance.table(*data, table["best"], *sizes, seed)
     trained_on = [content.get("trained_on") for content in metrics.values()]
-    slices = user_slices.table(*data, trained_on, _present(material, args.features), seed)
+    present = {m: read_present(path, material.items.height) for m, path in files.items()}
+    slices = user_slices.table(*data, trained_on, present, seed)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)
     io.write_json({"dataset": args.dataset} | slices, output / file_names.SLICES_JSON)
 

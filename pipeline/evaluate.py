@@ -1,12 +1,12 @@
-r"""Stage `evaluate`: rank each test item among 100 candidates and among all items.
+r"""Stage `evaluate`: rank each test item among its candidates and among all items.
 
     checkpoint, data/processed/D, data/features/D -> results/D/M/{metrics.json,ranks.parquet}
 
-One pass over the scores serves both protocols. Sampled: the target against its 99 fixed
-negatives. Full: against every item that the user has neither in train nor in validation. A tie
-counts against the target. Each of a user's test items is ranked separately (in the full ranking
-against the user's other test items too), and metrics are means over test items. No other stage
-opens the test file.
+One pass over the scores serves both protocols. Sampled: the target against its fixed negatives,
+`evaluate.candidates` of them. Full: against every item that the user has neither in train nor
+in validation. A tie counts against the target. Each of a user's test items is ranked separately
+(in the full ranking against the user's other test items too), and metrics are means over test
+items. No other stage opens the test file.
 
     python -m pipeline.evaluate sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -40,6 +40,7 @@ def metrics(
     full: Tensor,
     facts: dict[str, Any],
     cutoffs: list[int],
+    n_negatives: int,
     n_items: int,
     users: Tensor | None = None,
     split: dict[str, Any] | None = None,
@@ -51,6 +52,7 @@ def metrics(
         full: (R,) ranks among all items.
         facts: of the checkpoint.
         cutoffs: the values of k of HR@k and NDCG@k.
+        n_negatives: of each target; the candidates are these and the target.
         n_items: I.
         users: (R,) of the test items; by default all different.
         split: the split's method; by default leave-one-out, or as published.
@@ -70,7 +72,7 @@ def metrics(
         "n_users": len(sampled) if users is None else len(users.unique()),
         "n_targets": len(sampled),
         "split": split or {},
-        "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": s.N_NEGATIVES + 1},
+        "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": n_negatives + 1},
         "full": at_cutoffs(full, cutoffs) | {"candidates": n_items},
     }
 
@@ -110,9 +112,8 @@ def rank_test_items(
 
     columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
     rows = pl.DataFrame(dict(zip(s.RANKS, (column.numpy() for column in columns), strict=True)))
-    content = metrics(
-        sampled, full, facts, settings.evaluate.k, dataset.n_items, users, dataset.split()
-    )
+    sizes = negatives.shape[1], dataset.n_items
+    content = metrics(sampled, full, facts, settings.evaluate.k, *sizes, users, dataset.split())
     return content, rows.cast(pl.Schema(s.RANKS))
 
 

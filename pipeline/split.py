@@ -8,8 +8,9 @@ counts are in the Parquet metadata of the parts and the candidates, under `split
 day resolution; among equal times the order of the raw file decides. A published split is not
 changed: its validation items are also in its train, and training holds them out.
 
-Candidates are data: 99 items per held-out item, drawn uniformly and without replacement from
-the items that the user has in no part. Every model and every epoch ranks the same lists.
+Candidates are data: `evaluate.candidates` items per held-out item, drawn uniformly and without
+replacement from the items that the user has in no part. Every model and every epoch ranks the
+same lists.
 
     python -m pipeline.split sample data/interim/sample data/processed/sample
 """
@@ -37,12 +38,16 @@ log = logging.getLogger("split")
 FILES = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
 
 
-def divided(interactions: pl.DataFrame, settings: params.Split) -> tuple[Parts, dict[str, Any]]:
+def divided(
+    interactions: pl.DataFrame, settings: params.Split, users: pl.DataFrame, items: pl.DataFrame
+) -> tuple[Parts, dict[str, Any]]:
     """Split by the method of the section `split`.
 
     Args:
         interactions: schema.INTERACTIONS, sorted by user, time and raw order.
         settings: the section `split`.
+        users: schema.USERS; an error names the raw id.
+        items: schema.ITEMS; likewise.
 
     Returns:
         The parts, and the metadata of the split; none for leave-one-out, the default.
@@ -56,6 +61,7 @@ def divided(interactions: pl.DataFrame, settings: params.Split) -> tuple[Parts, 
     if settings.method == "ratio":
         parts = splits.by_ratio(interactions, settings.shares)
     else:
+        splits.check_times(interactions, users, items)
         times = _times(interactions, settings)
         parts = splits.by_time(interactions, *times)
         names = ("validation_from", "test_from")
@@ -83,13 +89,20 @@ def published_parts(reviews: pl.DataFrame) -> Parts:
 
 
 def candidates(
-    parts: Parts, n_items: int, seed: int, ranked: Parts | None = None
+    parts: Parts,
+    users: pl.DataFrame,
+    n_items: int,
+    n: int,
+    seed: int,
+    ranked: Parts | None = None,
 ) -> pl.DataFrame:
     """Draw the negatives of every held-out interaction.
 
     Args:
         parts: `train`, `validation` and `test`.
+        users: schema.USERS; an error names the raw id.
         n_items: number of items.
+        n: N, negatives of each held-out interaction.
         seed: of the draws.
         ranked: parts with only the held-out interactions to rank; default: `parts`.
 
@@ -97,47 +110,62 @@ def candidates(
         schema.CANDIDATES, sorted by part (validation first) and user.
 
     Raises:
-        RawDataError: a user has fewer than 99 other items.
+        RawDataError: a user has fewer than N other items.
     """
     met = pl.concat([parts[name].select(s.USER, s.ITEM) for name in FILES]).unique()
     keys = np.sort((met[s.USER].cast(pl.Int64) * n_items + met[s.ITEM]).to_numpy())
-    _check_room(met, n_items)
+    held_out = {
+        part: (ranked or parts)[part].select(s.USER, s.ITEM) for part in (s.VALIDATION, s.TEST)
+    }
+    _check_room(met, pl.concat(held_out.values()), users, n_items, n)
     generator = np.random.default_rng(seed)
     tables = []
-    for part in (s.VALIDATION, s.TEST):
-        held_out = (ranked or parts)[part].select(s.USER, s.ITEM)
-        negatives = _negatives(held_out[s.USER].to_numpy(), keys, n_items, generator)
-        array = pl.Series("negatives", negatives, dtype=s.CANDIDATES["negatives"])
-        tables.append(held_out.with_columns(pl.lit(part).alias(s.PART), array))
+    for part, rows in held_out.items():
+        negatives = _negatives(rows[s.USER].to_numpy(), n, keys, n_items, generator)
+        array = pl.Series("negatives", negatives, dtype=pl.Array(pl.Int32, n))
+        tables.append(rows.with_columns(pl.lit(part).alias(s.PART), array))
     return pl.concat(tables).select(list(s.CANDIDATES))
 
 
-def _check_room(met: pl.DataFrame, n_items: int) -> None:
-    most = met.group_by(s.USER).len().sort("len").tail(1)
-    if most.height and n_items - most["len"].item() < s.N_NEGATIVES:
-        raise RawDataError(
-            f"split: user {most[s.USER].item()} met {most['len'].item()} of {n_items} items; "
-            f"expected at least {s.N_NEGATIVES} others to draw candidates from. Use a larger "
-            "catalogue (more of the dump, or a lower kcore.k)"
-        )
+def _check_room(
+    met: pl.DataFrame, held_out: pl.DataFrame, users: pl.DataFrame, n_items: int, n: int
+) -> None:
+    """Refuse a user with fewer than `n` items to draw, or than one if nothing is ranked."""
+    is_ranked = pl.col(s.USER).is_in(held_out[s.USER].unique().to_list())
+    left = met.group_by(s.USER).agg((n_items - pl.len().cast(pl.Int64)).alias("left"))
+    short = left.filter(pl.col("left") < pl.when(is_ranked).then(n).otherwise(1))
+    if short.is_empty():
+        return
+    user, others = short.sort("left", s.USER).row(0)
+    lower = f"Lower evaluate.candidates to {others}, or use" if others else "Use"
+    raise RawDataError(
+        f"split: user {users[s.RAW_ID][user]!r} met {n_items - others} of {n_items} items; "
+        f"expected at least {n} others to draw candidates from, got {others}. {lower} a larger "
+        "catalogue (more of the dump, or a lower kcore.k)"
+    )
 
 
 def _negatives(
     users: npt.NDArray[np.int32],
+    n: int,
     keys: npt.NDArray[np.int64],
     n_items: int,
     generator: np.random.Generator,
 ) -> npt.NDArray[np.int32]:
-    """Draw 99 distinct items that the user has in no part for each of `users`, (U, 99).
+    """Draw N distinct items that the user has in no part for each of `users`, (U, N).
 
     Met and repeated items are drawn again until there are none, so the result is uniform over
     all valid lists.
     """
-    drawn = np.full((len(users), s.N_NEGATIVES), -1, dtype=np.int64)
-    bad = np.ones_like(drawn, dtype=bool)
-    while bad.any():
-        drawn[bad] = generator.integers(n_items, size=int(bad.sum()))
-        bad = _met(users, drawn, keys, n_items) | _repeated(drawn)
+    drawn = np.full((len(users), n), -1, dtype=np.int64)
+    rows, bad = np.arange(len(users)), np.ones_like(drawn, dtype=bool)
+    while len(rows):
+        lists = drawn[rows]
+        lists[bad] = generator.integers(n_items, size=int(bad.sum()))
+        drawn[rows] = lists
+        bad = _met(users[rows], lists, keys, n_items) | _repeated(lists)
+        unfinished = bad.any(axis=1)
+        rows, bad = rows[unfinished], bad[unfinished]
     return drawn.astype(np.int32)
 
 
@@ -169,15 +197,17 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     settings = params.load()
 
+    users = read_parquet(args.processed / s.USERS_FILE, s.USERS)
+    items = read_parquet(args.processed / s.ITEMS_FILE, s.ITEMS)
     if settings.source(args.dataset).format == "published_split":
         parts = published_parts(read_parquet(args.interim / s.REVIEWS_FILE, s.REVIEWS))
         facts: dict[str, Any] = {}
     else:
         interactions = read_parquet(args.processed / s.INTERACTIONS_FILE, s.INTERACTIONS)
-        parts, facts = divided(interactions, settings.split)
-    n_items = read_parquet(args.processed / s.ITEMS_FILE, s.ITEMS).height
+        parts, facts = divided(interactions, settings.split, users, items)
     ranked = splits.ranked(parts) if facts else parts
-    drawn = candidates(parts, n_items, settings.seed, ranked)
+    n, seed = settings.evaluate.candidates, settings.seed
+    drawn = candidates(parts, users, items.height, n, seed, ranked)
     counts = {part: rows.height for part, rows in parts.items()}
     log.info("%s: %s", args.dataset, counts | facts)
     metadata = {s.SPLIT: json.dumps(facts, sort_keys=True)} if facts else None

@@ -68,6 +68,7 @@ def findings(
         statistics: content of statistics.json; it has the core's k.
     """
     published = format_ == "published_split"
+    processed = checks.with_raw_ids(processed)
     sides = statistics["k_user"], statistics["k_item"]
     every = [
         *checks.raw(reviews, items, format_),

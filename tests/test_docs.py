@@ -55,6 +55,8 @@ def test_every_command_answers_help(module):
 
     assert f"python -m {module}" in done.stdout
     assert done.stderr == ""
+    code = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert ("params.load(" in code) == ("Numbers come from params.yaml" in done.stdout)
 
 
 def test_every_make_target_in_the_documents_exists():

@@ -20,9 +20,7 @@ from workflow import sync
 USERS = "data/processed/sample/users.parquet"
 STATISTICS = "data/processed/sample/statistics.json"
 TABLE = "results/sample/comparison.md"
-STAGES = set(
-    ["download", "ingest", "kcore", "split", "validate", "images", "features", "train"]
-)
+STAGES = {"download", "ingest", "kcore", "split", "validate", "images", "features", "train"}
 STAGES |= {"evaluate", "recommend", "compare", "curves"}
 CODE = "pipeline/comparison/paper_numbers.py"  # DVC names its folder, which compare depends on
 

@@ -104,6 +104,8 @@ def _inputs(path: str, tree: Path, settings: params.Params) -> Iterator[str]:
     elif parts[:3] == ("data", "fingerprints", "results"):
         for model in settings.models:
             yield from (f"results/{parts[3]}/{model}/{name}" for name in READ_BY_COMPARE)
+    elif parts[:3] == ("data", "settings", "pictures"):
+        yield f"data/fingerprints/pictures/{parts[3]}.json"
     elif parts[0] == "pipeline" and (tree / path).is_dir():
         files = (file for ending in ("*.py", "*.j2") for file in (tree / path).rglob(ending))
         yield from (str(file.relative_to(tree)) for file in files)

@@ -29,6 +29,7 @@ from workflow import named_files, other_engine
 from workflow.code import ROOT, closure
 
 SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
+PICTURES_FOLDER = Path("data/fingerprints/pictures")
 
 Slices = dict[str, Any]  # {"stage/dataset[/modality, model or table]": what the job depends on}
 
@@ -36,8 +37,9 @@ Slices = dict[str, Any]  # {"stage/dataset[/modality, model or table]": what the
 def slices(settings: params.Params) -> Slices:
     """Return what every job depends on, by its slice's name.
 
-    A feature depends on the content of the files that its settings name. What is made of a
-    feature does not need them: it depends on the feature.
+    A feature depends on the content of the files that its settings name, and the download on
+    the user's own tables and pictures. What is made of these does not need them: it depends on
+    the feature, or on the downloaded files.
 
     Raises:
         RawDataError: such a file is there and cannot be read.
@@ -59,11 +61,12 @@ def slices(settings: params.Params) -> Slices:
 def _data_slices(settings: params.Params, dataset: str) -> Slices:
     source, features = settings.source(dataset), settings.dataset_features(dataset)
     reads_images = any(feature.field == "image" for feature in features.values())
+    n_candidates = settings.evaluate.candidates
     return {
-        f"download/{dataset}": [source, settings.seed],
+        f"download/{dataset}": [source, settings.seed, named_files.source_checksums(source)],
         f"ingest/{dataset}": [source, settings.ingest],
         f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
-        f"split/{dataset}": [source.format, settings.split, settings.seed],
+        f"split/{dataset}": [source.format, settings.split, settings.seed, n_candidates],
         f"validate/{dataset}": [source.format],
         f"images/{dataset}": [settings.images, reads_images],
     }
@@ -148,12 +151,13 @@ def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str
     fixed = sweep.fixed(settings, dataset, model) | {"code": code}
     tried = [sweep.ranges(settings, dataset, model), section.seeds, section.trials]
     cells = [cell.short_name for cell in sweep.cells(settings, dataset, model)]
+    n_candidates = settings.evaluate.candidates
     # The lines to paste also hold what the section already has for this dataset.
     layer = settings.sections[model].get(dataset)
     return {
         f"sweep_cell/{dataset}/{model}": fixed,
         f"sweep_search/{dataset}/{model}": [fixed, *tried, settings.seed],
-        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer],
+        f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer, n_candidates],
     }
 
 
@@ -192,10 +196,10 @@ def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
     Args:
         settings: the validated parameters.
         folder: of the slices.
-        links_folder: of the links to the files that features name.
+        links_folder: of the links to the files that features and sources name.
 
     Raises:
-        RawDataError: a file that a feature names is there and cannot be read.
+        RawDataError: a file that params.yaml names is there and cannot be read.
     """
     texts = {folder / f"{name}.json": _text(value) for name, value in slices(settings).items()}
     for path, text in texts.items():
@@ -204,6 +208,7 @@ def write(settings: params.Params, folder: Path, links_folder: Path) -> None:
     for path in sorted(folder.rglob("*.json")):
         if path not in texts:
             path.unlink()
+    named_files.write_picture_links(settings, folder / "pictures")
     named_files.write_links(settings, links_folder)
 
 

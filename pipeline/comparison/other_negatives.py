@@ -1,9 +1,9 @@
 """Mean and variance of the sampled metrics over all possible lists of negatives.
 
-A user's negatives are drawn uniformly and without replacement from the items that the user
+A user's n negatives are drawn uniformly and without replacement from the items that the user
 never met. These are the items that the full ranking compares with the held-out item: of N of
 them, `rank_full` = r score at least as high. So the sampled rank on another list follows the
-hypergeometric distribution (99 draws from N, of which r count), independently for each user,
+hypergeometric distribution (n draws from N, of which r count), independently for each user,
 and the mean and variance of HR@k and NDCG@k over all lists are sums over users. Nothing is
 drawn.
 
@@ -41,20 +41,23 @@ def opponents(parts: Parts, n_items: int) -> pl.DataFrame:
     return rows.select(s.USER, (n_items - pl.col("met").cast(pl.Int64)).alias("opponents"))
 
 
-def expectations(ranks: Ranks, opponents: pl.DataFrame) -> dict[str, Moments]:
+def expectations(ranks: Ranks, opponents: pl.DataFrame, n_negatives: int) -> dict[str, Moments]:
     """Return each model's `expectation`; nothing where a user has several held-out items."""
     if any(rows.select(s.USER, "seed").is_duplicated().any() for rows in ranks.values()):
         return {}
-    return {model: expectation(rows, opponents, model) for model, rows in ranks.items()}
+    return {m: expectation(rows, opponents, n_negatives, m) for m, rows in ranks.items()}
 
 
-def expectation(ranks: pl.DataFrame, opponents: pl.DataFrame, model: str) -> Moments:
+def expectation(
+    ranks: pl.DataFrame, opponents: pl.DataFrame, n_negatives: int, model: str
+) -> Moments:
     """Return the mean and standard deviation of each sampled metric over all lists.
 
     Args:
         ranks: schema.RANKS. Both are averaged over several seeds: all seeds are ranked on the
             same lists, and their metrics are assumed to change alike.
         opponents: of the function of this name.
+        n_negatives: n.
         model: its name, for the error.
 
     Raises:
@@ -70,7 +73,8 @@ def expectation(ranks: pl.DataFrame, opponents: pl.DataFrame, model: str) -> Mom
     result: Moments = {name: {"mean": 0.0, "sd": 0.0} for name in NAMES}
     seeds = rows.partition_by("seed")
     for users in seeds:
-        mean, variance = moments(users["rank_full"].to_numpy(), users["opponents"].to_numpy())
+        above, among = (users[name].to_numpy() for name in ("rank_full", "opponents"))
+        mean, variance = moments(above, among, n_negatives)
         for column, name in enumerate(NAMES):
             result[name]["mean"] += float(mean[:, column].mean()) / len(seeds)
             sd = float(np.sqrt(variance[:, column].sum())) / users.height
@@ -78,32 +82,38 @@ def expectation(ranks: pl.DataFrame, opponents: pl.DataFrame, model: str) -> Mom
     return result
 
 
-def moments(above: np.ndarray, opponents: np.ndarray) -> tuple[Floats, Floats]:
+def moments(
+    above: np.ndarray, opponents: np.ndarray, n_negatives: int
+) -> tuple[Floats, Floats]:
     """Return the mean and variance of each user's metrics over all lists, (U, 4) each.
 
     Args:
         above: (U,) integers, how many of the opponents score as high as the held-out item.
         opponents: (U,) integers, how many there are.
+        n_negatives: n.
 
     Returns:
         Columns are `user_metrics.NAMES`.
     """
     places = np.arange(max(CUTOFFS))
-    chance = probabilities(above, opponents, places)
+    chance = probabilities(above, opponents, n_negatives, places)
     metrics = np.stack([_metric(name, places) for name in NAMES], axis=1)
     mean = chance @ metrics
     return mean, np.maximum(chance @ metrics**2 - mean**2, 0.0)
 
 
-def probabilities(above: np.ndarray, opponents: np.ndarray, places: np.ndarray) -> Floats:
-    """Return the hypergeometric probability of each place among 1 + 99 candidates.
+def probabilities(
+    above: np.ndarray, opponents: np.ndarray, n_negatives: int, places: np.ndarray
+) -> Floats:
+    """Return the hypergeometric probability of each place among 1 + n candidates.
 
     From a table of log factorials: scipy.stats takes a hundred times as long, about as long as
     drawing the lists.
 
     Args:
         above: (U,) as in `moments`.
-        opponents: (U,) as in `moments`, at least 99.
+        opponents: (U,) as in `moments`, at least n.
+        n_negatives: n.
         places: (P,) 0-based.
 
     Returns:
@@ -117,7 +127,7 @@ def probabilities(above: np.ndarray, opponents: np.ndarray, places: np.ndarray) 
         return np.where(inside, factorial[n] - factorial[k] - factorial[n - k], -np.inf)
 
     r, n = above[:, None].astype(np.int64), opponents[:, None].astype(np.int64)
-    drawn = np.full_like(n, s.N_NEGATIVES)
+    drawn = np.full_like(n, n_negatives)
     ways = choose(r, places) + choose(n - r, drawn - places) - choose(n, drawn)
     return np.asarray(np.exp(ways))
 

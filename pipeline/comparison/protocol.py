@@ -1,4 +1,4 @@
-"""The evaluation protocol in words, as printed above every table."""
+"""The evaluation protocol and the features in words, as printed above every table."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ from typing import Any
 
 from pipeline.tables.schema import TEST
 
+LEARNED = ("trained", "fitted")  # on the dataset's own text: the extractor says so
+
 
 def in_words(metrics: Mapping[str, Any]) -> str:
     """Return the protocol behind a model's metrics.json, in a few sentences."""
-    candidates = metrics["sampled"].get("candidates", 100)
-    items = metrics["full"].get("candidates", "all")
+    candidates, items = (metrics[part]["candidates"] for part in ("sampled", "full"))
     return (
         f"{_split(metrics)} sampled-{candidates - 1}: 1 target among "
         f"{candidates} candidates, the same for every model; full: ranking over {items} items "
         "without those that the user has in train or validation. A tie counts against the "
         "target."
     )
+
+
+def features_in_words(read: Mapping[str, Mapping[str, str]]) -> str:
+    """Return what the models read, in a sentence, with `untrained` where weights are random.
+
+    Args:
+        read: of each modality, the metadata of its file, see `tables.features.METADATA`.
+    """
+    features = [f"{modality}: {_feature(facts)}" for modality, facts in read.items()]
+    return f"Features: {'; '.join(features) or 'none, the models read interactions alone'}."
+
+
+def _feature(facts: Mapping[str, str]) -> str:
+    if facts["extractor"] == "none":
+        return "none"
+    weights = "" if facts["weights"] in LEARNED else f", {facts['weights']}"
+    return f"{facts['extractor']} of {facts['field']}{weights}"
 
 
 def _split(metrics: Mapping[str, Any]) -> str:

@@ -11,27 +11,36 @@ import polars as pl
 from scipy.stats import hypergeom, kendalltau, spearmanr
 
 from pipeline.comparison.user_metrics import CUTOFFS, FULL, NAMES, RANK, SAMPLED
-from pipeline.tables import schema as s
-
-NOTE = (
-    "Sampled and full ranking can disagree on which model is better, not only in size. A "
-    "target's rank among 99 random items says about what share of the catalogue is above it: "
-    "the sampled HR@10 asks whether that is less than a tenth, and in a catalogue of thousands "
-    "hardly tells the first place from the fiftieth, while full HR@10 counts the first ten "
-    "places and nothing else. A model "
-    "that moves many targets from the middle to the upper tenth gains in the first, one that "
-    "moves a few to the very top in the second (Krichene and Rendle, On Sampled Metrics for "
-    "Item Recommendation, KDD 2020, https://doi.org/10.1145/3394486.3403226). The full ranking "
-    "is the one that a user meets; the sampled one is the paper's."
-)
 
 
-def between(models: Mapping[str, Any], opponents: pl.DataFrame) -> dict[str, Any]:
+def note(n_negatives: int) -> str:
+    """Return why sampled and full ranking may disagree, where each target has n negatives."""
+    is_papers = n_negatives == 99
+    part = "tenth" if is_papers else f"{min(1.0, 10 / (n_negatives + 1)):.0%}"
+    return (
+        "Sampled and full ranking can disagree on which model is better, not only in size. A "
+        f"target's rank among {n_negatives} random items says about what share of the "
+        "catalogue is above it: the sampled HR@10 asks whether that is less than "
+        f"{'a ' * is_papers}{part}, and in a catalogue of thousands hardly tells the first "
+        "place from the fiftieth, while full HR@10 counts the first ten places and nothing "
+        f"else. A model that moves many targets from the middle to the upper {part} gains in "
+        "the first, one that moves a few to the very top in the second (Krichene and Rendle, "
+        "On Sampled Metrics for Item Recommendation, KDD 2020, "
+        "https://doi.org/10.1145/3394486.3403226). The full ranking is the one that a user "
+        "meets; the sampled one is the paper's"
+        f"{'' if is_papers else ', there with 99'}."
+    )
+
+
+def between(
+    models: Mapping[str, Any], opponents: pl.DataFrame, n_negatives: int
+) -> dict[str, Any]:
     """Compare the two protocols.
 
     Args:
         models: `{model: {part: {name: {"value"}}}}`, as in significance.json.
         opponents: `user` and `opponents`, see `other_negatives.opponents`.
+        n_negatives: of each target in the sampled ranking.
 
     Returns:
         "measures": for each NAME the models from best to worst by "sampled" and by "full";
@@ -43,14 +52,14 @@ def between(models: Mapping[str, Any], opponents: pl.DataFrame) -> dict[str, Any
     """
     return {
         "measures": {name: _measure(models, name) for name in NAMES},
-        "even": {str(k): even(opponents, k) for k in CUTOFFS},
+        "even": {str(k): even(opponents, k, n_negatives) for k in CUTOFFS},
     }
 
 
-def even(opponents: pl.DataFrame, k: int) -> int:
+def even(opponents: pl.DataFrame, k: int, n_negatives: int) -> int:
     """Return the largest full rank at which a sampled hit at k is at least as likely as not."""
     n = int(np.median(opponents["opponents"].to_numpy()))
-    chance = hypergeom.cdf(k - 1, n, np.arange(n + 1), s.N_NEGATIVES)
+    chance = hypergeom.cdf(k - 1, n, np.arange(n + 1), n_negatives)
     return int((chance >= 0.5).sum()) - 1
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.comparison import protocol
 from pipeline.comparison.user_metrics import RANK
 from pipeline.pages import gallery, template
 from pipeline.pages.gallery import Material, People
@@ -23,7 +24,11 @@ TOP = 20  # largest k of the hit-ratio curves
 
 
 def render(
-    table: dict[str, Any], material: Material, people: People, pictures: Mapping[int, bytes]
+    table: dict[str, Any],
+    material: Material,
+    people: People,
+    pictures: Mapping[int, bytes],
+    features: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """Return the page.
 
@@ -32,10 +37,14 @@ def render(
         material: of the same dataset and models.
         people: the `gallery`.
         pictures: files of `items_shown`, where there are any.
+        features: metadata of the feature file of each modality that a model reads; None if it
+            is not known.
     """
     return template.render(
         "report",
         table=table,
+        read=features or {},
+        features_read="" if features is None else protocol.features_in_words(features),
         material=material,
         period=_period(material.parts),
         people=people,

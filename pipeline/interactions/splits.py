@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.job.errors import RawDataError
-from pipeline.tables.schema import ITEM, TEST, TIME, TRAIN, USER, VALIDATION
+from pipeline.tables.schema import RAW_ID, TEST, TIME, TRAIN, USER, VALIDATION
 
 Parts = dict[str, pl.DataFrame]
 Facts = dict[str, Any]
@@ -62,29 +62,23 @@ def by_time(interactions: pl.DataFrame, validation_from: int, test_from: int) ->
     """Split all users' interactions at the same two times.
 
     Args:
-        interactions: schema.INTERACTIONS, sorted by user, time and raw order.
+        interactions: schema.INTERACTIONS, sorted by user, time and raw order; every one has a
+            time, see `check_times`.
         validation_from: first second of validation.
         test_from: first second of test.
 
     Returns:
         `train`, `validation` and `test`, in the order of `interactions`.
-
-    Raises:
-        RawDataError: an interaction has no time.
     """
-    _check_times(interactions)
     return _parts(interactions, pl.col(TIME) < validation_from, pl.col(TIME) < test_from)
 
 
 def instants(interactions: pl.DataFrame, quantiles: Sequence[float]) -> tuple[int, int]:
     """Return two quantiles of the times, in seconds.
 
-    Interactions of the same second stay together, in the later part.
-
-    Raises:
-        RawDataError: an interaction has no time.
+    Interactions of the same second stay together, in the later part. Every one has a time, see
+    `check_times`.
     """
-    _check_times(interactions)
     times = interactions[TIME].sort()
     first, second = (times[min(int(q * len(times)), len(times) - 1)] for q in quantiles)
     return int(first), int(second)
@@ -129,6 +123,26 @@ def facts(method: Facts, parts: Parts) -> Facts:
     return method | counts
 
 
+def check_times(interactions: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> None:
+    """Refuse interactions without a time; the message has the raw ids of the first.
+
+    Args:
+        interactions: schema.INTERACTIONS.
+        users: schema.USERS.
+        items: schema.ITEMS.
+
+    Raises:
+        RawDataError: an interaction has no time.
+    """
+    if missing := interactions[TIME].null_count():
+        user, item, _ = interactions.filter(pl.col(TIME).is_null()).row(0)
+        raise RawDataError(
+            f"split: expected a time for every interaction, got {missing} without, the first "
+            f"of user {users[RAW_ID][user]!r} and item {items[RAW_ID][item]!r}; choose another "
+            "split.method"
+        )
+
+
 def midnight(day: date) -> int:
     """Return the first second of a day in UTC."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
@@ -153,12 +167,3 @@ def _parts(interactions: pl.DataFrame, in_train: pl.Expr, in_validation: pl.Expr
         name: rows.filter(pl.col("part") == name).drop("part")
         for name in (TRAIN, VALIDATION, TEST)
     }
-
-
-def _check_times(interactions: pl.DataFrame) -> None:
-    if missing := interactions[TIME].null_count():
-        first = interactions.filter(pl.col(TIME).is_null()).row(0, named=True)
-        raise RawDataError(
-            f"split: expected a time for every interaction, got {missing} without, the first "
-            f"of user {first[USER]} and item {first[ITEM]}; choose another split.method"
-        )

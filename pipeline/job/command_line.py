@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.job.errors import PipelineError
 from pipeline.job.progress import shown
 
+PARAMS_NOTE = "Numbers come from params.yaml in the working directory."
 # Arguments that several stages share: {argument: help}.
 SHARED = {
     "dataset": "a name under `sources` in params.yaml",
@@ -35,17 +36,20 @@ TIMES = Path(".work/times")  # the seconds that each job took last time
 TYPES = dict.fromkeys(TEXTS, str) | {"--threads": int}  # the others are paths
 
 
-def parser(documentation: str | None, *shared: str) -> argparse.ArgumentParser:
+def parser(
+    documentation: str | None, *shared: str, reads_params: bool = True
+) -> argparse.ArgumentParser:
     """Return a parser whose `--help` is the module's docstring.
 
     Args:
         documentation: the module's docstring.
         shared: names in `SHARED`, in the order of the command line.
+        reads_params: whether the module reads params.yaml, which `--help` then says.
     """
     arguments = argparse.ArgumentParser(
         prog=f"python -m {_module()}" if _module() else None,
         description=documentation,
-        epilog="Numbers come from params.yaml in the working directory.",
+        epilog=PARAMS_NOTE if reads_params else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for name in shared:

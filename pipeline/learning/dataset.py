@@ -43,7 +43,7 @@ class Dataset:
         return self._interactions(pl.concat([self.train, self.validation]))
 
     def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Return users (R,), targets (R,) and negatives (R, 99) of a part's R rows, int64."""
+        """Return users (R,), targets (R,) and negatives (R, N) of a part's R rows, int64."""
         path = self.folder / s.CANDIDATES_FILE
         rows = read_parquet(path, s.CANDIDATES).filter(pl.col(s.PART) == part)
         if rows.is_empty():

@@ -25,6 +25,7 @@ NETWORKS = (
     "swin_v2_b",
     "efficientnet_lite0",
 )
+MINILM = "all-MiniLM-L6-v2"  # the weights of minilm
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 
 
@@ -167,6 +168,6 @@ Feature = Annotated[
 
 def in_words(feature: Settings) -> str:
     """Return a feature's label in a table: its extractor, field and weights."""
-    weights = getattr(feature, "weights", None)
+    weights = MINILM if isinstance(feature, MiniLM) else getattr(feature, "weights", None)
     suffix = {None: "", "seeded": ", seeded (untrained)"}.get(weights, f", {weights}")
     return f"{feature.extractor} of {feature.field}{suffix}"

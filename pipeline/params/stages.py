@@ -145,9 +145,11 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    """Cut-offs of the metrics."""
+    """Cut-offs of the metrics, and the length of the lists of the sampled ranking."""
 
     k: list[Count]
+    # items that the user never met, with which each held-out item is ranked; drawn by `split`
+    candidates: Count = 99
 
 
 class Recommend(Section):

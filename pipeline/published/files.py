@@ -7,6 +7,7 @@ reads again and downloads nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pipeline import params
@@ -30,6 +31,9 @@ FOLDERS: dict[str, Callable[[Any], tuple[str, ...]]] = {
 }
 
 
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+
+
 def files(source: params.Source) -> list[RawFile]:
     """Return the files of a dataset, required and optional."""
     return FILES[source.format](source)
@@ -38,3 +42,9 @@ def files(source: params.Source) -> list[RawFile]:
 def folders(source: params.Source) -> tuple[str, ...]:
     """Return the folders of pictures that a dataset may have in the mirror."""
     return FOLDERS[source.format](source) if source.format in FOLDERS else ()
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and below it, sorted; none if it does not exist."""
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    return sorted(path for path in paths if path.is_file())

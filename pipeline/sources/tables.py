@@ -19,6 +19,7 @@ from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.published.tables import file_name
 from pipeline.sources import columns as c
+from pipeline.sources.line_numbers import line_numbers
 from pipeline.sources.raw import BadLines, Tables, empty_columns
 from pipeline.sources.stream import Stream, completed
 from pipeline.tables import schema as s
@@ -127,8 +128,13 @@ def _without_bad(
         unparsed = UNPARSED.format(name)
         unparsed = unparsed if unparsed in rows.columns else name
         is_bad = pl.col(name).is_null() & (pl.col(unparsed).is_not_null() | (name != s.RATING))
-        for row, text in rows.filter(is_bad).select(ROW, unparsed).head(limit + 1).rows():
-            bad.add(row, text or "", f"{expected} in column {wanted[name]!r} of row {row}")
+        shown = rows.filter(is_bad).select(ROW, unparsed).head(limit + 1).rows()
+        lines = (
+            {} if path.suffix == ".parquet" else line_numbers(path, [row for row, _ in shown])
+        )
+        for row, text in shown:
+            where = f"column {wanted[name]!r}" + ("" if lines else f" of row {row}")
+            bad.add(lines.get(row, row), text or "", f"{expected} in {where}")
         rows = rows.filter(~is_bad)
     logger.info("%s: %d rows, %d bad rows left out", path, rows.height, bad.count)
     if rows.is_empty():

@@ -19,8 +19,6 @@ TITLE, DESCRIPTION, IMAGE = "title", "description", "image"
 PRESENT, FEATURE = "present", "feature"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
-N_NEGATIVES = 99  # as in the paper's released code: 1 target against 99 other items
-
 # data/raw/<dataset>/: the files as published.
 MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
 
@@ -59,7 +57,7 @@ CANDIDATES: Columns = {
     USER: pl.Int32,
     PART: pl.String,
     ITEM: pl.Int32,
-    "negatives": pl.Array(pl.Int32, N_NEGATIVES),
+    "negatives": pl.Array,  # of int32; its width is the setting evaluate.candidates
 }
 
 # Metadata key of the parts and the candidates: JSON with the settings and counts of the split.

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.job.errors import RawDataError
+from pipeline.published.files import pictures_in
 from pipeline.published.raw_file import RawFile, check
 from pipeline.transfer.raw_folder import Entry, entry, replacing_in
 from pipeline.transfer.remote import is_folder
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 VARIABLE = "DATA_MIRROR"
 STORES = ("s3", "gs", "http", "https")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a disk
-PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,8 +140,7 @@ def copy_pictures(
         kept = {name for name in before if name.split("/")[0] in folders}
         names = {name for name in kept if (target / name).is_file()}
     else:
-        paths = (path for folder in folders for path in (mirror.folder / folder).rglob("*"))
-        pictures = (p for p in paths if p.suffix.lower() in PICTURES and p.is_file())
+        pictures = (p for folder in folders for p in pictures_in(mirror.folder / folder))
         names = {path.relative_to(mirror.folder).as_posix() for path in pictures}
         for name in sorted(names):
             with replacing_in(target, name) as partial:

@@ -30,10 +30,11 @@ def write(folder):
     processed = folder / FOLDERS[0]
     for part, table in parts.items():
         write_parquet(table, processed / f"{part}.parquet")
-    write_parquet(split.candidates(parts, N_ITEMS, 1), processed / CANDIDATES_FILE)
-    users = [(u, f"u{u}") for u in range(N_USERS)]
+    users = pl.DataFrame([(u, f"u{u}") for u in range(N_USERS)], schema=USERS, orient="row")
+    drawn = split.candidates(parts, users, N_ITEMS, raw["evaluate"]["candidates"], 1)
+    write_parquet(drawn, processed / CANDIDATES_FILE)
     items = [(i, f"i{i}", None, None, None) for i in range(N_ITEMS)]
-    write_parquet(pl.DataFrame(users, schema=USERS, orient="row"), processed / "users.parquet")
+    write_parquet(users, processed / "users.parquet")
     write_parquet(pl.DataFrame(items, schema=ITEMS, orient="row"), processed / "items.parquet")
     generator = np.random.default_rng(0)
     for modality in ("visual", "textual"):

@@ -87,6 +87,15 @@ def test_a_row_may_name_its_extractor():
     assert "extractor" not in plain["models"]["a"]
 
 
+def test_the_features_are_named_above_the_table():
+    table = compare.comparison({"a": metrics("a", 0.4)}, {"a": WORSE})
+
+    lines = compare.markdown(table, "Features: none.").splitlines()
+
+    assert lines.index("Features: none.") < lines.index(next(x for x in lines if "|" in x))
+    assert "Features" not in compare.markdown(table)
+
+
 def test_the_papers_numbers_are_below_ours():
     both = {"mcln": metrics("mcln", 0.5), "base_vt": metrics("base_vt", 0.4)}
 
@@ -166,7 +175,8 @@ def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
         (np.ones(2, np.float32) if item < 3 else None for item in range(N_ITEMS)),
         tmp_path / "features/visual.parquet",
         dim=2,
-        metadata=dict.fromkeys(features.METADATA, "x") | {"dim": "2"},
+        metadata=dict.fromkeys(features.METADATA, "x")
+        | {"dim": "2", "extractor": "vgg16", "field": "image", "weights": "seeded (untrained)"},
     )
     monkeypatch.chdir(tmp_path)
 
@@ -182,6 +192,11 @@ def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
         ("absent", 0),
     ]
     assert "has textual" not in partitions  # no model reads it
+    said = "Features: visual: vgg16 of image, seeded (untrained)."
+    assert said in (tmp_path / "results" / file_names.COMPARISON_MD).read_text().splitlines()
+    page = (tmp_path / "results" / file_names.REPORT_FILE).read_text()
+    assert said in page.split("<main>")[0]  # params.yaml names sif: the file counts
+    assert '<td class="left">seeded (untrained) <span' in page
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,14 @@ FACTS = {
 
 
 def test_both_protocols_are_reported_with_their_candidates():
-    table = metrics(torch.tensor([0, 7]), torch.tensor([3, 500]), FACTS, [5, 10], n_items=900)
+    table = metrics(
+        torch.tensor([0, 7]),
+        torch.tensor([3, 500]),
+        FACTS,
+        [5, 10],
+        n_negatives=99,
+        n_items=900,
+    )
 
     assert table["sampled"] == {
         "hr@5": 0.5, "ndcg@5": 0.5, "hr@10": 1.0,
@@ -30,13 +37,15 @@ def test_both_protocols_are_reported_with_their_candidates():
 def test_a_model_chosen_on_test_is_optimistic():
     facts = FACTS | {"selected_on": "test ndcg@10 (sampled)"}
 
-    assert metrics(torch.tensor([0]), torch.tensor([0]), facts, [5], 10)["optimistic"] is True
+    assert (
+        metrics(torch.tensor([0]), torch.tensor([0]), facts, [5], 99, 10)["optimistic"] is True
+    )
 
 
 def test_users_and_test_items_are_counted_separately():
     ranks, users = torch.tensor([0, 3, 9]), torch.tensor([4, 4, 6])
 
-    table = metrics(ranks, ranks, FACTS, [5], 10, users, {"method": "ratio"})
+    table = metrics(ranks, ranks, FACTS, [5], 99, 10, users, {"method": "ratio"})
 
     assert (table["n_users"], table["n_targets"]) == (2, 3)
     assert table["sampled"]["hr@5"] == pytest.approx(2 / 3)

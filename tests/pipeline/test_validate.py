@@ -124,7 +124,7 @@ def tables():
         "test": pl.DataFrame([(1, 2, START + 2)], INTERACTIONS, orient="row"),
         "candidates": pl.DataFrame(
             [(0, "validation", 1, list(range(99))), (1, "test", 2, list(range(99)))],
-            CANDIDATES,
+            CANDIDATES | {"negatives": pl.Array(pl.Int32, 99)},
             orient="row",
         ),
     }
@@ -218,6 +218,24 @@ FAULTS = {
 def test_a_fault_is_found(fault, finding):
     assert problems({}) == {}
     assert finding in problems(replaced(*fault))
+
+
+def test_an_example_has_the_raw_ids():
+    parts = tables() | replaced("interactions", 1, "user", 1)
+
+    [pairs] = [f for f in findings_of(parts) if f.what == "repeated pairs"]
+
+    assert pairs.table == "interactions"
+    assert pairs.example.startswith("user 'u1', item 'i1', timestamp")
+
+
+def test_an_example_of_a_count_has_the_raw_id():
+    parts, rules = tables(), {"k_user": 1, "k_item": 2}
+    reviews, items = parts.pop("reviews"), parts.pop("raw_items")
+
+    few = [f for f in findings(reviews, items, parts, "amazon2018", rules) if "fewer" in f.what]
+
+    assert [f.example for f in few] == ["item 'i0', n '1'"]
 
 
 def test_a_fault_is_counted():

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import params
 from pipeline.job.errors import RawDataError
 from pipeline.tables.io import sha256_of
 from workflow import named_files
-from workflow.named_files import remembered_sha256
+from workflow.named_files import pictures_checksum, remembered_sha256
 
 
 @pytest.fixture
@@ -103,3 +104,57 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, memory):
 
     with pytest.raises(RawDataError, match=r"xxx, named in params\.yaml: expected a file"):
         remembered_sha256(path, memory)
+
+
+# --- the user's own tables and pictures -----------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A source with two tables, one of which has an address, and two pictures."""
+    (tmp_path / "shop/photos/of").mkdir(parents=True)
+    for name in ("visits.csv", "photos/a.jpg", "photos/of/b.PNG", "photos/notes.txt"):
+        (tmp_path / "shop" / name).write_bytes(b"one")
+    return params.TablesSource(
+        format="tables",
+        folder=str(tmp_path / "shop"),
+        interactions="visits.csv",
+        items="https://shop.example/items.csv",
+        columns={"user": "who", "item": "what"},
+        pictures="photos",
+    )
+
+
+def test_the_users_tables_have_checksums(source, tmp_path, monkeypatch):
+    """Not one that is to be fetched, nor one in the mirror."""
+    monkeypatch.chdir(tmp_path)
+    sha256 = sha256_of(tmp_path / "shop/visits.csv")
+
+    found = named_files.source_checksums(source)
+
+    assert found == {"visits.csv": sha256, "items.csv": None}
+    in_mirror = source.model_copy(update={"folder": None})
+    assert named_files.source_checksums(in_mirror) == {}
+    assert pictures_checksum(in_mirror) is None
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "of/b.PNG", "new.png"])
+def test_another_new_or_renamed_picture_is_another_checksum(source, memory, tmp_path, name):
+    photos = tmp_path / "shop/photos"
+    before = pictures_checksum(source, memory)
+    (photos / "notes.txt").write_bytes(b"not a picture")
+    os.utime(photos / "a.jpg", ns=(0, 7))
+    assert pictures_checksum(source, memory) == before
+
+    (photos / name).write_bytes(b"other")
+    after = pictures_checksum(source, memory)
+    (photos / name).rename(photos / "renamed.jpg")
+
+    assert len({before, after, pictures_checksum(source, memory)}) == 3
+
+
+def test_pictures_are_read_once_and_remembered_together(source, memory, read):
+    pictures_checksum(source, memory)
+    pictures_checksum(source, memory)
+
+    assert [path.name for path in read] == ["a.jpg", "b.PNG"]

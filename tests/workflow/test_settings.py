@@ -109,6 +109,15 @@ def test_the_deployed_model_has_slices_and_what_is_written_of_it_touches_that_al
     assert "deploy/sample/bprmf" in touched_by(lambda r: r["train"].update(epochs=3), start)
 
 
+def test_the_number_of_candidates_touches_the_split_and_what_ranks():
+    touched = touched_by(lambda r: r["evaluate"].update(candidates=20))
+
+    assert "split/sample" in touched
+    assert {name.split("/")[0] for name in touched} <= {
+        "split", "evaluate", "study_cell", "sweep_table",
+    }  # fmt: skip
+
+
 def test_k_touches_kcore_only():
     assert touched_by(lambda r: r["kcore"].update(k=4)) == {"kcore/sample"}
 
@@ -224,3 +233,58 @@ def test_dvc_sees_the_files_through_links_that_follow_the_parameters(own_feature
 
     write(params.parse(RAW), folder, links)
     assert [path for path in links.rglob("*") if path.is_symlink()] == []
+
+
+# --- the user's own files -------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """The raw parameters of a dataset with a table and pictures of the user's own."""
+    monkeypatch.chdir(tmp_path)
+    Path("shop/photos").mkdir(parents=True)
+    Path("shop/visits.csv").write_text("who,what\n")
+    Path("shop/photos/labels.json").write_text("{}")
+    raw = copy.deepcopy(RAW)
+    columns = {"user": "who", "item": "what"}
+    raw["sources"]["shop"] = {
+        "format": "tables", "folder": "shop", "interactions": "visits.csv", "columns": columns,
+        "pictures": "photos",
+    }  # fmt: skip
+    raw["features"]["shop"] = {}
+    return raw | {"datasets": ["shop"], "models": ["bprmf"]}
+
+
+def test_an_added_line_is_another_slice_of_the_download_and_no_other(shop):
+    before = slices(params.parse(shop))
+    Path("shop/visits.csv").write_text("who,what\nann,1\n")
+    after = slices(params.parse(shop))
+
+    assert {key for key in before if before[key] != after[key]} == {"download/shop"}
+
+
+def test_the_links_to_the_users_files_follow_the_parameters(shop):
+    folder, links = Path("data/settings"), Path("data/named_files")
+    write(params.parse(shop), folder, links)
+    write(params.parse(shop), folder, links)
+
+    assert (links / "shop/_source/visits.csv").readlink() == Path("shop/visits.csv").absolute()
+    assert (folder / "pictures/shop").readlink() == Path("shop/photos").absolute()
+    assert Path("shop/photos/labels.json").exists()  # what is no slice is removed, not this
+
+    del shop["sources"]["shop"]["pictures"]
+    write(params.parse(shop), folder, links)
+    assert (folder / "pictures/shop").is_file()
+    assert not (folder / "pictures/shop").is_symlink()
+
+    write(params.parse(RAW), folder, links)
+    assert [path.name for path in (folder / "pictures").iterdir()] == ["sample"]
+
+
+@pytest.mark.parametrize("absent", ["visits.csv", "photos"])
+def test_dvc_refuses_an_own_file_that_is_not_there(shop, absent):
+    Path("params.yaml").write_text(yaml.safe_dump(shop))
+    Path("shop", absent).rename("elsewhere")
+
+    with pytest.raises(RawDataError, match=rf"sources\.shop.*: no such .* shop/{absent}; "):
+        main(["data/settings", "data/named_files"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow import settings
+from workflow import named_files, settings
 from pipeline.params import extractors
 from pipeline import params
 from pipeline.job.errors import PipelineError
@@ -30,6 +30,7 @@ from pipeline.pages.file_names import (
 try:
     PARAMS = params.load()
     settings.write(PARAMS, settings.SETTINGS_FOLDER, settings.LINKS_FOLDER)
+    named_files.write_pictures_checksums(PARAMS, settings.PICTURES_FOLDER)
 except PipelineError as error:
     raise WorkflowError(str(error)) from None
 

@@ -10,6 +10,7 @@ rule download:
             "pipeline/transfer",
         ),
         settings="data/settings/download/{dataset}.json",
+        pictures="data/fingerprints/pictures/{dataset}.json",
     output:
         "data/raw/{dataset}/manifest.json",
     log:
@@ -81,6 +82,7 @@ rule split:
         settings="data/settings/split/{dataset}.json",
         reviews=rules.ingest.output.reviews,
         interactions=rules.kcore.output.interactions,
+        users=rules.kcore.output.users,
         item_table=rules.kcore.output.item_table,
     output:
         train="data/processed/{dataset}/train.parquet",

@@ -25,6 +25,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from pipeline import params
+from pipeline.comparison.user_metrics import SAMPLED
 from pipeline.experiments.study.sections import (
     certainty,
     differences,
@@ -156,7 +157,11 @@ def sections(args: Namespace, tables: Mapping[str, Any], svgs: dict[str, str]) -
     parts = [
         *numbers.parts(tables),
         curves(tables),
-        certainty.part(io.read_json(args.results / file_names.SIGNIFICANCE_JSON), order),
+        certainty.part(
+            io.read_json(args.results / file_names.SIGNIFICANCE_JSON),
+            order,
+            tables["candidates"][SAMPLED] - 1,
+        ),
         user_parts.part(io.read_json(args.results / file_names.SLICES_JSON), order),
     ]
     if args.factors:

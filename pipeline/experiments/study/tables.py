@@ -161,9 +161,10 @@ def first_table_analyses(
         for modality in settings.dataset_features(dataset)
     }
     trained_on = [metrics[cell]["trained_on"] for row in rows for cell in row["cells"]]
-    ranked = _ranks_of(rows, ranks), parts
+    ranked, n_negatives = (_ranks_of(rows, ranks), parts), tables["candidates"][SAMPLED] - 1
+    sizes = n_items, n_negatives
     return (
-        {"dataset": dataset} | significance.table(*ranked, first["best"], n_items, seed),
+        {"dataset": dataset} | significance.table(*ranked, first["best"], *sizes, seed),
         {"dataset": dataset} | user_slices.table(*ranked, trained_on, present, seed),
     )
 

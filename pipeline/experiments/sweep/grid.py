@@ -88,7 +88,8 @@ def markdown(table: Mapping[str, Any]) -> str:
     for key, result in table["runs"].items():
         runs.setdefault(key.rsplit("/", 1)[0], []).append(result)
     lines = [
-        f"{table['dataset']}: validation items among 99 sampled ones, one budget for all runs:",
+        f"{table['dataset']}: validation items among {table['negatives']} sampled ones, one "
+        "budget for all runs:",
         ", ".join(f"{key} {value}" for key, value in table["budget"].items()) + ".",
         "",
     ]
@@ -113,6 +114,24 @@ def _spread(results: list[dict[str, Any]], measure: str) -> str:
     return text
 
 
+def _begun(out: Path, negatives: int) -> dict[str, Any]:
+    """Return the results so far.
+
+    Raises:
+        ParamsError: they were measured with another number of negatives.
+    """
+    if not out.exists():
+        return {"runs": {}, "negatives": negatives}
+    table: dict[str, Any] = read_json(out)
+    # Files that were written before the number could be set do not have it.
+    if (measured := table.setdefault("negatives", 99)) != negatives:
+        raise ParamsError(
+            f"{out}: expected runs measured among {negatives} sampled items "
+            f"(evaluate.candidates in params.yaml), got {measured}; name another file"
+        )
+    return table
+
+
 def main(argv: list[str] | None = None) -> None:
     """Train the runs that are missing."""
     parse = parser(__doc__, "dataset", "--device", "--threads")
@@ -123,12 +142,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parse.parse_args(argv)
     use_threads(args.threads)
     grid = read_grid(args.grid)
-    params.load()  # for its messages
+    negatives = params.load().evaluate.candidates
     raw, budget = params.read(), grid.budget.model_dump()
     trials = grid.trials()
     # All at once, so that a wrong run is refused before the first is trained.
     settings = {key: trial.settings(raw, args.dataset) for key, trial in trials.items()}
-    table = read_json(args.out) if args.out.exists() else {"runs": {}}
+    table = _begun(args.out, negatives)
     table |= {"dataset": args.dataset, "budget": budget, "grid": grid.runs}
     for key, trial in trials.items():
         wanted = settings[key].model(trial.name, args.dataset).model_dump(mode="json")

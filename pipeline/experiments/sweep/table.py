@@ -86,7 +86,8 @@ def markdown(table: dict[str, Any]) -> str:
     budget = ", ".join(f"{key} {value}" for key, value in table["budget"].items())
     keys = list(table["ranges"])
     lines = [
-        f"{table['dataset']}, {table['model']}: validation items among 99 sampled ones.",
+        f"{table['dataset']}, {table['model']}: validation items among "
+        f"{table['negatives']} sampled ones.",
         f"Test was not read. Budget of each run: {budget}.",
         f"Seeds: {', '.join(map(str, table['seeds']))}.",
         "",
@@ -151,6 +152,7 @@ def gathered(
         "selected_on": "validation ndcg@10 (sampled)",
         "budget": section.budget.model_dump(),
         "seeds": section.seeds,
+        "negatives": settings.evaluate.candidates,
         "ranges": sweep.ranges(settings, dataset, model),
         "rows": table,
         "best": best,

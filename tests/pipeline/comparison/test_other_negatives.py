@@ -18,6 +18,7 @@ from pipeline.learning.dataset import tensor
 from pipeline.tables import schema as s
 
 N_USERS, N_ITEMS, DRAWS = 40, 600, 300
+USERS = pl.DataFrame([(u, f"u{u}") for u in range(N_USERS)], s.USERS, orient="row")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def tensors(parts):
     return Interactions(users, items, n_users=N_USERS, n_items=N_ITEMS), who, targets
 
 
-def really_drawn(parts):
+def really_drawn(parts, n_negatives):
     """Return schema.RANKS under `DRAWS` other seeds of the candidates, by a random scorer."""
     generator = torch.Generator().manual_seed(1)
     vectors = [torch.randn(n, 4, generator=generator) for n in (N_USERS, N_ITEMS)]
@@ -48,7 +49,9 @@ def really_drawn(parts):
     vectors[1][targets] += vectors[0] / 2
     tables = []
     for seed in range(DRAWS):
-        drawn = split.candidates(parts, N_ITEMS, seed).filter(pl.col(s.PART) == s.TEST)
+        drawn = split.candidates(parts, USERS, N_ITEMS, n_negatives, seed).filter(
+            pl.col(s.PART) == s.TEST
+        )
         negatives = tensor(drawn["negatives"])
         sampled, full = ranked(inner_product(*vectors), who, targets, negatives, known)
         columns = (who, targets, sampled, full, torch.full_like(who, seed))
@@ -57,12 +60,13 @@ def really_drawn(parts):
     return tables
 
 
-def test_mean_and_standard_deviation_are_those_of_lists_really_drawn(parts):
+@pytest.mark.parametrize("n_negatives", [99, 12])
+def test_mean_and_standard_deviation_are_those_of_lists_really_drawn(parts, n_negatives):
     """By the stage `split`, for scores slightly better than random."""
-    drawn = really_drawn(parts)
+    drawn = really_drawn(parts, n_negatives)
     opponents = other_negatives.opponents(parts, N_ITEMS)
 
-    moments = other_negatives.expectation(drawn[0], opponents, "m")
+    moments = other_negatives.expectation(drawn[0], opponents, n_negatives, "m")
 
     assert all(table["rank_full"].equals(drawn[0]["rank_full"]) for table in drawn)
     for name in user_metrics.NAMES:
@@ -93,14 +97,14 @@ def test_probabilities_are_those_of_scipy():
         np.arange(99),
     )
 
-    chances = other_negatives.probabilities(above, opponents, places)
+    chances = other_negatives.probabilities(above, opponents, 99, places)
 
     expected = hypergeom.pmf(places, opponents[:, None], above[:, None], 99)
     np.testing.assert_allclose(chances, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_a_target_above_all_is_found_on_every_list_and_one_below_all_on_none():
-    mean, variance = other_negatives.moments(np.array([0, 500]), np.array([500, 500]))
+    mean, variance = other_negatives.moments(np.array([0, 500]), np.array([500, 500]), 99)
 
     assert mean.tolist() == [[1.0] * 4, [0.0] * 4]
     assert variance.tolist() == [[0.0] * 4] * 2
@@ -108,7 +112,7 @@ def test_a_target_above_all_is_found_on_every_list_and_one_below_all_on_none():
 
 def test_one_item_above_is_drawn_as_often_as_expected():
     """Of 198 opponents half are drawn: rank 0 or 1, each in one list of two."""
-    mean, variance = other_negatives.moments(np.array([1]), np.array([198]))
+    mean, variance = other_negatives.moments(np.array([1]), np.array([198]), 99)
 
     ndcg = user_metrics.NAMES.index("ndcg@5")
     second = 1 / math.log2(3)
@@ -121,8 +125,8 @@ def test_ranks_of_another_split_are_refused(parts):
     rows = pl.DataFrame([(0, 0, 0, N_ITEMS, 7)], schema=s.RANKS, orient="row")
 
     with pytest.raises(SchemaError, match=r"m/ranks.parquet: .*not of this split"):
-        other_negatives.expectation(rows, opponents, "m")
+        other_negatives.expectation(rows, opponents, 99, "m")
     with pytest.raises(SchemaError, match=r"m/ranks.parquet: .*not of this split"):
         other_negatives.expectation(
-            rows.with_columns(pl.lit(99, pl.Int32).alias(s.USER)), opponents, "m"
+            rows.with_columns(pl.lit(99, pl.Int32).alias(s.USER)), opponents, 99, "m"
         )

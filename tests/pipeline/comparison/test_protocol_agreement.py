@@ -23,7 +23,7 @@ OPPONENTS = pl.DataFrame({"user": [0, 1, 2], "opponents": [900, 1000, 5000]})
 
 def test_models_in_different_orders_are_listed_with_the_better_sampled_one_first():
     agreement = protocol_agreement.between(
-        models({"a": (0.5, 0.10), "b": (0.4, 0.20), "c": (0.3, 0.05)}), OPPONENTS
+        models({"a": (0.5, 0.10), "b": (0.4, 0.20), "c": (0.3, 0.05)}), OPPONENTS, 99
     )
 
     hr = agreement["measures"]["hr@10"]
@@ -34,8 +34,8 @@ def test_models_in_different_orders_are_listed_with_the_better_sampled_one_first
 
 
 def test_a_tie_is_not_a_disagreement_and_one_model_has_no_correlation():
-    tied = protocol_agreement.between(models({"a": (0.5, 0.1), "b": (0.5, 0.2)}), OPPONENTS)
-    alone = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)
+    tied = protocol_agreement.between(models({"a": (0.5, 0.1), "b": (0.5, 0.2)}), OPPONENTS, 99)
+    alone = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS, 99)
 
     assert tied["measures"]["hr@5"]["disagree"] == []
     assert tied["measures"]["hr@5"]["kendall"] is None
@@ -44,7 +44,15 @@ def test_a_tie_is_not_a_disagreement_and_one_model_has_no_correlation():
 
 def test_the_even_place_is_the_last_at_which_a_sampled_hit_is_as_likely_as_not():
     """About a tenth of the median user's thousand opponents."""
-    place = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS)["even"]["10"]
+    place = protocol_agreement.between(models({"a": (0.5, 0.1)}), OPPONENTS, 99)["even"]["10"]
 
     assert hypergeom.cdf(9, 1000, place, 99) >= 0.5 > hypergeom.cdf(9, 1000, place + 1, 99)
     assert 90 < place < 105
+
+
+def test_the_note_has_the_numbers_of_this_ranking():
+    assert "among 99 random items" in protocol_agreement.note(99)
+    assert "less than a tenth" in protocol_agreement.note(99)
+    assert "among 19 random items" in protocol_agreement.note(19)
+    assert "less than 50%" in protocol_agreement.note(19)
+    assert protocol_agreement.note(19).endswith("the paper's, there with 99.")

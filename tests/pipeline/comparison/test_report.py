@@ -65,6 +65,14 @@ def test_the_page_says_what_was_run():
     assert "Optimistic numbers." in page(material(), optimistic=True)
 
 
+def test_a_table_wider_than_the_page_shows_that_it_scrolls():
+    """The covers scroll with the table, the shades at its edges stay."""
+    [rule] = re.findall(r"\.scroll \{[^}]*\}", page(material()).split("@media print")[0])
+
+    assert "overflow-x: auto" in rule
+    assert rule.count("local") == rule.count("scroll,") == 2
+
+
 def test_hit_ratios_run_from_1_to_20():
     sampled, full = report.charts(material())[2:]
 

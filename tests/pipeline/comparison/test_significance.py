@@ -117,9 +117,9 @@ def test_the_standard_deviation_over_seeds_is_that_of_a_sample_and_none_for_one_
 def test_every_metric_has_a_confidence_interval_and_a_run_repeats():
     tables = {"a": WORSE, "b": MIXED}
 
-    content = significance.table(tables, PARTS, "b", N_ITEMS, seed=3)
+    content = significance.table(tables, PARTS, "b", N_ITEMS, 99, seed=3)
 
-    assert content == significance.table(tables, PARTS, "b", N_ITEMS, seed=3)
+    assert content == significance.table(tables, PARTS, "b", N_ITEMS, 99, seed=3)
     row = content["models"]["b"]["sampled"]["hr@5"]
     assert row["value"] == pytest.approx(5 / 6)
     assert row["low"] < row["value"] <= row["high"] == 1.0
@@ -132,7 +132,7 @@ def test_every_metric_has_a_confidence_interval_and_a_run_repeats():
     )
     assert tested["low"] < tested["difference"] < tested["high"]
     assert content["protocols"]["measures"]["hr@5"]["sampled"] == ["b", "a"]
-    assert content != significance.table(tables, PARTS, "b", N_ITEMS, seed=4)
+    assert content != significance.table(tables, PARTS, "b", N_ITEMS, 99, seed=4)
 
 
 def test_a_user_with_several_targets_counts_once_in_a_test_and_several_times_in_the_value():
@@ -142,7 +142,7 @@ def test_a_user_with_several_targets_counts_once_in_a_test_and_several_times_in_
     test = pl.concat([PARTS[s.TEST], part(50)[:1]])
 
     content = significance.table(
-        {"a": both, "b": both}, PARTS | {s.TEST: test}, "a", N_ITEMS, seed=1
+        {"a": both, "b": both}, PARTS | {s.TEST: test}, "a", N_ITEMS, 99, seed=1
     )
 
     assert (content["n_users"], content["n_targets"]) == (6, 7)

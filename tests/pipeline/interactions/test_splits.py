@@ -79,6 +79,14 @@ def test_every_interaction_is_in_one_part_and_train_has_every_user(sizes, shares
 
 # --- a cut in time ------------------------------------------------------------------------
 
+
+def names(n_users, n_items):
+    """Return the tables of users and items, whose raw ids are u0, u1, ... and i0, i1, ..."""
+    users = pl.DataFrame([(u, f"u{u}") for u in range(n_users)], USERS, orient="row")
+    rows = [(i, f"i{i}", None, None, None) for i in range(n_items)]
+    return users, pl.DataFrame(rows, ITEMS, orient="row")
+
+
 TIMES = table([(0, 0, 1), (0, 1, 5), (0, 2, 9), (1, 0, 5), (1, 3, 6), (2, 1, 9), (2, 2, 10)])
 
 
@@ -103,12 +111,14 @@ def test_users_that_are_not_in_train_are_not_ranked():
 
 
 def test_interactions_without_a_time_cannot_be_split_by_time():
+    """The message has the raw ids."""
     some = table([(0, 0, 1), (3, 4, None)])
+    how = params.TimeSplit(method="time", quantiles=[0.5, 0.6])
 
-    with pytest.raises(RawDataError, match="got 1 without, the first of user 3 and item 4"):
-        by_time(some, 5, 9)
-    with pytest.raises(RawDataError, match="got 1 without"):
-        instants(some, [0.5, 0.6])
+    with pytest.raises(
+        RawDataError, match="got 1 without, the first of user 'u3' and item 'i4'"
+    ):
+        split.divided(some, how, *names(5, 5))
 
 
 @pytest.mark.parametrize("cut", [("2030-01-01", "2031-01-01"), ("1960-01-01", "1961-01-01")])
@@ -116,7 +126,7 @@ def test_an_empty_part_is_an_error_with_the_counts(cut):
     how = params.TimeSplit(method="time", validation_from=cut[0], test_from=cut[1])
 
     with pytest.raises(RawDataError, match=r"got none in .*'test': \d"):
-        split.divided(TIMES, how)
+        split.divided(TIMES, how, *names(3, 4))
 
 
 def test_days_begin_at_midnight_in_utc():
@@ -125,6 +135,7 @@ def test_days_begin_at_midnight_in_utc():
 
 # --- through the stages -------------------------------------------------------------------
 
+SIZE = {"candidates": 100}
 N_USERS, N_ITEMS, DAY = 40, 130, 86400
 METHODS = {
     "ratio": {"method": "ratio", "shares": [0.6, 0.2, 0.2]},
@@ -143,10 +154,7 @@ def project(tmp_path, monkeypatch):
         for n in range(10)
     ]
     write_parquet(table(taken), Path("processed/interactions.parquet"))
-    users = pl.DataFrame([(u, f"u{u}") for u in range(N_USERS)], USERS, orient="row")
-    items = pl.DataFrame(
-        [(i, f"i{i}", None, None, None) for i in range(N_ITEMS)], ITEMS, orient="row"
-    )
+    users, items = names(N_USERS, N_ITEMS)
     write_parquet(users, Path("processed/users.parquet"))
     write_parquet(items, Path("processed/items.parquet"))
     raw = [(f"u{u}", f"i{i}", time, 5.0, None) for u, i, time in taken]
@@ -227,7 +235,7 @@ def test_leave_one_out_has_no_metadata(project):
 
     assert "split" not in read_metadata(Path("processed/test.parquet"))
     assert "Leave-one-out over 7 users" in protocol.in_words(
-        {"n_users": 7, "sampled": {}, "full": {}}
+        {"n_users": 7, "sampled": SIZE, "full": SIZE}
     )
 
 
@@ -238,7 +246,7 @@ def test_ratios_and_times_are_described_in_words():
         "users_without_targets": 1,
         "targets_of_unknown_users": 2,
     }
-    metrics = {"n_users": 3, "sampled": {}, "full": {}}
+    metrics = {"n_users": 3, "sampled": SIZE, "full": SIZE}
     ratio = {"method": "ratio", "shares": [0.8, 0.1, 0.1], "test": about}
     time = {"method": "time", "validation_from": "2014", "test_from": "2015", "test": about}
 

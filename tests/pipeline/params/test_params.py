@@ -9,6 +9,7 @@ import yaml
 from pipeline import params
 from pipeline.job.errors import ParamsError
 from pipeline.params.checks import FIELDS
+from pipeline.params.features import MiniLM, in_words
 from pipeline.params.models import architectures
 from pipeline.sources import amazon, published_split, tianchi
 
@@ -318,6 +319,10 @@ def test_what_features_contradict_stops_that_comparison_alone(raw, message):
     assert not [model for model in settings.all_models("sample") if model.endswith("_net")]
     with pytest.raises(ParamsError, match=message):
         settings.table("extractors", "sample")
+
+
+def test_the_label_of_minilm_names_its_weights():
+    assert in_words(MiniLM(extractor="minilm")) == "minilm of title, all-MiniLM-L6-v2"
 
 
 def test_the_fields_are_those_that_the_sources_fill():

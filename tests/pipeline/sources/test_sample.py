@@ -30,7 +30,6 @@ from pipeline.sources.sample.dump import generate, sizes
 from pipeline.sources.sample.factors import BY_NAME, NUISANCES, PREFERENCES
 from pipeline.sources.sample.pictures import Look, draw
 from pipeline.sources.sample.silhouettes import SILHOUETTES
-from pipeline.tables.schema import N_NEGATIVES
 
 SMALL = 0.05
 REVIEW_TYPES = {
@@ -271,7 +270,7 @@ def test_the_five_core_of_a_small_dump_leaves_room_for_the_candidates(small):
     longest = max(len(items_of_user) for items_of_user in sequences(small).values())
 
     assert len(users) >= 40
-    assert len(items) - longest >= N_NEGATIVES
+    assert len(items) - longest >= 99
 
 
 def test_the_five_core_keeps_most_of_the_dump_and_drops_something(whole):
@@ -318,7 +317,7 @@ def hit_ratio(dump: Dump, score: Any) -> float:
     hits = []
     for user, met in sequences(dump).items():
         others = sorted(set(every) - set(met))
-        negatives = generator.choice(others, N_NEGATIVES, replace=False)
+        negatives = generator.choice(others, 99, replace=False)
         target = score(user, met[-1])
         hits.append(sum(score(user, item) >= target for item in negatives) < 10)
     return float(np.mean(hits))

@@ -170,13 +170,13 @@ def test_verified_is_read_from_words_and_numbers(tmp_path):
 # --- what is refused ----------------------------------------------------------------------
 
 BAD_ROWS = {
-    "no user": (",2,60,3", "an id in column 'who' of row 2, got ''"),
-    "an item of spaces": ("bob,  ,60,3", "an id in column 'what' of row 2, got ''"),
-    "no time": ("bob,2,,3", "a time in seconds since 1970 in column 'when' of row 2, got ''"),
+    "no user": (",2,60,3", "an id in column 'who', got ''"),
+    "an item of spaces": ("bob,  ,60,3", "an id in column 'what', got ''"),
+    "no time": ("bob,2,,3", "a time in seconds since 1970 in column 'when', got ''"),
     "a date": ("bob,2,2024-01-01,3", "a time in seconds .* got '2024-01-01'"),
     "the far future": ("bob,2,99999999999,3", "a time in seconds .* got '99999999999'"),
-    "a word for stars": ("bob,2,60,five", "a number in column 'stars' of row 2, got 'five'"),
-    "no finite number": ("bob,2,60,nan", "a number in column 'stars' of row 2, got 'nan'"),
+    "a word for stars": ("bob,2,60,five", "a number in column 'stars', got 'five'"),
+    "no finite number": ("bob,2,60,nan", "a number in column 'stars', got 'nan'"),
 }
 
 
@@ -185,10 +185,40 @@ def test_a_row_that_cannot_be_parsed_is_named_or_skipped(tmp_path, row, message)
     write(tmp_path / "visits.csv", f"who,what,when,stars\nann,1,60,\n{row}\ncy,3,60,1\n")
     settings = source({"timestamp": "when", "rating": "stars"})
 
-    with pytest.raises(RawDataError, match=rf"visits.csv:2: expected {message}"):
+    with pytest.raises(RawDataError, match=rf"visits.csv:3: expected {message}"):
         read(tmp_path, settings)
 
     assert read(tmp_path, settings, limit=1).reviews["user"].to_list() == ["ann", "cy"]
+
+
+LINES = {
+    "fields with line breaks": ("visits.csv", 'who,what\nann,"a\nb\n"\nbob,2\n,3\n', 6),
+    "blank lines": ("visits.csv", "\n\nwho,what\r\nann,1\r\nbob,\r\n", 5),
+    "tabs": ("visits.tsv", 'who\twhat\n"a,\nnn"\t1\n\t2\n', 4),
+    "JSON": ("visits.jsonl", '{"who": "a", "what": "1"}\n\n{"who": "b"}\n', 3),
+}
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize(("name", "text", "line"), LINES.values(), ids=LINES)
+def test_a_message_has_the_line_of_the_file(tmp_path, name, text, line, is_packed):
+    """The one that an editor shows, not the number of the row."""
+    name += ".gz" * is_packed
+    content = gzip.compress(text.encode()) if is_packed else text.encode()
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(
+        RawDataError, match=rf"{name}:{line}: expected an id in column 'wh\w+',"
+    ):
+        read(tmp_path, source(interactions=name))
+
+
+def test_a_message_about_a_parquet_file_has_the_row(tmp_path):
+    rows = pl.DataFrame({"who": ["ann", None], "what": ["1", "2"]})
+    rows.write_parquet(tmp_path / "visits.parquet")
+
+    with pytest.raises(RawDataError, match="an id in column 'who' of row 2, got ''"):
+        read(tmp_path, source(interactions="visits.parquet"))
 
 
 @pytest.mark.parametrize("name", ["visits.csv", "visits.parquet"])

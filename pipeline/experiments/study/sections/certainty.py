@@ -10,10 +10,13 @@ from pipeline.experiments.study.sections.numbers import LEVEL, MEASURE, p_value,
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
 
-def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
+def part(analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int) -> Part:
     """Return the section, from significance.json.
 
-    `order` is that of the study's first table; the file sorts its rows by name.
+    Args:
+        analysis: the file's content.
+        order: of the rows of the study's first table; the file sorts them by name.
+        n_negatives: of each target in the sampled ranking.
     """
     return Part(
         name="sure",
@@ -25,11 +28,11 @@ def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
             *_order(analysis),
             analysis["note"],
         ],
-        tables=[_spread(analysis, order), *_tests(analysis), _protocols(analysis)],
+        tables=[_spread(analysis, order, n_negatives), *_tests(analysis), _protocols(analysis)],
     )
 
 
-def _spread(analysis: Mapping[str, Any], order: Sequence[str]) -> Table:
+def _spread(analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int) -> Table:
     name, rows = short(MEASURE), []
     for model in order:
         sampled, full = (analysis["models"][model][part][MEASURE] for part in (SAMPLED, FULL))
@@ -47,7 +50,8 @@ def _spread(analysis: Mapping[str, Any], order: Sequence[str]) -> Table:
         caption=f"In brackets {analysis['level']:.0%} intervals from "
         f"{analysis['resamples']:,} bootstrap samples over{over} {n_users:,} users, seed "
         f"{analysis['seed']}. Other negatives: mean and standard deviation over all the lists "
-        "of 99 that could have been drawn, computed from the ranks in the full catalogue; one "
+        f"of {n_negatives} that could have been drawn, computed from the ranks in the full "
+        "catalogue; one "
         "model's number, where two models on the same list differ by less.",
     )
 

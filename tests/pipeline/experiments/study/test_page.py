@@ -88,7 +88,7 @@ def made(tmp_path_factory):
     }
     # The rows above rank item u for user u, of which one is in the split.
     held[s.TEST] = held[s.TEST].with_columns(pl.col(s.USER).alias(s.ITEM))
-    sure = significance.table(ranks, held, "mcln", 900, 1)
+    sure = significance.table(ranks, held, "mcln", 900, 99, 1)
     sliced = user_slices.table(
         ranks, held, [user_slices.BOTH], {"visual": np.arange(900) > 2}, 1
     )
@@ -227,7 +227,7 @@ def test_what_differs_is_said_from_the_settings():
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     found = io.read_json(made / "results/study" / file_names.SIGNIFICANCE_JSON)
 
-    part = certainty.part(found, ORDER)
+    part = certainty.part(found, ORDER, 99)
 
     assert "the two protocols put all models in the same order" in part.text[1]
     assert "Krichene and Rendle" in part.text[-1]
@@ -243,9 +243,9 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
 
     found["pairs"][3]["p_t_holm"] = 0.0  # too small for a float
-    assert certainty.part(found, ORDER).tables[1].rows[0].cells[5] == "< 1e-300"
+    assert certainty.part(found, ORDER, 99).tables[1].rows[0].cells[5] == "< 1e-300"
     found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
-    text = certainty.part(found, ORDER).text[1]
+    text = certainty.part(found, ORDER, 99).text[1]
     assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")
 
 
