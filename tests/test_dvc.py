@@ -34,6 +34,7 @@ COPIED = [
     "model",
     "params.yaml",
     "pipeline",
+    "workflow",
 ]
 SIF = "{extractor: sif, field: description, epochs: 2}"
 TINY = {
