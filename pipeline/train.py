@@ -10,6 +10,7 @@ with `train.select_on: test`, which exists to explain published numbers and is l
 optimistic everywhere.
 
 A killed training resumes from its saved state (.work/train/) and ends in the same bytes.
+LIVE_CURVES=FOLDER draws its curves while it runs; see pipeline/learning/live.py.
 
     python -m pipeline.train sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -42,6 +43,7 @@ from pipeline.job.progress import Bar
 from pipeline.learning.checkpoint import build, read_checkpoint, save_checkpoint
 from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset, load_features
+from pipeline.learning.live import Draw, curves
 from pipeline.tables.io import write_parquet
 from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
 
@@ -82,12 +84,14 @@ class Trainer:
 
         Raises:
             TrainingDiverged: a non-finite loss.
+            ParamsError: LIVE_CURVES is set and cannot be used.
         """
         budget, names = self.settings.train, self.arguments
         training = self.new_training(pairs)
         key = self._state_key(pairs)
         path = WORK / f"{names.dataset}-{names.model}-{phase}-{key}.safetensors"
         measure = self.measure(part) if phase == "select" else None
+        draw = curves(names.dataset, names.model, phase)
         title = f"{names.dataset} {names.model} {phase}"
         try:
             if not _resume(training, path):
@@ -99,7 +103,7 @@ class Trainer:
                 patience=budget.patience,
                 measure=measure,
             )
-            _run(records, training, path, title, epochs)
+            _run(records, training, path, title, epochs, draw)
         except LossNotFinite as error:
             raise TrainingDiverged(
                 f"train {title}: {error}; expected a finite number. Lower the model's lr in "
@@ -185,11 +189,19 @@ def _table(records: list[Record], phase: str, part: str) -> pl.DataFrame:
 
 
 def _run(
-    records: Iterable[Record], training: Training, path: Path, title: str, epochs: int
+    records: Iterable[Record],
+    training: Training,
+    path: Path,
+    title: str,
+    epochs: int,
+    draw: Draw,
 ) -> None:
-    """Run the epochs with a progress bar, saving the state after each record."""
+    """Run the epochs with a progress bar, drawing and saving the state after each record."""
+    for record in training.progress.records:  # of a killed run
+        draw(record)
     with Bar(total=epochs, initial=training.progress.epoch, desc=title, unit="epoch") as bar:
         for record in records:
+            draw(record)
             values = {"loss": record.loss, "ndcg@10": record.ndcg}
             bar.set_postfix(
                 {k: f"{v:.4f}" for k, v in values.items() if v is not None}, refresh=False

@@ -65,7 +65,9 @@ def functions(file: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_the_top_of_pipeline_is_the_stages():
-    assert {path.stem for path in (ROOT / "pipeline").glob("*.py")} == STAGES
+    modules = {path.stem for path in (ROOT / "pipeline").glob("*.py")}
+
+    assert modules - {"__init__"} == STAGES
 
 
 def test_every_folder_has_its_floor():

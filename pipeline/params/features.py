@@ -32,7 +32,14 @@ Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 class ImageNetwork(Section):
     """Activations of a network for image classification."""
 
-    extractor: Annotated[str, Field(pattern=rf"^({'|'.join(NETWORKS)}|timm:[\w./-]+)$")]
+    extractor: Annotated[
+        str,
+        Field(
+            pattern=rf"^({'|'.join(NETWORKS)}|timm:[\w./-]+)$",
+            # editors offer names, but not what a pattern would match
+            json_schema_extra={"anyOf": [{"enum": list(NETWORKS)}, {"pattern": "^timm:"}]},
+        ),
+    ]
     field: Literal["image"] = "image"
     # imagenet (as published), a published version such as IMAGENET1K_V1, seeded (untrained), or
     # the path of a state dict

@@ -113,7 +113,7 @@ def test_the_papers_numbers_are_below_ours():
 def project(folder):
     """Write what the command reads: six users, the model bprmf, no pictures."""
     settings = Path("params.yaml").read_text(encoding="utf-8")
-    wanted = settings.replace("models: [bprmf, lightgcn, mcln]", "models: [bprmf]")
+    wanted = settings.replace("- bprmf\n- lightgcn\n- mcln\n", "- bprmf\n")
     (folder / "params.yaml").write_text(wanted, encoding="utf-8")
     processed, results = folder / "processed", folder / "results"
     users = range(6)
@@ -168,7 +168,7 @@ def test_the_command_writes_the_same_bytes_again(tmp_path, monkeypatch):
 def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
     project(tmp_path)
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
-    wanted = settings.replace("models: [bprmf]", "models: [bprmf, vbpr]")
+    wanted = settings.replace("\n- bprmf\n", "\n- bprmf\n- vbpr\n")
     (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
     shutil.copytree(tmp_path / "results/bprmf", tmp_path / "results/vbpr")
     features.write_features(
@@ -215,7 +215,7 @@ def test_a_missing_input_is_named_and_nothing_is_written(tmp_path, monkeypatch, 
 def test_a_named_table_is_written_to_a_folder_of_its_name(tmp_path, monkeypatch):
     project(tmp_path)
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
-    wanted = settings.replace("models: [bprmf]", "models: [lightgcn]")
+    wanted = settings.replace("\n- bprmf\n", "\n- lightgcn\n")
     wanted = wanted.replace("\ntables: ", "\ntables:\n  small: [bprmf]\n  # ")
     (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

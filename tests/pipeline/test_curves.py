@@ -111,7 +111,7 @@ def project(tmp_path, monkeypatch):
     """The results of one model in a folder of their own."""
     settings = Path("params.yaml").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    wanted = settings.replace("models: [bprmf, lightgcn, mcln]", "models: [bprmf]")
+    wanted = settings.replace("- bprmf\n- lightgcn\n- mcln\n", "- bprmf\n")
     Path("params.yaml").write_text(wanted, encoding="utf-8")
     folder = Path("results/bprmf")
     io.write_json(METRICS, folder / s.METRICS_FILE)
