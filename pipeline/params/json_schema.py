@@ -101,7 +101,7 @@ def _variant(models: Json) -> Json:
 
 def main(argv: list[str] | None = None) -> None:
     """Write the schema."""
-    out = parser(__doc__, "out").parse_args(argv).out
+    out = parser(__doc__, "out", reads_params=False).parse_args(argv).out
     out.write_text(json.dumps(params_schema(), indent=1) + "\n", encoding="utf-8")
 
 

@@ -43,7 +43,10 @@ def test_dvc_reads_and_writes_the_same_bytes(file):
         ),
         (
             "evaluate.k=[20]",
-            [["-", "evaluate:", "{k:", "[5,", "10]}"], ["+", "evaluate:", "{k:", "[20]}"]],
+            [
+                ["-", "evaluate:", "{k:", "[5,", "10],", "candidates:", "99}"],
+                ["+", "evaluate:", "{k:", "[20],", "candidates:", "99}"],
+            ],
         ),
     ],
 )
