@@ -377,7 +377,7 @@ def test_a_bare_repro_leaves_snakemake_without_records(bare, tmp_path):
     output = refused(tree, "after-snakemake")
 
     assert "Snakemake's outputs are stale" not in output
-    assert f"compare: {TABLE}: no record of the job that made it" in output
+    assert f"kcore: {USERS}: no record of the job that made it" in output
     assert "`python -m workflow.sync after-dvc`" in output
 
 

@@ -18,6 +18,7 @@ from pipeline.job.command_line import duration, last_time, parser, run, title
 from workflow import engines, named_files, settings
 
 WIDTH = 118  # columns of a line
+SLICES = "settings"  # the stage whose outputs are written here, before the plan
 
 
 def snakemake_jobs() -> Iterator[str]:
@@ -39,7 +40,7 @@ def dvc_jobs() -> Iterator[str]:
             above = [
                 _title(before.cmd)
                 for before in repo.index.graph.successors(stage)
-                if before.addressing in reasons
+                if before.addressing in reasons and before.addressing != SLICES
             ]
             if stage.addressing in changed:
                 reasons[stage.addressing] = changed[stage.addressing]
