@@ -4,9 +4,8 @@ import pytest
 from workflow_tree import SIF, VGG16, copy_tree, edit, made, planned, ran, run
 
 
-@pytest.mark.parametrize(
-    "visual", [SIF, pytest.param(VGG16, marks=pytest.mark.slow)], ids=["sif", "vgg16"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("visual", [SIF, VGG16], ids=["sif", "vgg16"])
 def test_both_engines_make_the_same_files_and_rerun_the_same_jobs(tmp_path, visual):
     """Tiny, but through every stage: the files are equal to the last byte."""
     trees = with_dvc, with_snakemake = copy_tree(tmp_path / "dvc"), copy_tree(tmp_path / "smk")
