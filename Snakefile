@@ -18,6 +18,7 @@ report: "workflow/report/workflow.rst"
 container: "docker://python:3.11"
 
 
+include: "workflow/rules/messages.smk"
 include: "workflow/rules/common.smk"
 
 
@@ -81,4 +82,3 @@ include: "workflow/rules/deploy.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/factors.smk"
-include: "workflow/rules/messages.smk"

@@ -8,25 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from paths import ROOT
+from paths import ROOT, STAGES
 from snakemake.cli import get_argument_parser
 
 from pipeline.experiments.study.sections import markdown, numbers
 
-STAGES = [
-    "download",
-    "ingest",
-    "kcore",
-    "split",
-    "validate",
-    "images",
-    "features",
-    "train",
-    "evaluate",
-    "recommend",
-    "compare",
-    "curves",
-]
 README = ROOT / "README.md"
 DOCUMENTS = [README, *ROOT.glob("workflow/*.md"), *ROOT.glob("docs/*.md")]
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 from dvc.repo import Repo
+from paths import STAGES
 from workflow_tree import (
     DVC_ONLY,
     ROOT,
@@ -29,20 +30,6 @@ from workflow_tree import (
 from pipeline import params
 from workflow.code import closure
 
-STAGES = [
-    "download",
-    "ingest",
-    "kcore",
-    "split",
-    "validate",
-    "images",
-    "features",
-    "train",
-    "evaluate",
-    "recommend",
-    "compare",
-    "curves",
-]
 TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
 MAY_USE_A_GPU |= {
@@ -608,7 +595,9 @@ def test_a_run_says_where_its_results_are_or_how_the_log_of_a_failed_job_ends(tr
         ("2/3", "ingest"),
         ("3/3", "kcore"),
     ]
-    assert output.endswith("\nDone.\n")
+    last = output.splitlines()[-1]
+    assert last.startswith("Results: data/processed/sample/interactions.parquet, ")
+    assert statistics in last
     run(tree, "snakemake", "--report", "report.html", statistics)
     page = (tree / "report.html").read_text()
     assert "before and after the k-core" in page
@@ -666,7 +655,7 @@ def test_pictures_encoded_in_parts_give_the_same_bytes_and_no_part_stays(tmp_pat
 
     said = run(parts, "snakemake", wanted, "--cores", "2", "--set-scatter", "features=3")
 
-    assert len(re.findall(r"^\[.*\] features_shard sample visual", said, re.MULTILINE)) == 3
+    assert len(re.findall(r"^\[.*\] features sample visual", said, re.MULTILINE)) == 3
     assert (whole / wanted).read_bytes() == (parts / wanted).read_bytes()
     assert not list((parts / "data/shards").rglob("*.parquet"))
     # One job again: nothing is to be done.

@@ -17,7 +17,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from pipeline.job.command_line import duration
+from pipeline.job.command_line import duration, title_of
 
 WIDTH = 118  # columns of a line
 CLEAR = "\r\x1b[K"  # removes the progress bar of a job that is running
@@ -32,6 +32,8 @@ NOISE = re.compile(
 )
 # What Snakemake adds after the failure of a job.
 AFTERWARDS = re.compile(r"WorkflowError:\nAt least one job|Exiting because a job")
+# Where the Snakefile raised an error; its message says what to do.
+PLACE = re.compile(r'^WorkflowError in file .*:\n|^  File ".*", line \d+, in .*$', re.MULTILINE)
 
 
 class JobLines(logging.StreamHandler[Any]):
@@ -85,8 +87,8 @@ class JobLines(logging.StreamHandler[Any]):
     def _begin(self, facts: dict[str, Any]) -> str:
         if not self._makes_files(facts["rule_name"]):
             return ""
-        title = " ".join([facts["rule_name"], *map(str, (facts["wildcards"] or {}).values())])
-        self.titles[facts["jobid"]], self.starts[facts["jobid"]] = title, time.monotonic()
+        title, job = title_of(facts["shellcmd"]), facts["jobid"]
+        self.titles[job], self.starts[job] = title, time.monotonic()
         return f"{title}: {facts['reason']}"[:WIDTH] if self.dry else ""
 
     def _end(self, job: int) -> str:
@@ -96,7 +98,7 @@ class JobLines(logging.StreamHandler[Any]):
         return f"{count} {self.titles[job]:<44} {duration(seconds):>8}"
 
     def _message(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
+        message = PLACE.sub("", record.getMessage()).rstrip("\n")
         is_noise = NOISE.match(message) or (self.failures and AFTERWARDS.match(message))
         return "" if is_noise else message
 

@@ -8,13 +8,12 @@ does not, and so calls a stage unchanged whose settings were edited.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 import networkx
 
 from pipeline import params
-from pipeline.job.command_line import duration, last_time, parser, run, title
+from pipeline.job.command_line import duration, last_time, parser, run, title_of
 from workflow import engines, named_files, settings
 
 WIDTH = 118  # columns of a line
@@ -24,7 +23,7 @@ SLICES = "settings"  # the stage whose outputs are written here, before the plan
 def snakemake_jobs() -> Iterator[str]:
     """Yield a line per job of `snakemake evaluate`."""
     for job in engines.plan().jobs:
-        yield _line(_title(job.command), job.reason)
+        yield _line(title_of(job.command), job.reason)
 
 
 def dvc_jobs() -> Iterator[str]:
@@ -38,7 +37,7 @@ def dvc_jobs() -> Iterator[str]:
         changed, reasons = engines.dvc_status(), dict[str, str]()
         for stage in reversed(list(networkx.topological_sort(repo.index.graph))):
             above = [
-                _title(before.cmd)
+                title_of(before.cmd)
                 for before in repo.index.graph.successors(stage)
                 if before.addressing in reasons and before.addressing != SLICES
             ]
@@ -48,14 +47,7 @@ def dvc_jobs() -> Iterator[str]:
                 reasons[stage.addressing] = f"if the output of {' or '.join(above)} changes"
             else:
                 continue
-            yield _line(_title(stage.cmd), reasons[stage.addressing])
-
-
-def _title(command: str) -> str:
-    """Return the title of the job that `python -m pipeline.stage names ...` runs."""
-    words = shlex.split(command)
-    at = words.index("-m")
-    return title([words[at + 1].rpartition(".")[2], *words[at + 2 :]])
+            yield _line(title_of(stage.cmd), reasons[stage.addressing])
 
 
 def _line(job: str, reason: str) -> str:

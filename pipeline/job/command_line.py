@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -108,6 +109,13 @@ def title(words: Sequence[str]) -> str:
     return " ".join(
         itertools.takewhile(lambda word: "/" not in word and word[:1] != "-", words)
     )
+
+
+def title_of(command: str) -> str:
+    """Return the title of the job that the command `python -m pipeline.STAGE ...` runs."""
+    words = shlex.split(command)
+    at = words.index("-m") + 1
+    return title([words[at].rpartition(".")[2], *words[at + 1 :]])
 
 
 def last_time(job: str) -> float | None:

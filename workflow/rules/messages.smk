@@ -10,15 +10,19 @@ from workflow import job_lines, other_engine
 JOB_LINES = job_lines.install(workflow)
 
 
+SHOWN = 6  # files, in the last line
+
+
 def results():
-    """Return the tables and pages among what was asked for."""
+    """Return the tables and pages of what was asked for, or its files if it has none."""
     files = [
-        file
+        str(file)
         for job in workflow.dag.targetjobs
         for file in (job.output or job.input)
-        if str(file).endswith((".md", ".html"))
     ]
-    return ", ".join(map(str, files))
+    pages = [file for file in files if file.endswith((".md", ".html"))] or files
+    more = f" and {len(pages) - SHOWN} more" if len(pages) > SHOWN else ""
+    return ", ".join(pages[:SHOWN]) + more
 
 
 onstart:
@@ -31,7 +35,7 @@ onstart:
 
 
 onsuccess:
-    print(f"Results: {results()}" if results() else "Done.", file=sys.stderr)
+    print(f"Results: {results()}", file=sys.stderr)
 
 
 onerror:

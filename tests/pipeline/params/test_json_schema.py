@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from params_file import RAW, changed
 from paths import ROOT
 
 from pipeline import params
@@ -15,20 +16,9 @@ from pipeline.params import json_schema
 
 COMMITTED = ROOT / "docs/params.schema.json"
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-RAW = yaml.safe_load(TEXT)
 VALIDATOR = Draft202012Validator(json_schema.params_schema())
 EXPERIMENTS = sorted(ROOT.glob("docs/experiments/*.yaml"))
 NET = {"extractor": "resnet50", "field": "image", "weights": "seeded"}
-
-
-def changed(path, value):
-    raw = copy.deepcopy(RAW)
-    *folders, last = path.split(".")
-    place = raw
-    for folder in folders:
-        place = place.setdefault(folder, {})
-    place[last] = value
-    return raw
 
 
 def test_the_committed_schema_is_the_generated_one(tmp_path):

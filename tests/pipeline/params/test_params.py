@@ -1,10 +1,9 @@
-import copy
 import re
 from datetime import date
 from pathlib import Path
 
 import pytest
-import yaml
+from params_file import RAW, changed
 
 from pipeline import params
 from pipeline.job.errors import ParamsError
@@ -12,18 +11,6 @@ from pipeline.params.checks import FIELDS
 from pipeline.params.features import MiniLM, in_words
 from pipeline.params.models import architectures
 from pipeline.sources import amazon, published_split, tianchi
-
-RAW = yaml.safe_load(Path("params.yaml").read_text())
-
-
-def changed(path, value):
-    raw = copy.deepcopy(RAW)
-    *folders, last = path.split(".")
-    place = raw
-    for folder in folders:
-        place = place.setdefault(folder, {})
-    place[last] = value
-    return raw
 
 
 def test_the_file_in_the_repository_is_valid():
