@@ -143,9 +143,9 @@ def copied(built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cloned(built: Path, tmp_path: Path) -> Path:
-    """A fresh clone: without a cache and without outputs."""
+    """A fresh clone: without a cache, and without outputs but the plots, which are in git."""
     run(tmp_path, "git", "clone", "--quiet", str(built), "cloned")
-    assert made(tmp_path / "cloned") == {}
+    assert {Path(name).parts[0] for name in made(tmp_path / "cloned")} == {"plots"}
     return tmp_path / "cloned"
 
 
@@ -175,6 +175,21 @@ def test_the_commands_of_the_documentation_are_run_here():
 
 
 # --- metrics, plots, experiments ----------------------------------------------------------
+
+
+def test_the_lock_in_git_has_the_stages_and_the_plots_of_one_run():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git repository: nothing is committed")
+    lock = yaml.safe_load(run(ROOT, "git", "show", "HEAD:dvc.lock"))["stages"]
+    stages = {name.partition("@")[0] for name in lock}
+    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+    assert stages == set(definition)
+    plots = [out for name in lock if name.startswith("curves") for out in lock[name]["outs"]]
+    assert plots
+    for plot in plots:
+        content = run(ROOT, "git", "show", f"HEAD:{plot['path']}").encode()
+        assert hashlib.md5(content).hexdigest() == plot["md5"]  # noqa: S324 (DVC's)
 
 
 def rows(panel: str, x: str) -> str:

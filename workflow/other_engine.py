@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.job.errors import Disagreement
-from workflow.engines import RECORDS, locked_outputs, records
+from workflow.engines import DVC_LOCK, RECORDS, locked_outputs, records
 
 SHOWN = 3  # files, in a message
+IN_GIT = "plots"  # a clone has these files, whatever ran in it
 
 
 def before_snakemake(outputs: Iterable[str]) -> None:
@@ -29,6 +30,7 @@ def before_snakemake(outputs: Iterable[str]) -> None:
         file
         for file in outputs
         if Path(file).exists() and file not in recorded and _is_in(locked, file)
+        if Path(file).parts[0] != IN_GIT
     )
 
 
@@ -36,8 +38,8 @@ def before_dvc() -> None:
     """Refuse `dvc repro` where it would make again what Snakemake made.
 
     Raises:
-        Disagreement: an output of dvc.yaml is there and has a record of Snakemake, and dvc.lock
-            does not have it.
+        Disagreement: an output of dvc.yaml is there, Snakemake has a record of it, and dvc.lock
+            does not have it or is older than the record.
     """
     if not RECORDS.exists():
         return
@@ -45,9 +47,15 @@ def before_dvc() -> None:
 
     with Repo() as repo:
         outputs = {str(out) for stage in repo.index.stages for out in stage.outs}
-    unknown = outputs - locked_outputs()
+    locked = locked_outputs()
+    lock_time = DVC_LOCK.stat().st_mtime if locked else 0.0
     _refuse(
-        (file for file in records() if Path(file).exists() and _is_in(unknown, file)),
+        (
+            file
+            for file, record in records().items()
+            if Path(file).exists() and _is_in(outputs, file)
+            if record["endtime"] > lock_time or not _is_in(locked, file)
+        ),
         built_by="Snakemake",
         but_not="DVC",
         command="make after-snakemake",
