@@ -16,7 +16,8 @@ import pytest
 from paths import STAGES
 from workflow_tree import DVC_ONLY, SIF, copy_tree, edit, made, planned, ran, run
 
-from workflow import sync
+from pipeline.job.errors import Disagreement
+from workflow import other_engine, sync
 
 USERS = "data/processed/sample/users.parquet"
 STATISTICS = "data/processed/sample/statistics.json"
@@ -325,6 +326,26 @@ def test_dvc_does_not_start_over_where_snakemake_built(built, tmp_path):
     assert "Run `make after-snakemake` first" in output
     assert ran(output) == set()
     assert made(tree) == before
+
+
+def test_dvc_does_not_start_over_what_snakemake_made_after_the_lock(agreed, tmp_path):
+    tree = copied(agreed, tmp_path)
+    another_param(tree)
+    run(tree, "snakemake", "--cores", "1", "evaluate")
+
+    output = run(tree, "dvc", "repro", fails=True)
+
+    assert "error: Snakemake made results/sample/comparison.json" in output
+
+
+def test_plots_from_git_are_no_work_of_dvc(bare, tmp_path, monkeypatch):
+    """A clone has them and dvc.lock, and no records: Snakemake may make them again."""
+    monkeypatch.chdir(copied(bare, tmp_path))
+
+    other_engine.before_snakemake(["plots/cutoffs/sample.csv", "data/absent"])
+
+    with pytest.raises(Disagreement, match=USERS):
+        other_engine.before_snakemake([USERS])
 
 
 def test_snakemake_does_not_start_over_where_dvc_built(bare, tmp_path):
