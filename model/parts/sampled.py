@@ -73,6 +73,8 @@ class _Spread(torch.autograd.Function):
 
 
 def _sampled(users: Tensor, items: Tensor, index: Tensor) -> Tensor:
+    if index.shape[1] > len(items):  # torch refuses more values than the matrix has places
+        return (users @ items.T).gather(1, index)
     pattern = _matrix(index, users.new_zeros(index.shape), len(items))
     scores = torch.sparse.sampled_addmm(pattern, users, items.T, beta=0.0)
     return scores.values().view(index.shape)

@@ -21,6 +21,22 @@ def test_scores_are_those_of_gathered_items():
     torch.testing.assert_close(scores, gathered(USERS, ITEMS, INDEX))
 
 
+def test_more_draws_than_items():
+    generator = torch.Generator().manual_seed(0)
+    users = torch.randn(4, 3, generator=generator, requires_grad=True)
+    items = torch.randn(5, 3, generator=generator, requires_grad=True)
+    index = torch.randint(5, (4, 12), generator=generator)
+
+    scores = sampled_scores(users, items, index)
+
+    expected = (users[:, None] * items[index]).sum(2)
+    torch.testing.assert_close(scores, expected)
+    weights = torch.randn(4, 12, generator=generator)
+    gradients = torch.autograd.grad((scores * weights).sum(), (users, items))
+    wanted = torch.autograd.grad((expected * weights).sum(), (users, items))
+    torch.testing.assert_close(gradients, wanted)
+
+
 @pytest.mark.parametrize("fixed", ["users", "items", None])
 def test_gradients_are_those_of_gathered_items(fixed):
     users, items = USERS.clone(), ITEMS.clone()
