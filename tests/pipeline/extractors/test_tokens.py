@@ -48,9 +48,8 @@ def by_hand(text: str | None) -> list[str]:
     words, word = [], ""
     for char in text.replace("’", "'") + "  ":
         kind = unicodedata.category(char)
-        if kind[0] in "LN" or (kind in ("Mn", "Mc") and word and word[-1] not in JOINERS):
-            word += char
-        elif char in JOINERS and word and word[-1] not in JOINERS:
+        inside = word and word[-1] not in JOINERS
+        if kind[0] in "LN" or (inside and (kind in ("Mn", "Mc") or char in JOINERS)):
             word += char
         else:
             words += [word.strip(JOINERS)] if word else []
