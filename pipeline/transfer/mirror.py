@@ -165,8 +165,8 @@ def copy_pictures(
         if is_folder(mirror.url(name)):
             raise RawDataError(
                 f"{without_credentials(mirror.url(name))}: expected the pictures in an archive,"
-                " got a folder, whose many small files are not fetched one by one. Put them into"
-                f" {without_credentials(mirror.url(f'{name}.zip'))}"
+                " got a folder, whose many small files are not fetched one by one. Put them "
+                f"into {without_credentials(mirror.url(f'{name}.zip'))}"
             )
     if mirror.folder is None:
         kept = {name for name in before if name.split("/")[0] in folders}
