@@ -97,7 +97,7 @@ def settings(processes: int) -> Images:
     """Return the project's settings with `processes` and eight connections per host."""
     return Images(
         connections=32, connections_per_host=8, processes=processes, retries=3, timeout=30,
-        max_megabytes=20, max_failed=0.5,
+        max_megabytes=20, max_failed=0.5, allow_private=True,
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ from pipeline.transfer.fetch import Fetcher
 from pipeline.transfer.limits import Limits, Stopped
 from pipeline.transfer.mirror import Mirror, copy_file, copy_pictures
 from pipeline.transfer.raw_folder import Entry, entry, log_changes, manifest, move, remove
+from pipeline.transfer.status import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def download(
     # where the next run finds them.
     for file, part in arrived.items():
         move(part, target, file.name)
-    return [entry(target, file.name, file.published) for file in [*present, *arrived]]
+    return [entry(target, file.name, _published(file)) for file in [*present, *arrived]]
 
 
 def _fetch(
@@ -149,12 +150,16 @@ def _check_obtainable(
 
 def _is_kept(file: RawFile, target: Path, checksums: Checksums) -> bool:
     """Whether the file is there with the checksum of the last download."""
-    checksum, path = checksums.get((file.name, file.published)), target / file.name
+    checksum, path = checksums.get((file.name, _published(file))), target / file.name
     if checksum is None or not path.is_file():
         return False
     is_same = sha256_of(path) == checksum
     logger.info("%s: %s", path, "there already" if is_same else "there, but changed")
     return is_same
+
+
+def _published(file: RawFile) -> str:
+    return without_credentials(file.published)
 
 
 def generate(make: Callable[[Path], None], url: str, target: Path, work: Path) -> list[Entry]:

@@ -9,7 +9,8 @@ reviews.parquet has one row per review in the order of the raw file: user, item,
 items.parquet has one row per item: raw_id, title, description, image (a URL, or a path below
 data/raw/D), then further fields of the format, such as brand, category or title_tokens.
 
-Ids are always text. An item without metadata has a row of nulls. A file with more than
+Ids are always text. An item without metadata has a row of nulls. Amazon's picture for "no image
+available" counts as no picture; the log has their number. A file with more than
 ingest.max_bad_lines invalid lines stops the stage; the message has file, line and text.
 docs/data.md lists the files of each format.
 """
@@ -29,6 +30,7 @@ from pipeline import params
 from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
 from pipeline.sources import readers
+from pipeline.sources.placeholders import is_placeholder
 from pipeline.sources.stream import Stream
 from pipeline.tables import schema as s
 from pipeline.tables.io import check_columns, parquet_writer
@@ -73,8 +75,9 @@ def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) 
             write_reviews(table)
         for table in stream.items(counts.reviewed.values().sort(), work):
             check_columns(table.schema, s.RAW_ITEMS, f"{raw}: items")
-            counts.add_items(table)
-            write_items(table)
+            items = counts.without_placeholders(table)
+            counts.add_items(items)
+            write_items(items)
         _check_references(counts, raw)
     return counts
 
@@ -136,6 +139,7 @@ class Counts:
     n_items: int = 0
     items: Distinct = field(default_factory=Distinct)
     filled: dict[str, int] = field(default_factory=dict)
+    n_placeholders: int = 0
 
     def reviewing(self, reviews: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """Count and yield reviews."""
@@ -144,6 +148,13 @@ class Counts:
             self.users.add(table[s.USER].hash())
             self.reviewed.add(table[s.ITEM])
             yield table
+
+    def without_placeholders(self, items: pl.DataFrame) -> pl.DataFrame:
+        """Return items with null for a picture that says there is none, and count those."""
+        found = is_placeholder(items)
+        self.n_placeholders += int(found.sum())
+        image = pl.when(~found).then(pl.col(s.IMAGE)).alias(s.IMAGE)
+        return items.with_columns(image) if found.any() else items
 
     def add_items(self, items: pl.DataFrame) -> None:
         """Count rows of items."""
@@ -173,6 +184,9 @@ def main(argv: list[str] | None = None) -> None:
     n_users, n_items = len(counts.users.values()), len(counts.reviewed.values())
     logger.info("%d reviews of %d users and %d items", counts.n_reviews, n_users, n_items)
     logger.info("%d items, of which have a value: %s", counts.n_items, counts.filled)
+    if counts.n_placeholders:
+        text = "image: %d items name Amazon's picture for `no image available`: null instead"
+        logger.info(text, counts.n_placeholders)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 from pipeline import params
@@ -24,6 +25,7 @@ from pipeline.pages import gallery, template
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.serving import BaseWSGIServer
 
 HOST = "127.0.0.1"
 HEADERS = {
@@ -31,7 +33,9 @@ HEADERS = {
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
+MAX_CONNECTIONS, IDLE_SECONDS = 32, 15  # open at once; without a byte, before it is closed
 
 
 def renderer(catalogue: Catalogue) -> Callable[..., str]:
@@ -89,6 +93,31 @@ def application(catalogue: Catalogue) -> Flask:
     return app
 
 
+def server(app: Flask, port: int) -> BaseWSGIServer:
+    """Return a server of the pages on this machine; a connection beyond the limit is closed."""
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+    class Handler(WSGIRequestHandler):
+        timeout = IDLE_SECONDS
+
+    class Server(ThreadedWSGIServer):
+        free = BoundedSemaphore(MAX_CONNECTIONS)
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            if self.free.acquire(blocking=False):
+                super().process_request(request, client_address)
+            else:
+                self.shutdown_request(request)
+
+        def process_request_thread(self, request: Any, client_address: Any) -> None:
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                self.free.release()
+
+    return Server(HOST, port, app, Handler)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read the tables, then serve the pages until stopped."""
     arguments = parser(__doc__, "dataset", "processed", "features", "images", "results")
@@ -96,13 +125,11 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     if find_spec("flask") is None:
         raise ParamsError("explore: expected the package flask; pip install -e '.[explore]'")
-    from werkzeug.serving import make_server
-
     material = gallery.read(args.processed, args.results, params.load(), args.dataset)
     app = application(Catalogue(material, args.features, args.images))
-    server = make_server(HOST, args.port, app, threaded=True)
-    print(f"http://{HOST}:{server.server_port}", flush=True)
-    server.serve_forever()
+    running = server(app, args.port)
+    print(f"http://{HOST}:{running.server_port}", flush=True)
+    running.serve_forever()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 from gensim.models import KeyedVectors, Word2Vec
 
-from pipeline.extractors.tokens import no_text, tokenised
+from pipeline.extractors.tokens import fold, no_text, tokenised
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.params.features import OwnWords, Sif, Word2VecMean
 from pipeline.tables.io import sha256_of
@@ -169,4 +169,20 @@ def load(path: Path, dim: int) -> KeyedVectors:
             f"params.yaml: features: dim: expected {words.vector_size}, the width of {path}, "
             f"got {dim}"
         )
+    words.index_to_key = _as_looked_up(words.index_to_key)
+    words.key_to_index = {word: index for index, word in enumerate(words.index_to_key)}
     return words
+
+
+def _as_looked_up(words: list[str]) -> list[str]:
+    """Fold the lower-case words of a file as those of texts are: `straße` is `strasse`.
+
+    A word whose folded form is in the file keeps its own form, which no text has.
+    """
+    forms = set(words)
+    names = []
+    for word in words:
+        folded = fold(word) if not word.isascii() and word == word.lower() else word
+        names.append(word if folded in forms else folded)
+        forms.add(folded)
+    return names

@@ -131,6 +131,8 @@ class Images(Section):
     timeout: Positive  # seconds
     max_megabytes: Positive  # per picture
     max_failed: Share  # share of items whose picture is unavailable
+    # also fetch from this machine and its network, where an address may name any service
+    allow_private: bool = False
 
 
 class Train(Section):

@@ -22,6 +22,7 @@ from pipeline.pictures.hosts import Host, Hosts, host_name, parse_url
 from pipeline.pictures.progress import Progress
 from pipeline.pictures.store import Shard
 from pipeline.pictures.table import too_large
+from pipeline.pictures.targets import Targets
 from pipeline.transfer import status
 from pipeline.transfer.status import TemporaryFailure, Unavailable
 
@@ -69,6 +70,7 @@ class Connections:
         self.shard, self.settings, self.progress = shard, settings, progress
         self.is_ours, self.n_connections = is_ours, n_connections
         self.hosts = Hosts(n_connections, settings.connections_per_host)
+        self.targets = Targets(settings.allow_private)
         self.failures: dict[str, str] = {}
         self.elsewhere: list[Job] = []  # redirected to a host of another process
 
@@ -78,7 +80,7 @@ class Connections:
         Raises:
             RawDataError: a picture cannot be written.
         """
-        async with _session(self.settings, self.n_connections) as session:
+        async with self._session() as session:
             workers = [
                 asyncio.create_task(self._work(session, queue)) for queue in self._queues(jobs)
             ]
@@ -94,6 +96,27 @@ class Connections:
                     task.cancel()
                 await asyncio.gather(watch, working, return_exceptions=True)
         self.shard.commit()
+
+    def _session(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(
+            total=TIMEOUTS_PER_PICTURE * self.settings.timeout,
+            sock_connect=self.settings.timeout,
+            sock_read=self.settings.timeout,
+        )
+        connector = aiohttp.TCPConnector(
+            limit=self.n_connections,
+            ttl_dns_cache=DNS_SECONDS,
+            resolver=self.targets.resolver(),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            # Identity: a picture is compressed already. No cookies: there is no log-in.
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            auto_decompress=False,
+            trust_env=False,  # it would send the passwords of ~/.netrc
+        )
 
     async def _watch(self) -> None:
         """Return when stopped; end the process if the one that started it was killed."""
@@ -161,10 +184,11 @@ class Connections:
         target = parse_url(job.url)
         if target.scheme not in ("http", "https") or not target.host:
             raise Unavailable(NO_ADDRESS)
+        proxy = self.targets.proxy(target)
         host = self.hosts[target.host]
         async with self.hosts.connection(host) as started:
             try:
-                async with session.get(target, allow_redirects=False) as response:
+                async with session.get(target, proxy=proxy, allow_redirects=False) as response:
                     self.progress.add_response()
                     return await self._save(response, job.address, host, started)
             except aiohttp.InvalidURL:
@@ -188,23 +212,6 @@ class Connections:
         self.shard.add(address, await read_body(response, self.settings.max_megabytes))
         host.responded()
         return None
-
-
-def _session(settings: Images, n_connections: int) -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(
-        total=TIMEOUTS_PER_PICTURE * settings.timeout,
-        sock_connect=settings.timeout,
-        sock_read=settings.timeout,
-    )
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=n_connections, ttl_dns_cache=DNS_SECONDS),
-        # Identity: a picture is compressed already. No cookies: there is no log-in.
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=timeout,
-        auto_decompress=False,
-        trust_env=True,  # proxies
-    )
 
 
 async def read_body(response: aiohttp.ClientResponse, max_megabytes: float) -> bytes:

@@ -21,12 +21,14 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from pipeline.job.errors import RawDataError, SchemaError
 from pipeline.tables.features import Vector
 from pipeline.tables.io import check_exists, scan_parquet
+from pipeline.tables.picture_files import decoded_bytes, load, strips
 from pipeline.tables.schema import IMAGES, ITEM
 
 ROWS = 256  # pictures in memory at once
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000  # a product picture has a few million; more is a decompression bomb
+MAX_BYTES = 200_000_000  # decoded; fewer pixels of floating point, or of 16 bits
 LARGE = 4_000_000  # pixels; see `_large_picture_thread`
 ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 # EXIF 2.32, tag 0x0112: orientation -> the operation that turns the stored picture upright.
@@ -43,8 +45,8 @@ IN_WORDS = (
     "first frame; upright by EXIF; transparency over white; 16 bits cut to 8; floating point "
     "stretched to its own range; RGB"
 )
-# A small file may hold MAX_PIXELS, whose conversion to RGB takes a gigabyte. Large pictures are
-# decoded one at a time and in one thread: the C library keeps freed memory per thread.
+# A small file may hold MAX_BYTES, and take as much again. Large pictures are decoded one at a
+# time and in one thread: the C library keeps freed memory per thread.
 _large_picture_thread = ThreadPoolExecutor(1)
 
 
@@ -149,9 +151,11 @@ def open_rgb(data: bytes) -> Image.Image:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise RawDataError(f"more than {MAX_PIXELS} pixels")
+            if decoded_bytes(image) > MAX_BYTES:
+                raise RawDataError(f"more than {MAX_BYTES} bytes when decoded")
             if image.width * image.height > LARGE:
-                return _large_picture_thread.submit(_decode, image).result()
-            return _decode(image)
+                return _large_picture_thread.submit(_decode, image, data).result()
+            return _decode(image, data)
     except RawDataError:
         raise
     except UnidentifiedImageError:
@@ -164,12 +168,26 @@ def open_rgb(data: bytes) -> Image.Image:
         raise RawDataError(f"damaged ({type(error).__name__})") from error
 
 
-def _decode(image: Image.Image) -> Image.Image:
-    image.load()
+def _decode(image: Image.Image, data: bytes) -> Image.Image:
+    load(image, data)
     return _upright(image, _to_rgb(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.convert("RGB")
+    # In strips, since a conversion takes many times the memory of what it converts.
+    boxes = list(strips(image.size))
+    ends = [_ends(image.crop(box)) for box in boxes] if image.mode == "F" else [(0.0, 0.0)]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    rgb = Image.new("RGB", image.size)
+    for box in boxes:
+        rgb.paste(_part_to_rgb(image.crop(box), low, high), box)
+    return rgb
+
+
+def _part_to_rgb(image: Image.Image, low: float, high: float) -> Image.Image:
+    """Convert a part; floating point is stretched from `low` to `high` of the whole."""
     if image.mode.startswith("I"):
         return _grey(_high_bytes(image))
     if image.mode in ALPHA_MODES or "transparency" in image.info:
@@ -177,10 +195,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-        span = values.max() - values.min()
-        return _grey((values - values.min()) / (span or 1.0) * 255)
+        return _grey((_floats(image) - low) / ((high - low) or 1.0) * 255)
     return image.convert("RGB")
+
+
+def _floats(image: Image.Image) -> np.ndarray:
+    return np.nan_to_num(np.asarray(image).astype(np.float64))
+
+
+def _ends(image: Image.Image) -> tuple[float, float]:
+    values = _floats(image)
+    return values.min(), values.max()
 
 
 def _high_bytes(image: Image.Image) -> np.ndarray:

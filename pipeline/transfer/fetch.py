@@ -27,6 +27,7 @@ from pipeline.transfer.status import (
     Refused,
     TemporaryFailure,
     growing_pause,
+    reason,
     without_credentials,
 )
 
@@ -45,6 +46,11 @@ class _Address:
     is_refused: bool = False
     not_before: float = 0.0  # of time.monotonic
     in_one_piece: bool = False  # its server has turned out to give no ranges
+
+    @property
+    def shown(self) -> str:
+        """The address without secrets: in messages, and in the notes of what has arrived."""
+        return without_credentials(self.url)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +92,7 @@ class Fetcher:
         with httpx.Client(timeout=timeout, follow_redirects=True) as client:
             if self._retry(client, file, part, addresses):
                 return part.path
-        causes += [f"  {without_credentials(a.url)}: {a.failure}" for a in addresses]
+        causes += [f"  {a.shown}: {a.failure}" for a in addresses]
         if not (file.required or all(address.is_refused for address in addresses)):
             tried = "\n".join(causes)
             raise RawDataError(
@@ -117,12 +123,14 @@ class Fetcher:
         """Try each address once, first the one that the partial file came from."""
         now, begun = time.monotonic(), {part.url, part.ranges.note.get("url", "")}
         ready = [a for a in addresses if not a.is_refused and a.not_before <= now]
-        for address in sorted(ready, key=lambda address: address.url not in begun):
-            logger.info("%s: from %s", file.name, without_credentials(address.url))
+        for address in sorted(ready, key=lambda address: address.shown not in begun):
+            logger.info("%s: from %s", file.name, address.shown)
             try:
                 _check_part(part, file, resumed=self._transfer(client, address, part))
             except (Refused, httpx.TooManyRedirects) as error:
                 address.failure, address.is_refused = str(error), True
+            except httpx.InvalidURL as error:
+                address.failure, address.is_refused = reason(error, address.url), True
             except (TemporaryFailure, httpx.RequestError) as error:
                 _note_failure(address, error)
                 if _received(part):
@@ -138,7 +146,7 @@ class Fetcher:
             with self.limits.connection():
                 origin = remote.origin(url)
             return self._in_ranges(origin, part)
-        if note.get("url") == url and not address.in_one_piece:
+        if note.get("url") == address.shown and not address.in_one_piece:
             version, size = note.get("version", ""), note.get("bytes", 0)
             origin = ranges.http_origin(client, url, version, size, self.timeout)
             return self._in_ranges(origin, part)
@@ -164,11 +172,12 @@ def _received(part: PartialFile) -> int:
 
 
 def _note_failure(address: _Address, error: Exception) -> None:
-    address.failure = f"{type(error).__name__}: {error}".rstrip(": ")
+    address.failure = reason(error, address.url)
     if isinstance(error, TemporaryFailure):
+        address.failure = f"{type(error).__name__}: {error}"  # the project's own words
         address.not_before = time.monotonic() + error.pause
         address.in_one_piece = address.in_one_piece or isinstance(error, ranges.NoRanges)
-    logger.warning("%s: %s", without_credentials(address.url), address.failure)
+    logger.warning("%s: %s", address.shown, address.failure)
 
 
 def _check_part(part: PartialFile, file: RawFile, *, resumed: bool) -> None:

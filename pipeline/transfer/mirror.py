@@ -36,19 +36,30 @@ class Mirror:
     Args:
         dataset: a name of `sources`.
         folder: the dataset's folder, which need not exist; None if the mirror is at an address.
+        root: the folder that no link may lead out of; by default `folder`.
         address: the mirror's address; '' if it is a folder.
     """
 
     dataset: str
     folder: Path | None = None
+    root: Path | None = None
     address: str = ""
 
     def url(self, name: str) -> str:
         """Return the address of the file `name`; '' without a mirror at an address."""
-        if not self.address:
-            return ""
-        is_web = self.address.lower().startswith("http")
-        return f"{self.address}/{self.dataset}/{quote(name) if is_web else name}"
+        if not self.address.lower().startswith("http"):
+            return f"{self.address}/{self.dataset}/{name}" if self.address else ""
+        folder, mark, query = self.address.partition("?")  # such as a signature for all files
+        return f"{folder.rstrip('/')}/{self.dataset}/{quote(name)}{mark}{query}"
+
+    def check_inside(self, path: Path) -> None:
+        """Raise RawDataError if a path in the mirror's folder leads out of it, by a link."""
+        root = self.root or self.folder
+        if root is not None and not path.resolve().is_relative_to(root.resolve()):
+            raise RawDataError(
+                f"{path}: expected a file in the folder {root}, got a link that leads to "
+                f"{path.resolve()}; copy the file there"
+            )
 
     def may_have(self, file: RawFile) -> bool:
         """Whether the file is there; at an address this is known only after a request."""
@@ -62,7 +73,7 @@ class Mirror:
         if self.folder:
             return f"{self.folder}/"
         if self.address:
-            return f"{without_credentials(self.address)}/{self.dataset}/"
+            return f"{without_credentials(self.address).rstrip('/')}/{self.dataset}/"
         return f"<mirror>/{self.dataset}/, with {VARIABLE}=<mirror> in the environment"
 
 
@@ -77,15 +88,31 @@ def find(value: str | None, dataset: str) -> Mirror:
     scheme = SCHEME.match(value)
     kind = scheme[1].lower() if scheme else "file"
     if kind in STORES and "://" in value:
-        return Mirror(dataset=dataset, address=value.rstrip("/"))
+        _check_address(value)
+        return Mirror(dataset=dataset, address=value.partition("#")[0].rstrip("/"))
     folder = Path(url2pathname(urlsplit(value).path) if scheme and kind == "file" else value)
     if not folder.is_dir():
         raise RawDataError(
             f"{VARIABLE}: expected a folder with <dataset>/<file>, or the same layout at "
-            f"{', '.join(f'{store}://' for store in STORES)}, got {value!r}; make it, or unset "
-            f"{VARIABLE}"
+            f"{', '.join(f'{store}://' for store in STORES)}, got "
+            f"{without_credentials(value)!r}; make it, or unset {VARIABLE}"
         )
-    return Mirror(dataset=dataset, folder=folder / dataset)
+    return Mirror(dataset=dataset, folder=folder / dataset, root=folder)
+
+
+def _check_address(value: str) -> None:
+    """Raise RawDataError if an address has no host, as when its password is not encoded."""
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise RawDataError(
+            f"{VARIABLE}: expected an address such as https://host/folder, got one without a "
+            "host (not shown: it may have a password). In a user name or password write %2F "
+            "for /, %40 for @, %3A for :, %3F for ? and %23 for #"
+        )
 
 
 def copy_file(file: RawFile, target: Path, mirror: Mirror, causes: list[str]) -> bool:
@@ -93,6 +120,9 @@ def copy_file(file: RawFile, target: Path, mirror: Mirror, causes: list[str]) ->
 
     Returns:
         Whether that succeeded; if not, `causes` gets a line with the reason.
+
+    Raises:
+        RawDataError: it is a link that leads out of the mirror.
     """
     if mirror.folder is None:
         return False
@@ -100,6 +130,7 @@ def copy_file(file: RawFile, target: Path, mirror: Mirror, causes: list[str]) ->
     if not source.is_file():
         causes.append(f"  {source} ({VARIABLE}): no such file")
         return False
+    mirror.check_inside(source)
     try:
         with replacing_in(target, file.name) as partial:
             shutil.copyfile(source, partial)
@@ -127,14 +158,15 @@ def copy_pictures(
         The manifest's entries of the pictures.
 
     Raises:
-        RawDataError: the mirror is at an address, and has them in a folder.
+        RawDataError: the mirror is at an address, and has them in a folder; or one is a link
+            that leads out of the mirror.
     """
     for name in folders:
         if is_folder(mirror.url(name)):
             raise RawDataError(
-                f"{mirror.url(name)}: expected the pictures in an archive, got a folder, whose "
-                "many small files are not fetched one by one. Put them into "
-                f"{mirror.url(f'{name}.zip')}"
+                f"{without_credentials(mirror.url(name))}: expected the pictures in an archive,"
+                " got a folder, whose many small files are not fetched one by one. Put them "
+                f"into {without_credentials(mirror.url(f'{name}.zip'))}"
             )
     if mirror.folder is None:
         kept = {name for name in before if name.split("/")[0] in folders}
@@ -143,6 +175,7 @@ def copy_pictures(
         pictures = (p for folder in folders for p in pictures_in(mirror.folder / folder))
         names = {path.relative_to(mirror.folder).as_posix() for path in pictures}
         for name in sorted(names):
+            mirror.check_inside(mirror.folder / name)
             with replacing_in(target, name) as partial:
                 shutil.copyfile(mirror.folder / name, partial)
         if folders:

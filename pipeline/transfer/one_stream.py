@@ -17,7 +17,7 @@ from pipeline.transfer.ranges import (
     http_origin,
     strong_tag,
 )
-from pipeline.transfer.status import TemporaryFailure
+from pipeline.transfer.status import TemporaryFailure, without_credentials
 
 
 def transfer(
@@ -49,7 +49,7 @@ def transfer(
     """
     # Identity, and raw bytes below: the file as published, not its unpacked content.
     headers = {"Accept-Encoding": "identity"}
-    if part.size and part.version and part.url == url:
+    if part.size and part.version and part.url == without_credentials(url):
         headers |= {"Range": f"bytes={part.size}-", "If-Range": part.version}
     with client.stream("GET", url, headers=headers) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:

@@ -21,6 +21,7 @@ from typing import Any
 
 from pipeline.job.progress import Bar
 from pipeline.tables.io import write_json, write_text
+from pipeline.transfer.status import without_credentials
 
 Span = tuple[int, int]  # first byte, and the one after the last
 
@@ -38,7 +39,7 @@ class PartialFile:
 
     @property
     def url(self) -> str:
-        """Where it comes from; '' if unknown."""
+        """Where it comes from, without credentials; '' if unknown."""
         return str(_read_note(_beside(self.path, ".json")).get("url", ""))
 
     @property
@@ -58,7 +59,8 @@ class PartialFile:
 
     def write_note(self, url: str, version: str) -> None:
         """Write the note beside it."""
-        write_json({"url": url, "version": version}, _beside(self.path, ".json"))
+        note = {"url": without_credentials(url), "version": version}
+        write_json(note, _beside(self.path, ".json"))
 
     def remove(self) -> None:
         """Remove the file and everything beside it."""
@@ -88,7 +90,7 @@ class Ranges:
 
     def open(self, url: str, version: str, size: int) -> None:
         """Resume if what has arrived is of this version, else begin."""
-        note = {"url": url, "version": version, "bytes": size}
+        note = {"url": without_credentials(url), "version": version, "bytes": size}
         if self.note != note or self.path.stat().st_size != size:
             self.remove()
             write_json(note, _beside(self.path, ".json"))

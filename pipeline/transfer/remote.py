@@ -11,7 +11,12 @@ from typing import Any
 
 from pipeline.job.errors import RawDataError
 from pipeline.transfer.ranges import Changed, Origin
-from pipeline.transfer.status import Refused, TemporaryFailure
+from pipeline.transfer.status import (
+    Refused,
+    TemporaryFailure,
+    reason,
+    without_credentials,
+)
 
 EXTRAS = {"s3": "s3", "gs": "gs"}  # scheme -> the extra of this project that has its client
 SCHEMES = ("file", *EXTRAS)
@@ -35,10 +40,10 @@ def origin(url: str) -> Origin:
     try:
         info, version = store.info(path), store.ukey(path)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise Refused(f"{type(error).__name__}: {error}") from error
+        raise Refused(reason(error, url)) from error
     # The clients raise nearly anything: OSError, their own errors, those of their own clients.
     except Exception as error:
-        raise TemporaryFailure(f"{type(error).__name__}: {error}") from error
+        raise TemporaryFailure(reason(error, url)) from error
     if info["type"] != "file":
         raise Refused("expected a file, got a folder")
 
@@ -49,7 +54,7 @@ def origin(url: str) -> Origin:
         except FileNotFoundError as error:
             raise Changed from error
         except Exception as error:
-            raise TemporaryFailure(f"{type(error).__name__}: {error}") from error
+            raise TemporaryFailure(reason(error, url)) from error
         if not is_same:
             raise Changed
         yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
@@ -81,5 +86,6 @@ def _store(url: str) -> tuple[Any, str]:
     except ImportError as error:
         extra = EXTRAS.get(_scheme(url), "")
         raise RawDataError(
-            f"{url}: {error}. Install its client: pip install -e '.[{extra}]'"
+            f"{without_credentials(url)}: {error}. Install its client: "
+            f"pip install -e '.[{extra}]'"
         ) from error

@@ -16,6 +16,9 @@ from http import HTTPStatus
 TEMPORARY = {408, 425, 429}
 BUSY = {429, 503}  # too many requests, unavailable: about the host, not one address
 LONGEST_WAIT = 300.0  # seconds; a server that asks for more is not asked again in this run
+# A user name and password before a host, also where slashes or the scheme were forgotten.
+USER = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?/{1,2}|)[^/?#]*@")
+QUERY = re.compile(r"(?:[?#]|[&;][^/=]*=).*", re.DOTALL)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds; each pause is twice the one before
 
 
@@ -84,5 +87,17 @@ def growing_pause(failures: int, first: float) -> float:
 
 
 def without_credentials(url: str) -> str:
-    """Return an address for logs and messages: without user name and password."""
-    return re.sub(r"//[^/@]*@", "//", url, count=1)
+    """Return an address for logs, messages and notes: without what may be secret.
+
+    That is a user name and password, a query and a fragment, such as `?token=` or a signature.
+    """
+    return QUERY.sub("", USER.sub(r"\1", url, count=1), count=1)
+
+
+def reason(error: Exception, url: str) -> str:
+    """Return the class and message of a library's error about an address.
+
+    The class alone if the address has secret parts, which the message may repeat.
+    """
+    message = str(error) if without_credentials(url) == url else ""
+    return f"{type(error).__name__}: {message}".rstrip(": ")

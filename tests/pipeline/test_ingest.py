@@ -63,6 +63,53 @@ def test_counts_are_logged(project, caplog):
     assert "1 of 2 items have no metadata" in caplog.text
 
 
+SITE = "http://g-ecx.images-amazon.com/images/G"
+CDN = "https://m.media-amazon.com/images/I"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{SITE}/01/x-site/icons/no-img-sm._CB192198896_.gif",
+        f"{SITE}/01/x-site/icons/update-page._CB192192236_.gif",
+        f"{SITE}/28/x-site/icons/no-img-lg._V192562228_BO1,204,203,200_.gif",
+        f"{SITE}/01/nav2/dp/no-image-no-ciu._AA300_.gif",
+        f"{SITE}/09/x-locale/detail/thumb-no-image.gif",
+        "https://images-na.ssl-images-amazon.com/images/G/01/x-site/icons/no-img-sm.gif",
+        "http://g-images.amazon.com/images/G/01/x-site/icons/no-img-lg.gif",
+        f"{CDN}/01RmK+J4pJL._AC_UL320_.gif",
+        f"{CDN}/01RmK%2BJ4pJL.gif",
+        f"{CDN}/01MKUOLsA5L._SL500_.gif",
+    ],
+)
+def test_amazons_no_image_is_no_picture(project, caplog, address):
+    caplog.set_level("INFO")
+    pack("meta_Gift_Cards.json.gz", [{"asin": "B1", "title": "Card", "imageURL": [address]}])
+
+    ingest.main(["gift_cards", "raw", "interim"])
+
+    assert pl.read_parquet("interim/items.parquet")["image"].to_list() == [None, None]
+    assert "image: 1 items name Amazon's picture for `no image available`" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"{CDN}/51abc.jpg",
+        f"{SITE}/01/gift-certificates/consumer/2013/no-imitation.jpg",
+        f"{SITE}/01/gc/designs/livepreview/no-img/card_1.png",
+        "https://shop.example/images/G/01/x-site/icons/no-img-sm.gif",
+        "https://shop.example/a.jpg?of=http://g-ecx.images-amazon.com/images/G/01/no-img.gif",
+    ],
+)
+def test_other_addresses_are_pictures(project, address):
+    pack("meta_Gift_Cards.json.gz", [{"asin": "B1", "title": "Card", "imageURL": [address]}])
+
+    ingest.main(["gift_cards", "raw", "interim"])
+
+    assert pl.read_parquet("interim/items.parquet")["image"].to_list() == [None, address]
+
+
 def test_a_file_without_reviews_is_refused_and_nothing_is_written(project):
     pack("Gift_Cards_5.json.gz", [])
 

@@ -4,8 +4,11 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
+from contextlib import ExitStack, suppress
 
 import httpx
 import polars as pl
@@ -153,6 +156,7 @@ def test_text_from_outside_is_escaped_and_no_page_may_run_a_script(site):
         assert "&lt;script&gt;alert(1)" in response.text
         assert response.headers["content-security-policy"].startswith("default-src 'none'")
         assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("path", ["/user/60", "/item/130", "/user/-1", "/user/x", "/etc"])
@@ -163,6 +167,23 @@ def test_an_unknown_page_is_a_404(site, path):
 def test_another_host_name_is_refused(site):
     """Another site could let its host name resolve to this address."""
     assert get(site, "/", headers={"Host": "elsewhere.example"}).status_code == 400
+
+
+def test_open_connections_are_bounded(site):
+    """Another site could open any number from the user's browser."""
+    place = (explorer.HOST, int(site.rpartition(":")[2]))
+    with ExitStack() as stack:
+        for _ in range(explorer.MAX_CONNECTIONS):
+            stack.enter_context(socket.create_connection(place, timeout=20))
+        beyond = stack.enter_context(socket.create_connection(place, timeout=20))
+        assert beyond.recv(1) == b""
+
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            assert get(site, "/user/3").status_code == 200
+            return
+    pytest.fail("expected the server to go on when connections are closed")
 
 
 def test_an_item_without_a_feature_has_no_neighbours(made, monkeypatch):

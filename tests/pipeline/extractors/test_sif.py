@@ -198,6 +198,16 @@ def test_word_vectors_from_a_file(tmp_path, binary):
     assert extraction.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_word_vectors_of_a_file_are_found_by_folded_words(tmp_path):
+    lines = ["straße 1 0", "cafe\u0301 0 1", "Rosé 1 1", "λόγος 2 1", "λόγοσ 3 1"]
+    (tmp_path / "words.txt").write_text("\n".join([f"{len(lines)} 2", *lines]))
+
+    words = load(tmp_path / "words.txt", 2)
+
+    assert words.index_to_key == ["strasse", "café", "Rosé", "λόγος", "λόγοσ"]
+    assert words["strasse"].tolist() == [1, 0]
+
+
 def test_word_vectors_that_cannot_be_read(tmp_path):
     (tmp_path / "words.txt").write_text("these are no vectors\n")
     (tmp_path / "two.txt").write_text("1 2\nred 0.5 0.25\n")

@@ -370,7 +370,7 @@ from pipeline.pictures import fetch as picture_fetch
 if __name__ == "__main__":
     picture_fetch.PER_PROCESS = 10
     settings = Images(connections=4, connections_per_host=2, processes=2, retries=1,
-                      timeout=5, max_megabytes=1, max_failed=0.5)
+                      timeout=5, max_megabytes=1, max_failed=0.5, allow_private=True)
     addresses = Path("addresses.txt").read_text().split()
     picture_fetch.fetch(addresses, Path("kept"), settings, len(addresses))
 """

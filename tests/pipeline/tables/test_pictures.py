@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import polars as pl
 import pytest
+from paths import ROOT
 from picture_cases import PAGE, RED, bomb, chunk, encoded, png
 from PIL import Image
 
 from pipeline.job.errors import RawDataError, SchemaError
-from pipeline.tables import pictures
+from pipeline.tables import picture_files, pictures
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_parquet
 
@@ -98,6 +101,99 @@ def test_the_transparent_grey_of_16_bits_is_white_and_others_are_not():
     image = pictures.open_rgb(data)
 
     assert np.asarray(image)[0, :, 0].tolist() == [255, 128, 32]
+
+
+@pytest.mark.parametrize(
+    ("depth", "row", "colour", "expected"),
+    [
+        (1, 0b0100_0000, 0, [255, 255, 255, 255]),
+        (1, 0b0100_0000, 1, [0, 255, 0, 0]),
+        (2, 0b00_01_10_11, 1, [0, 255, 170, 255]),
+        (4, 0x01_7F, 7, [0, 17, 255, 255]),
+        (4, 0x01_7F, 0, [255, 17, 119, 255]),
+        (8, 0x00_07_08_FF, 7, [0, 255, 8, 255]),
+    ],
+)
+def test_the_transparent_grey_of_few_bits_is_white_and_others_are_not(
+    depth, row, colour, expected
+):
+    data = row.to_bytes(depth * 4 // 8 or 1, "big")
+    data = png(4, depth, GREY, data, chunk(b"tRNS", struct.pack(">H", colour)))
+
+    image = pictures.open_rgb(data)
+
+    assert np.asarray(image)[0, :, 0].tolist() == expected
+
+
+def test_the_transparent_colour_of_16_bits_is_white_and_its_neighbours_are_not(monkeypatch):
+    monkeypatch.setattr(picture_files, "STRIP", 2)
+    clear = (0x80FF, 0x4000, 0xFF01)
+    colours = [clear, (0x80FE, *clear[1:]), (*clear[:2], 0xFF02), (0x80, 0x40, 0xFF), clear]
+    row = b"".join(struct.pack(">3H", *colour) for colour in colours)
+    data = png(5, 16, RGB, row, chunk(b"tRNS", struct.pack(">3H", *clear)))
+
+    image = pictures.open_rgb(data)
+
+    near, white = [128, 64, 255], [255, 255, 255]
+    assert np.asarray(image)[0].tolist() == [white, near, near, [0, 0, 0], white]
+
+
+@pytest.mark.parametrize("kind", odd_pictures())
+def test_strips_give_the_same_picture(kind, monkeypatch):
+    data, _ = odd_pictures()[kind]
+    whole = pictures.open_rgb(data)
+    monkeypatch.setattr(picture_files, "STRIP", 1)
+
+    assert pictures.open_rgb(data) == whole
+
+
+def tiff(side: int, tile: int, bits: tuple[int, ...], sample_format: int = 1) -> bytes:
+    """A TIFF that is a part of its only tile, which is empty; tags as in TIFF 6.0."""
+    body, short, long = zlib.compress(b""), 3, 4
+    bits_at = 8 + len(body)
+    entries = [
+        (256, long, 1, side),
+        (257, long, 1, side),
+        (258, short, len(bits), bits_at if len(bits) > 2 else bits[0]),
+        (259, short, 1, 8),  # deflate
+        (262, short, 1, 2 if len(bits) == 3 else 1),  # RGB or grey
+        (277, short, 1, len(bits)),
+        (322, long, 1, tile),
+        (323, long, 1, tile),
+        (324, long, 1, 8),
+        (325, long, 1, len(body)),
+        (339, short, 1, sample_format),
+    ]
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    values = struct.pack(f"<{len(bits)}H", *bits)
+    return b"II*\0" + struct.pack("<I", bits_at + len(values)) + body + values + directory
+
+
+@pytest.mark.parametrize(
+    "data",
+    [tiff(64, 15_000, (8,)), tiff(6_000, 6_000, (16, 16, 16)), tiff(7_000, 8_000, (32,), 3)],
+    ids=["a tile larger than the picture", "16 bits", "floating point"],
+)
+def test_what_decodes_to_many_bytes_is_refused_before(data):
+    with pytest.raises(RawDataError, match=r"^more than 200000000 bytes when decoded$"):
+        pictures.open_rgb(data)
+
+
+def test_the_largest_picture_of_floating_point_takes_little_more_than_itself(tmp_path):
+    """50 million pixels in 300 kB took a gigabyte."""
+    path = tmp_path / "float.tiff"
+    path.write_bytes(encoded(Image.new("F", (7071, 7071)), "TIFF", compression="tiff_deflate"))
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from pipeline.tables.pictures import open_rgb\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak(); open_rgb(Path(sys.argv[1]).read_bytes()); print(peak() - before)"
+    )
+
+    kilobytes = subprocess.check_output([sys.executable, "-c", code, path], cwd=ROOT)
+
+    assert int(kilobytes) < 500_000
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])

@@ -2,14 +2,16 @@
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from paths import ROOT
 from s3_server import BUCKET, S3_SECRET, S3_USER, s3_client, serving_s3
-from web_cases import CONTENT, a_file, fetch
+from web_cases import CONTENT, a_file, fetch, serving
 
 from pipeline import download
 from pipeline.job.errors import RawDataError
@@ -121,6 +123,153 @@ def test_a_password_in_an_address_stays_out_of_messages(tmp_path, caplog):
     assert mirror.where_to_put == "http://127.0.0.1:1/m/beauty/"
     assert causes[0].startswith("  http://127.0.0.1:1/m/beauty/a: ConnectError")
     assert "secret" not in caplog.text + "".join(causes)
+
+
+SECRET = "s3cr3t"  # noqa: S105 (made up)
+SECRETS = [
+    f"http://{SECRET}-user:{SECRET}@127.0.0.1:1/m",
+    f"https://{SECRET}@127.0.0.1:1/m?token={SECRET}&key={SECRET}#{SECRET}",
+    f"http://127.0.0.1:1/m?X-Amz-Signature={SECRET}",
+    f"http://me:{SECRET}/word@127.0.0.1/m",
+    f"http://me:{SECRET}#word@127.0.0.1/m",
+    f"s3://key:{SECRET}@bucket/m?token={SECRET}",
+    f"gs://key:{SECRET}@bucket/m",
+    f"ftp://me:{SECRET}@host/m?token={SECRET}",
+    f"https:/me:{SECRET}@host/m",
+    f"{SECRET}:{SECRET}@host/m",
+    f"file:///nowhere?token={SECRET}",
+]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A working directory with params.yaml; neither stores nor the network answer."""
+    monkeypatch.chdir(tmp_path)
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["download"] |= {"retries": 0, "timeout": 2}
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
+    closed = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "AWS_ENDPOINT_URL")
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in (dict.fromkeys(closed, "http://127.0.0.1:1") | keys).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def written() -> str:
+    """What all files below the working directory have, as text."""
+    files = (path for path in Path().rglob("*") if path.is_file())
+    return "".join(f"{path} {path.read_bytes()!r}" for path in files)
+
+
+@pytest.mark.parametrize("value", SECRETS)
+def test_a_mirror_that_fails_shows_none_of_its_secrets(project, monkeypatch, caplog, value):
+    caplog.set_level("DEBUG", "pipeline")
+    monkeypatch.setenv("DATA_MIRROR", value)
+
+    with pytest.raises(RawDataError) as error:
+        download.main(["gift_cards", "raw"])
+
+    assert SECRET not in f"{error.value}{caplog.text}{written()}"
+
+
+def test_a_mirror_that_answers_is_told_its_secrets_and_nobody_else(
+    project, monkeypatch, caplog
+):
+    caplog.set_level("DEBUG", "pipeline")
+    with serving() as server:
+        server.content = gzip.compress(b"{}", mtime=0)
+        address = server.url("m").replace("//", f"//me:{SECRET}@")
+        monkeypatch.setenv("DATA_MIRROR", f"{address}?token={SECRET}")
+
+        download.main(["gift_cards", "raw"])
+
+        asked = {request[""] for request in server.requests}
+        assert asked == {f"/m/gift_cards/{name}?token={SECRET}" for name in GIFTS}
+        assert all("Authorization" in request for request in server.requests)
+    assert SECRET not in caplog.text + written()
+
+
+def test_the_passwords_of_netrc_are_not_sent(project, monkeypatch):
+    netrc = Path(".netrc").resolve()
+    netrc.write_text(f"default login me password {SECRET}\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(netrc.parent))
+    with serving() as server:
+        server.content = gzip.compress(b"{}", mtime=0)
+        monkeypatch.setenv("DATA_MIRROR", server.url("m"))
+
+        download.main(["gift_cards", "raw"])
+
+        assert not any("Authorization" in request for request in server.requests)
+
+
+def test_another_signature_resumes_the_same_file(tmp_path):
+    with serving() as server:
+        server.drops = [100_000]
+        fetch(a_file(server.url(f"file.bin?sig={SECRET}1")), tmp_path, retries=0)
+        part = fetch(a_file(server.url(f"file.bin?sig={SECRET}2")), tmp_path)
+
+        assert part.read_bytes() == CONTENT
+        assert server.asked()[1].startswith("bytes=")
+
+
+def test_the_manifest_has_no_password_of_an_address_in_params(project, monkeypatch):
+    with serving() as server:
+        server.content = b"user,item\na,b\n"
+        raw = yaml.safe_load(Path("params.yaml").read_text())
+        raw["datasets"] = ["own"]
+        raw["sources"]["own"] = {
+            "format": "tables",
+            "interactions": server.url("pairs.csv").replace("//", f"//me:{SECRET}@"),
+            "columns": {"user": "user", "item": "item"},
+        }
+        raw["features"]["own"] = {"textual": {"extractor": "sif", "field": "raw_id"}}
+        raw = {key: raw[key] for key in raw if key not in ("study", "extractors", "sweep")}
+        Path("params.yaml").write_text(yaml.safe_dump(raw))
+
+        download.main(["own", "raw"])
+        download.main(["own", "raw"])  # knows the file by its checksum
+
+        assert len(server.requests) == 1
+    assert server.url("pairs.csv") in Path("raw/manifest.json").read_text()
+    assert SECRET not in Path("raw/manifest.json").read_text()
+
+
+@pytest.mark.parametrize("where", ["dataset", "file", "folder of pictures", "picture"])
+def test_a_link_that_leads_out_of_the_mirror_is_refused(project, monkeypatch, where):
+    for folder in ("outside/images", "mirror/taobao/images"):
+        Path(folder).mkdir(parents=True)
+    for folder in ("outside", "mirror/taobao"):
+        for name in ("dim_items.txt", "user_bought_history.txt", "images/1.jpg"):
+            Path(folder, name).write_text("secret\n")
+    name = {
+        "dataset": "",
+        "file": "user_bought_history.txt",
+        "folder of pictures": "images",
+        "picture": "images/1.jpg",
+    }[where]
+    inside = Path("mirror/taobao", name)
+    shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
+    inside.symlink_to(Path("outside", name).resolve())
+    monkeypatch.setenv("DATA_MIRROR", "mirror")
+
+    with pytest.raises(RawDataError, match=r"expected a file in the folder mirror, got a link"):
+        download.main(["taobao", "raw"])
+
+
+def test_links_within_a_mirror_and_to_it_are_followed(project, monkeypatch):
+    Path("disk/store").mkdir(parents=True)
+    Path("disk/gift_cards").mkdir()
+    for name in GIFTS:
+        Path("disk/store", name).write_bytes(gzip.compress(b"{}", mtime=0))
+        Path("disk/gift_cards", name).symlink_to(f"../store/{name}")
+    Path("mirror").symlink_to("disk")
+    monkeypatch.setenv("DATA_MIRROR", "mirror")
+
+    download.main(["gift_cards", "raw"])
+
+    assert Path("raw", GIFTS[0]).is_file()
 
 
 def test_a_mirror_named_by_a_file_address_is_the_folder(tmp_path):

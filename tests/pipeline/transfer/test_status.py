@@ -7,6 +7,7 @@ from pipeline.transfer.status import (
     TemporaryFailure,
     check_status,
     growing_pause,
+    reason,
     requested_pause,
     retry_after,
     without_credentials,
@@ -69,6 +70,30 @@ def test_pauses_double_and_are_bounded():
     assert pauses == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_user_name_and_password_are_cut_out_of_an_address():
-    assert without_credentials("http://me:secret@host/a@b") == "http://host/a@b"
-    assert without_credentials("s3://bucket/a") == "s3://bucket/a"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:secret@host/a@b", "http://host/a@b"),
+        ("http://me:se@cret@host:8/a", "http://host:8/a"),
+        ("https://token@host/a?token=secret&key=b#c", "https://host/a"),
+        ("https://host/a#secret", "https://host/a"),
+        ("https://host/a;sig=secret/b", "https://host/a"),
+        ("host/m&key=secret", "host/m"),
+        ("me:secret@host/a", "host/a"),
+        ("http:me:secret@host/a", "host/a"),
+        ("https:/me:secret@host", "https:/host"),
+        ("s3://key:secret@bucket/a", "s3://bucket/a"),
+        ("s3://bucket/a b/c", "s3://bucket/a b/c"),
+        ("file:///a@b/c", "file:///a@b/c"),
+        ("/srv/a@b/c", "/srv/a@b/c"),
+    ],
+)
+def test_nothing_secret_of_an_address_is_shown(url, shown):
+    assert without_credentials(url) == shown
+
+
+def test_an_error_may_repeat_an_address_only_if_it_has_no_secrets():
+    error = OSError("no bucket key:secret@bucket")
+
+    assert reason(error, "s3://key:secret@bucket/a") == "OSError"
+    assert reason(error, "s3://bucket/a") == "OSError: no bucket key:secret@bucket"
