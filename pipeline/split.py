@@ -79,13 +79,24 @@ def _times(interactions: pl.DataFrame, settings: params.TimeSplit) -> tuple[int,
 
 
 def published_parts(reviews: pl.DataFrame) -> Parts:
-    """Return the parts of a published split, sorted by user, in the published order."""
+    """Return the parts of a published split, sorted by user, in the published order.
+
+    Raises:
+        RawDataError: a part has no rows.
+    """
     rows = reviews.with_columns(pl.col(s.USER, s.ITEM).cast(pl.Int32)).sort(
         s.USER, maintain_order=True
     )
-    return {
+    parts = {
         part: rows.filter(pl.col(s.PART) == part).select(list(s.INTERACTIONS)) for part in FILES
     }
+    if empty := [part for part, table in parts.items() if table.is_empty()]:
+        counts = {part: table.height for part, table in parts.items()}
+        raise RawDataError(
+            f"split: expected rows in every part of the published split, got none in "
+            f"{' and '.join(empty)} ({counts}); run the stages download and ingest again"
+        )
+    return parts
 
 
 def candidates(

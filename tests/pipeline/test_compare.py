@@ -61,6 +61,30 @@ def test_markdown_has_each_model_the_best_in_bold_and_the_protocol():
     assert "paper" not in text
 
 
+def test_the_table_follows_the_cutoffs_and_their_best_model_is_best():
+    def of(model, ndcg):
+        values = {
+            "hr@20": 0.5,
+            "ndcg@20": ndcg,
+            "hr@50": 0.5,
+            "ndcg@50": 0.4,
+            "candidates": 100,
+        }
+        return metrics(model, 0.0, sampled=values, full=values)
+
+    table = compare.comparison(
+        {"a": of("a", 0.1), "b": of("b", 0.3)}, {"a": WORSE, "b": BETTER}
+    )
+
+    text = compare.markdown(table)
+    assert table["best"] == "b"
+    assert table["significance"]["measure"] == "ndcg@20 (sampled) of each user"
+    assert table["significance"]["pairs"][0]["n_different"] == 6
+    assert "sampled N@20 | sampled HR@50 | sampled N@50 | full HR@20 | full N@20" in text
+    assert "| b | **0.5000** | **0.3000** |" in text
+    assert "on NDCG@20 (sampled)" in text
+
+
 def test_a_choice_on_test_is_called_optimistic():
     """Also where metrics.json has no key `optimistic`."""
     chosen = metrics("a", 0.4, selected_on="test ndcg@10 (sampled)")
