@@ -34,14 +34,14 @@ from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
 from pipeline.pages import file_names, gallery, markdown_table
 from pipeline.params.extractors import TABLE
-from pipeline.tables import io
+from pipeline.tables import io, results
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_feature_metadata, read_present
 from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
 
-NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
+NEEDED = set(results.FIELDS)
 KEPT = ("architecture", "trained_on", "refit", "settings")
 
 
@@ -207,18 +207,16 @@ def main(argv: list[str] | None = None) -> None:
 
     source = settings.source(args.dataset)
     folder = source.folder if source.format == "published_split" else ""
-    metrics = {m: io.read_json(args.results / m / s.METRICS_FILE) for m in settings.models}
     material = gallery.read(args.processed, args.results, settings, args.dataset)
     extractors = settings.compared_extractors(args.dataset) if args.table == TABLE else None
-    table = comparison(metrics, material.ranks, folder, extractors)
+    table = comparison(material.metrics, material.ranks, folder, extractors)
     people = gallery.gallery(material)
     pictures = read_pictures(args.images, gallery.items_shown(people))
     files = _files(settings, args.dataset, args.features)
-    made = (
-        {m: read_feature_metadata(path) for m, path in files.items()} if args.features else None
-    )
-    page = report.render(table, material, people, pictures, made)
-    text = markdown(table, protocol.features_in_words(made) if made is not None else "")
+    results.check_features(args.results, material.facts, files)
+    made = {m: read_feature_metadata(path) for m, path in files.items()}
+    page = report.render(table, material, people, pictures, made if args.features else None)
+    text = markdown(table, protocol.features_in_words(made) if args.features else "")
     log.info("%s:\n%s", args.dataset, text)
     io.write_json(table, output / file_names.COMPARISON_JSON)
     io.write_text(text, output / file_names.COMPARISON_MD)
@@ -226,9 +224,9 @@ def main(argv: list[str] | None = None) -> None:
 
     data, seed = (material.ranks, material.parts), settings.seed
     sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
-    cutoffs = user_metrics.cutoffs_of(metrics)
+    cutoffs = user_metrics.cutoffs_of(material.metrics)
     tests = significance.table(*data, table["best"], *sizes, seed, cutoffs)
-    trained_on = [content.get("trained_on") for content in metrics.values()]
+    trained_on = [content.get("trained_on") for content in material.metrics.values()]
     present = {m: read_present(path, material.items.height) for m, path in files.items()}
     slices = user_slices.table(*data, trained_on, present, seed, cutoffs)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)

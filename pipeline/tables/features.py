@@ -9,6 +9,7 @@ how the features were computed. Extractors are not imported: training does not n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -20,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.job.errors import SchemaError
-from pipeline.tables.io import check_exists, replacing, text_metadata
+from pipeline.tables.io import replacing, text_metadata
 from pipeline.tables.schema import FEATURE, ITEM, PRESENT
+from pipeline.tables.verified import PARQUET, opened
 
 STAGE = "`python -m pipeline.features`"
 ROWS_PER_GROUP = 256  # 4 MB of 4096-d features
@@ -34,6 +36,7 @@ METADATA = (
     "preprocessing",  # JSON
     "versions",  # JSON: library -> version
 )
+DIGEST = "sha256"  # the key of the file's metadata that has the `digest_of` its features
 Vector: TypeAlias = npt.NDArray[np.float32]  # (dim,)
 
 
@@ -53,15 +56,35 @@ def write_features(
     """
     schema = _schema(dim).with_metadata(dict(sorted(metadata.items())))
     remaining, first, n_present = iter(vectors), 0, 0
+    digest = hashlib.sha256()
     with (
         replacing(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=False) as writer,
+        pq.ParquetWriter(partial, schema, use_dictionary=False, **PARQUET) as writer,
     ):
         while block := list(islice(remaining, ROWS_PER_GROUP)):
-            writer.write_batch(_batch(block, first, dim, schema))
+            batch = _batch(block, first, dim, schema)
+            digest.update(batch.column(FEATURE).flatten().to_numpy())
+            writer.write_batch(batch)
             first += len(block)
             n_present += sum(vector is not None for vector in block)
+        writer.add_key_value_metadata({DIGEST: digest.hexdigest()})
     return n_present
+
+
+def digest_of(feature: npt.NDArray[np.float32]) -> str:
+    """Return the sha256 of a feature matrix: two with the same one have equal numbers."""
+    return hashlib.sha256(np.ascontiguousarray(feature).data).hexdigest()
+
+
+def read_digest(path: Path) -> str | None:
+    """Return the `digest_of` a file's features without reading them; None if it has none.
+
+    Raises:
+        SchemaError: the file is missing or damaged.
+    """
+    with opened(path, STAGE) as file:
+        found = (file.metadata.metadata or {}).get(DIGEST.encode())
+        return found.decode() if found else None
 
 
 def write_no_features(path: Path, field: str = "") -> None:
@@ -89,8 +112,7 @@ def read_features(
         SchemaError: the file is missing, has other columns or types, items that are not 0, 1,
             2, ..., numbers that are not finite, or a non-zero row that is not present.
     """
-    check_exists(path, STAGE)
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with opened(path, STAGE, memory_map=True) as file:
         dim, metadata = _check_schema(file.schema_arrow, path)
         n_items = file.metadata.num_rows
         item = np.empty(n_items, np.int32)
@@ -113,8 +135,7 @@ def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
     Raises:
         SchemaError: the file is missing, or does not have one row per item.
     """
-    check_exists(path, STAGE)
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with opened(path, STAGE, memory_map=True) as file:
         _check_schema(file.schema_arrow, path)
         table = file.read(columns=[ITEM, PRESENT])
     if not np.array_equal(table[ITEM].to_numpy(), np.arange(n_items)):
@@ -131,8 +152,8 @@ def read_feature_metadata(path: Path) -> dict[str, str]:
     Raises:
         SchemaError: the file is missing, or has other columns or metadata.
     """
-    check_exists(path, STAGE)
-    return _check_schema(pq.read_schema(path), path)[1]
+    with opened(path, STAGE) as file:
+        return _check_schema(file.schema_arrow, path)[1]
 
 
 def _schema(dim: int) -> pa.Schema:

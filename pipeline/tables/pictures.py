@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.job.errors import RawDataError, SchemaError
 from pipeline.tables.features import Vector
-from pipeline.tables.io import check_exists, scan_parquet
+from pipeline.tables.io import scan_parquet
 from pipeline.tables.schema import IMAGES, ITEM
+from pipeline.tables.verified import opened
 
 ROWS = 256  # pictures in memory at once
 
@@ -116,8 +116,7 @@ def spread(
 
 def _pictures(images: Path) -> Iterator[bytes | None]:
     """Yield each item's picture, or None, ascending by item."""
-    check_exists(images, "the stage `images`")
-    with pq.ParquetFile(images) as file:
+    with opened(images, "the stage `images`") as file:
         absent = sorted(set(IMAGES) - set(file.schema_arrow.names))
         if absent:
             raise SchemaError(

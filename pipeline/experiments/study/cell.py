@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     tensors, facts, history = train_model(training)
     write_parquet(history, args.out / HISTORY_FILE)
     save_checkpoint(tensors, facts | {"model": cell.model}, args.out / CHECKPOINT_FILE)
-    metrics, ranks = rank_test_items(training.settings, training.arguments)
+    metrics, ranks, _ = rank_test_items(training.settings, training.arguments)
     metrics |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     log.info("%s %s: %s", args.dataset, cell.name, metrics["sampled"])
     write_parquet(ranks, args.out / RANKS_FILE)
