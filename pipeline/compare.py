@@ -214,6 +214,7 @@ def main(argv: list[str] | None = None) -> None:
     pictures = read_pictures(args.images, gallery.items_shown(people))
     files = _files(settings, args.dataset, args.features)
     results.check_features(args.results, material.facts, files)
+    present = {m: read_present(path, material.items.height) for m, path in files.items()}
     made = {m: read_feature_metadata(path) for m, path in files.items()}
     page = report.render(table, material, people, pictures, made if args.features else None)
     text = markdown(table, protocol.features_in_words(made) if args.features else "")
@@ -227,7 +228,6 @@ def main(argv: list[str] | None = None) -> None:
     cutoffs = user_metrics.cutoffs_of(material.metrics)
     tests = significance.table(*data, table["best"], *sizes, seed, cutoffs)
     trained_on = [content.get("trained_on") for content in material.metrics.values()]
-    present = {m: read_present(path, material.items.height) for m, path in files.items()}
     slices = user_slices.table(*data, trained_on, present, seed, cutoffs)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)
     io.write_json({"dataset": args.dataset} | slices, output / file_names.SLICES_JSON)

@@ -86,8 +86,8 @@ def _check_targets(
     pairs = list(zip(users.tolist(), targets.tolist(), strict=True))
     if pairs not in (rows.select(s.USER, s.ITEM).rows() for rows in (test, warm)):
         raise SchemaError(
-            f"{s.TEST_FILE}: expected the users and items of the candidates, got others; run "
-            "the stage split again"
+            f"{s.TEST_FILE}: expected the users and items of {s.CANDIDATES_FILE}, got others; "
+            "run the stage split again"
         )
 
 

@@ -88,9 +88,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def inputs(dataset: Dataset, features: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the sha256 of the data, and of the features of each modality."""
+    """Return the sha256 of each file of the data, and of the features of each modality."""
     digests = {modality: digest_of(rows.numpy()) for modality, rows in features.items()}
-    return {"data": dataset.digest(), "features": digests}
+    return {"data": dataset.digests(), "features": digests}
 
 
 def check_belongs(
@@ -107,7 +107,7 @@ def check_belongs(
         facts: of the checkpoint.
         settings: the content of params.yaml.
         arguments: the names of dataset and model, and the folders.
-        given: `inputs` of the data and the features at hand; what it lacks is not compared.
+        given: `inputs` of the data and the features at hand.
 
     Raises:
         SchemaError: something differs.
@@ -124,19 +124,18 @@ def check_belongs(
                 f"{path}: expected a model of {name} {value}, as in params.yaml, got "
                 f"{facts.get(name)}: its epoch was chosen for others{AGAIN}"
             )
-    trained_on = facts.get(INPUTS, {})
-    if trained_on.get("data") != given["data"]:
-        raise SchemaError(
-            f"{path}: expected a model trained on the users, items and interactions in "
-            f"{arguments.processed}, got one trained on others{AGAIN}"
-        )
-    for modality, digest in given.get("features", {}).items():
-        if trained_on.get("features", {}).get(modality) != digest:
-            raise SchemaError(
-                f"{path}: expected a model trained on the features in "
-                f"{arguments.features / modality}.parquet, got one trained on others: they "
-                f"were made again since{AGAIN}"
-            )
+    files = {
+        "data": {name: arguments.processed / name for name in given["data"]},
+        "features": {m: arguments.features / f"{m}.parquet" for m in given["features"]},
+    }
+    for kind, of_kind in files.items():
+        trained_on = facts.get(INPUTS, {}).get(kind, {})
+        for name, file in of_kind.items():
+            if trained_on.get(name) != given[kind][name]:
+                raise SchemaError(
+                    f"{path}: expected a model trained on {file} as it is, got one trained on "
+                    f"other content: the file has changed since{AGAIN}"
+                )
 
 
 def restored(
@@ -161,7 +160,7 @@ def restored(
     """
     path = arguments.results / CHECKPOINT_FILE
     tensors, facts = read_checkpoint(path)
-    given: dict[str, Any] = {"data": dataset.digest()}
+    given: dict[str, Any] = {"data": dataset.digests(), "features": {}}
     if features is None:
         modalities = settings.model_modalities(arguments.model, arguments.dataset)
         features = load_features(arguments.features, modalities, dataset.n_items)

@@ -37,9 +37,14 @@ class Dataset:
         rows = processed.read_part(self.folder, name, self.n_users, self.n_items)
         return rows.select(s.USER, s.ITEM)
 
-    def digest(self) -> str:
-        """Return the sha256 of what a model is trained on: the ids, train and validation."""
-        return processed.digest(self.users, self.items, self.train, self.validation)
+    def digests(self) -> dict[str, str]:
+        """Return the sha256 of the ids in each file that a model is trained on."""
+        return {
+            s.USERS_FILE: processed.digest(self.users),
+            s.ITEMS_FILE: processed.digest(self.items),
+            s.TRAIN_FILE: processed.digest(self.train),
+            s.VALIDATION_FILE: processed.digest(self.validation),
+        }
 
     def pairs(self, *, validation: bool) -> Interactions:
         """Return the training pairs, with or without the validation items.
@@ -96,7 +101,8 @@ def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str
         _, feature, _ = read_features(path)
         if len(feature) != n_items:
             raise SchemaError(
-                f"{path}: expected {n_items} rows, one per item, got {len(feature)}"
+                f"{path}: expected {n_items} rows, one per item, got {len(feature)}; run the "
+                "stage features again"
             )
         features[modality] = torch.from_numpy(feature)
     return features

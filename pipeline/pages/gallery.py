@@ -71,7 +71,7 @@ def read(processed: Path, results: Path, settings: Params, dataset: str) -> Mate
         metrics={m: of_model.metrics for m, of_model in of_models.items()},
         ranks={m: of_model.ranks for m, of_model in of_models.items()},
         histories={m: of_model.history for m, of_model in of_models.items()},
-        lists={m: read_lists(results / m, users, items) for m in of_models},
+        lists={m: read_lists(results / m, users, items, parts) for m in of_models},
         facts={m: of_model.facts for m, of_model in of_models.items()},
     )
 

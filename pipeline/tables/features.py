@@ -26,6 +26,7 @@ from pipeline.tables.schema import FEATURE, ITEM, PRESENT
 from pipeline.tables.verified import PARQUET, opened
 
 STAGE = "`python -m pipeline.features`"
+AGAIN = "; run the stage features again"
 ROWS_PER_GROUP = 256  # 4 MB of 4096-d features
 METADATA = (
     "extractor",  # its name in the registry; `none` where the dataset lacks the modality
@@ -140,8 +141,7 @@ def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
         table = file.read(columns=[ITEM, PRESENT])
     if not np.array_equal(table[ITEM].to_numpy(), np.arange(n_items)):
         raise SchemaError(
-            f"{path}: expected {n_items} rows, one per item, got {table.num_rows}; run the "
-            "stage features again"
+            f"{path}: expected {n_items} rows, one per item, got {table.num_rows}{AGAIN}"
         )
     return np.asarray(table[PRESENT].to_numpy())
 
@@ -182,24 +182,36 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[int, dict[str, str]]:
     metadata = text_metadata(schema)
     absent = [key for key in METADATA if key not in metadata]
     if absent:
-        raise SchemaError(f"{path}: expected metadata {list(METADATA)}, got none for {absent}")
+        raise SchemaError(
+            f"{path}: expected metadata {list(METADATA)}, got none for {absent}{AGAIN}"
+        )
     width = schema.field(FEATURE).type if FEATURE in schema.names else pa.null()
     dim = width.list_size if pa.types.is_fixed_size_list(width) else 0
     expected = _schema(dim) if dim else _schema(1)
     got = pa.schema([field for field in schema if field.name in expected.names])
     if not got.equals(expected):
-        raise SchemaError(
-            f"{path}: expected columns {expected}, got {schema.remove_metadata()}"
+        wanted, found = (
+            ", ".join(f"{field.name} {field.type}" for field in fields)
+            for fields in (expected, schema)
         )
+        raise SchemaError(f"{path}: expected columns {wanted}, got {found}{AGAIN}")
     if metadata["dim"] != str(dim) and metadata["extractor"] != "none":
-        raise SchemaError(f"{path}: expected {metadata['dim']} numbers per item, got {dim}")
+        raise SchemaError(
+            f"{path}: expected {metadata['dim']} numbers per item, got {dim}{AGAIN}"
+        )
     return dim, {key: metadata[key] for key in METADATA}
 
 
 def _check_rows(item: np.ndarray, present: np.ndarray, feature: np.ndarray, path: Path) -> None:
     if not np.array_equal(item, np.arange(len(item))):
-        raise SchemaError(f"{path}: expected items 0, 1, 2, ..., got {item[:5].tolist()}...")
+        raise SchemaError(
+            f"{path}: expected items 0, 1, 2, ..., got {item[:5].tolist()}...{AGAIN}"
+        )
     if not np.isfinite(feature).all():
-        raise SchemaError(f"{path}: expected finite numbers in `feature`, got NaN or infinity")
+        raise SchemaError(
+            f"{path}: expected finite numbers in `feature`, got NaN or infinity{AGAIN}"
+        )
     if feature[~present].any():
-        raise SchemaError(f"{path}: expected zeros where `present` is false, got other numbers")
+        raise SchemaError(
+            f"{path}: expected zeros where `present` is false, got other numbers{AGAIN}"
+        )

@@ -25,6 +25,7 @@ from pipeline.tables.schema import Columns
 from pipeline.tables.verified import PARQUET, opened
 
 ROW_GROUP = 1 << 16  # rows
+AGAIN = "; run the stage that writes it again"
 
 
 @contextmanager
@@ -100,10 +101,10 @@ def check_columns(schema: pl.Schema, columns: Columns, where: str) -> None:
     """Raise SchemaError unless `schema` has each of `columns` with its type."""
     for name, dtype in columns.items():
         if name not in schema:
-            raise SchemaError(f"{where}: expected a column {name!r}, got {list(schema)}")
+            raise SchemaError(f"{where}: expected a column {name!r}, got {list(schema)}{AGAIN}")
         if schema[name] != dtype:
             raise SchemaError(
-                f"{where}: expected column {name!r} to be {dtype}, got {schema[name]}"
+                f"{where}: expected column {name!r} to be {dtype}, got {schema[name]}{AGAIN}"
             )
 
 

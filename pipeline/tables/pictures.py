@@ -120,13 +120,17 @@ def _pictures(images: Path) -> Iterator[bytes | None]:
         absent = sorted(set(IMAGES) - set(file.schema_arrow.names))
         if absent:
             raise SchemaError(
-                f"{images}: expected columns {list(IMAGES)}, got none for {absent}"
+                f"{images}: expected columns {list(IMAGES)}, got none for {absent}; run the "
+                "stage images again"
             )
         n_rows = 0
         for batch in file.iter_batches(batch_size=ROWS, columns=[ITEM, "status", "bytes"]):
             items = batch.column(ITEM).to_pylist()
             if items != list(range(n_rows, n_rows + len(items))):
-                raise SchemaError(f"{images}: expected items ascending from 0, got {items[:5]}")
+                raise SchemaError(
+                    f"{images}: expected items ascending from 0, got {items[:5]}; run the "
+                    "stage images again"
+                )
             n_rows += len(items)
             for status, picture in zip(batch["status"], batch["bytes"], strict=True):
                 yield picture.as_py() if status.as_py() == "ok" else None

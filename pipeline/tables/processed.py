@@ -19,6 +19,7 @@ from pipeline.tables import schema as s
 from pipeline.tables.io import read_metadata, read_parquet
 
 PART_FILES = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
+NUMBERED = {s.USER: f"users of {s.USERS_FILE}", s.ITEM: f"items of {s.ITEMS_FILE}"}
 AGAIN = "; run the stages kcore and split again"
 
 
@@ -71,12 +72,12 @@ def read_candidates(folder: Path, part: str, n_users: int, n_items: int) -> pl.D
             no item.
     """
     path = folder / s.CANDIDATES_FILE
-    rows = read_parquet(path, s.CANDIDATES).filter(pl.col(s.PART) == part)
+    rows = read_parquet(path, s.CANDIDATES)
     again = "; run the stage split again"
-    if rows.is_empty():
+    if (of_part := rows.filter(pl.col(s.PART) == part)).is_empty():
         raise SchemaError(f"{path}: expected rows of part {part!r}, got none{again}")
     check_ids(rows, path, {s.USER: n_users, s.ITEM: n_items}, again)
-    check_once(rows, path, (s.USER, s.ITEM), again)
+    check_once(rows, path, (s.USER, s.PART, s.ITEM), again)
     lists = pl.col("negatives").arr
     low, high = rows.select(
         lists.min().min().alias("low"), lists.max().max().alias("high")
@@ -87,7 +88,7 @@ def read_candidates(folder: Path, part: str, n_users: int, n_items: int) -> pl.D
             f"{path}: expected negatives from 0 to {n_items - 1}, the items, got {low} to "
             f"{high} and {n_null} without a value{again}"
         )
-    return rows
+    return of_part
 
 
 def check_ids(rows: pl.DataFrame, path: Path, sizes: Mapping[str, int], again: str) -> None:
@@ -96,8 +97,8 @@ def check_ids(rows: pl.DataFrame, path: Path, sizes: Mapping[str, int], again: s
         bad = rows.filter(pl.col(name).is_between(0, size - 1).fill_null(False).not_())
         if bad.height:
             raise SchemaError(
-                f"{path}: expected {name}s from 0 to {size - 1}, got {bad[name][0]} in "
-                f"{bad.height} of {rows.height} rows{again}"
+                f"{path}: expected {NUMBERED.get(name, name)} from 0 to {size - 1}, got "
+                f"{bad[name][0]} in {bad.height} of {rows.height} rows{again}"
             )
 
 
@@ -134,9 +135,9 @@ def check_counts(
     train, validation, test = (parts[name].height for name in (s.TRAIN, s.VALIDATION, s.TEST))
     if statistics["interactions"] not in (train + test, train + validation + test):
         raise SchemaError(
-            f"{folder / s.TRAIN_FILE}: expected the {statistics['interactions']} interactions "
-            f"of {s.STATISTICS_FILE} in the three parts, got {train} in train, {validation} in "
-            f"validation and {test} in test{AGAIN}"
+            f"{folder}: expected the {statistics['interactions']} interactions of "
+            f"{s.STATISTICS_FILE} in the three parts, got {train} in {s.TRAIN_FILE}, "
+            f"{validation} in {s.VALIDATION_FILE} and {test} in {s.TEST_FILE}{AGAIN}"
         )
 
 

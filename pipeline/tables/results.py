@@ -97,17 +97,20 @@ def check_targets(
         )
 
 
-def read_lists(folder: Path, users: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+def read_lists(
+    folder: Path, users: pl.DataFrame, items: pl.DataFrame, parts: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
     """Read the recommendations of the model in results/<dataset>/<model>.
 
     Args:
         folder: of the model.
         users: schema.USERS.
         items: schema.ITEMS.
+        parts: train, validation and test; lists are without what the user has in the first two.
 
     Raises:
         SchemaError: the file is missing or damaged, is of another model than the ranks or of
-            other users and items, or an item is twice in a list.
+            other users and items, or a list is not whole.
     """
     path, again = folder / s.RECOMMENDATIONS_FILE, "; run the stage recommend again"
     lists = read_parquet(path, s.RECOMMENDATIONS)
@@ -117,17 +120,34 @@ def read_lists(folder: Path, users: pl.DataFrame, items: pl.DataFrame) -> pl.Dat
     check_once(lists, path, (s.USER, "position"), again)
     names = items.select(s.ITEM, s.RAW_ID)
     named = lists.join(names, on=s.ITEM, maintain_order="left")
-    length = lists.group_by(s.USER).agg(pl.len(), pl.col("position").max() + 1)
+    columns = (s.USER, s.ITEM)
+    known = pl.concat(
+        [parts[name].select(columns) for name in (s.TRAIN, s.VALIDATION)]
+    ).unique()
+    lengths = _lengths(lists, users, known, items.height)
     problems = {
         "the raw id of every item": named.filter(pl.col("raw_item") != pl.col(s.RAW_ID)).height,
         "scores that are finite": lists.filter(pl.col("score").is_finite().not_()).height,
-        "a list of every user": users.height - length.height,
-        "positions 0, 1, 2, ...": length.filter(pl.col("len") != pl.col("position")).height,
+        "items that the user does not have": lists.join(known, on=columns, how="semi").height,
+        "a whole list of every user": lengths.filter(pl.col("n") != pl.col("whole")).height,
     }
     for expected, count in problems.items():
         if count:
             raise SchemaError(f"{path}: expected {expected}, got {count} without{again}")
     return lists
+
+
+def _lengths(
+    lists: pl.DataFrame, users: pl.DataFrame, known: pl.DataFrame, n_items: int
+) -> pl.DataFrame:
+    """Return for each user `n`, the length of the list, and `whole`, what it should be."""
+    longest = int(lists["position"].to_numpy().max(initial=0)) + 1
+    rows = users.select(s.USER)
+    for table, name in ((lists, "n"), (known, "known")):
+        counts = table.group_by(s.USER).len(name)
+        rows = rows.join(counts, on=s.USER, how="left").with_columns(pl.col(name).fill_null(0))
+    left = n_items - pl.col("known").cast(pl.Int64)
+    return rows.with_columns(left.clip(upper_bound=longest).alias("whole"))
 
 
 def check_features(

@@ -19,15 +19,14 @@ FULL = {"hr@5": 0.25, "ndcg@5": 0.125, "hr@10": 0.5, "ndcg@10": 0.25, "candidate
 SAMPLED = {"hr@5": 0.5, "ndcg@5": 0.25, "hr@10": 0.75, "candidates": 100}
 
 
-def of_ranks(rows, model="bprmf", n_items=None):
+def of_ranks(rows, model="bprmf"):
     """Return the metrics.json that follows from the ranks, on beauty_split."""
+    sizes = {"sampled": 100, "full": N_ITEMS}
     parts = {
-        part: at_cutoffs(rows[f"rank_{part}"].to_torch(), [5, 10])
-        for part in ("sampled", "full")
+        part: at_cutoffs(rows[f"rank_{part}"].to_torch(), [5, 10]) | {"candidates": size}
+        for part, size in sizes.items()
     }
-    sampled, full = parts["sampled"] | {"candidates": 100}, parts["full"]
-    full |= {"candidates": n_items or N_ITEMS}
-    return metrics(model, 0.0, dataset="beauty_split", sampled=sampled, full=full)
+    return metrics(model, 0.0, dataset="beauty_split", **parts)
 
 
 def metrics(model, ndcg, **other):
