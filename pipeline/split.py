@@ -151,7 +151,8 @@ def _check_room(
     raise RawDataError(
         f"split: user {users[s.RAW_ID][user]!r} met {n_items - others} of {n_items} items; "
         f"expected at least {n} others to draw candidates from, got {others}. {lower} a larger "
-        "catalogue (more of the dump, or a lower kcore.k)"
+        "catalogue (more of the dump, or a lower kcore.k); a bot or a test account is left out "
+        f"by kcore.max_per_user: {n_items - others - 1}"
     )
 
 

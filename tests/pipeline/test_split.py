@@ -87,7 +87,7 @@ def test_a_user_with_too_few_other_items_is_named_with_the_setting_to_lower():
         "user 'u1' met 6 of 104 items; expected at least 99 others to draw candidates from, "
         "got 98. Lower evaluate.candidates to 98, or use a larger catalogue"
     )
-    with pytest.raises(RawDataError, match=message):
+    with pytest.raises(RawDataError, match=f"{message}.*kcore.max_per_user: 5$"):
         candidates(FEW, named(2), 104, 99, 1)
     assert candidates(FEW, named(2), 104, 98, 1).height == 4
 
