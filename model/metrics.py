@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 
+class ScoreNotANumber(ValueError):  # noqa: N818 (says what happened)
+    """A score is NaN, which would count as a win for the target."""
+
+
 def rank_of_target(scores: Tensor) -> Tensor:
     """Return the 0-based rank of column 0 in each row.
 
@@ -22,10 +26,10 @@ def rank_of_target(scores: Tensor) -> Tensor:
         (U,) int64 ranks in [0, C - 1].
 
     Raises:
-        ValueError: a score is NaN, which would count as a win for the target.
+        ScoreNotANumber: a score is NaN.
     """
     if scores.isnan().any():
-        raise ValueError("expected scores to be numbers, got NaN")
+        raise ScoreNotANumber("expected scores to be numbers, got NaN")
     return (scores[:, 1:] >= scores[:, :1]).sum(dim=1)
 
 

@@ -4,8 +4,9 @@ r"""Stage `compare`: all models of a dataset side by side, as numbers, as a tabl
     data/features/D (which items have them, and what made them)
         -> results/D/{comparison.json,comparison.md,report.html,significance.json,slices.json}
 
-The best model is the one with the highest sampled NDCG@10. It is tested against every other
-over the users: Wilcoxon's signed-rank test on each user's NDCG@10, with Holm's correction.
+The best model is the one with the highest sampled NDCG@10, or NDCG at the k of `evaluate.k`
+that is nearest to 10. It is tested against every other over the users: Wilcoxon's signed-rank
+test on each user's value, with Holm's correction.
 significance.json has confidence intervals and further tests, slices.json the metrics on subsets
 of the held-out items; see the modules of these names in pipeline/comparison.
 
@@ -26,22 +27,21 @@ from typing import Any
 import polars as pl
 
 from pipeline import params
-from pipeline.comparison import protocol, report, significance, user_slices
+from pipeline.comparison import protocol, report, significance, user_metrics, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, table_of
-from pipeline.comparison.user_metrics import FULL, MEASURE, NAMES, SAMPLED, K
+from pipeline.comparison.user_metrics import FULL, SAMPLED
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
 from pipeline.pages import file_names, gallery, markdown_table
 from pipeline.params.extractors import TABLE
-from pipeline.tables import io
+from pipeline.tables import io, results
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_feature_metadata, read_present
 from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
 
-COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, "ndcg@10"))
-NEEDED = {"dataset", "model", "seeds", "selected_on", "epoch", "n_users", SAMPLED, FULL}
+NEEDED = set(results.FIELDS)
 KEPT = ("architecture", "trained_on", "refit", "settings")
 
 
@@ -60,8 +60,8 @@ def comparison(
         extractors: of each model, in words, where the models differ in nothing else.
 
     Raises:
-        SchemaError: a file of metrics lacks a key, or two models ranked different users or
-            among different numbers of candidates.
+        SchemaError: a file of metrics lacks a key, or two models ranked different users, were
+            measured at different cut-offs or among different numbers of candidates.
     """
     for model, content in metrics.items():
         if missing := sorted(NEEDED - set(content)):
@@ -75,7 +75,9 @@ def comparison(
             f"expected models ranked among the same number of candidates, got {sizes}; run the "
             "stage evaluate again for all"
         )
-    best = max(metrics, key=lambda model: metrics[model][SAMPLED].get(MEASURE, 0.0))
+    cutoffs = user_metrics.cutoffs_of(metrics)
+    measure = f"ndcg@{user_metrics.leading(cutoffs)}"
+    best = max(metrics, key=lambda model: metrics[model][SAMPLED][measure])
     rows = {model: _row(model, metrics, folder) for model in metrics}
     for model, extractor in (extractors or {}).items():
         rows[model]["extractor"] = extractor
@@ -87,9 +89,9 @@ def comparison(
         "models": rows,
         "significance": {
             "test": "Wilcoxon signed-rank, two-sided, paired over users",
-            "measure": f"{MEASURE} ({SAMPLED}) of each user",
+            "measure": f"{measure} ({SAMPLED}) of each user",
             "correction": "Holm",
-            "pairs": significance.against_best(ranks, best),
+            "pairs": significance.against_best(ranks, best, cutoffs),
         },
     }
 
@@ -101,18 +103,18 @@ def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict
     row |= {key: content.get(key) for key in KEPT}
     row |= {"optimistic": bool(optimistic), "paper": None}
     row["best"] = {
-        part: {n: _is_best(metrics, model, part, n) for n in NAMES if n in content[part]}
+        part: {n: _is_best(metrics, model, part, n) for n in content[part] if "@" in n}
         for part in (SAMPLED, FULL)
     }
     if printed := PRINTED.get(folder, {}).get(model):
         row["paper"] = {"table": table_of(model, printed)}
-        row["paper"] |= zip(NAMES, printed, strict=False)
+        row["paper"] |= zip(user_metrics.names(), printed, strict=False)
     return row
 
 
 def _is_best(metrics: Mapping[str, dict[str, Any]], model: str, part: str, name: str) -> bool:
     """Return whether no model has a higher number, as printed; ties are all the best."""
-    printed = {m: round(content[part].get(name, 0.0), 4) for m, content in metrics.items()}
+    printed = {m: round(content[part][name], 4) for m, content in metrics.items()}
     return printed[model] == max(printed.values())
 
 
@@ -123,17 +125,26 @@ def markdown(table: Mapping[str, Any], features: str = "") -> str:
         table: the content of comparison.json.
         features: `protocol.features_in_words`, if they are known.
     """
-    head = ["model", *(f"{part} {report.short(name)}" for part, name in COLUMNS), "epoch"]
+    columns, k = _columns(table)
+    head = ["model", *(f"{part} {report.short(name)}" for part, name in columns), "epoch"]
     lines = [f"# {table['dataset']}", "", *_caption(table, features), ""]
     lines += markdown_table.lines(
-        head, [row for m in table["order"] for row in _rows(table, m)]
+        head, [row for m in table["order"] for row in _rows(table, m, columns)]
     )
     if pairs := table["significance"]["pairs"]:
-        how = f"{table['significance']['test']}, on NDCG@{K} (sampled)"
+        how = f"{table['significance']['test']}, on NDCG@{k} (sampled)"
         lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
         head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
         lines += markdown_table.lines(head, map(_tested, pairs))
     return "\n".join(lines) + "\n"
+
+
+def _columns(table: Mapping[str, Any]) -> tuple[list[tuple[str, str]], int]:
+    """Return the columns of the table, as part and metric, and the k that ranks the models."""
+    cutoffs = user_metrics.cutoffs_of(table["models"])
+    k = user_metrics.leading(cutoffs)
+    sampled = [(SAMPLED, name) for name in user_metrics.names(cutoffs)]
+    return [*sampled, *((FULL, name) for name in user_metrics.names([k]))], k
 
 
 def _caption(table: Mapping[str, Any], features: str) -> list[str]:
@@ -147,23 +158,25 @@ def _caption(table: Mapping[str, Any], features: str) -> list[str]:
     return [*lines, "N is NDCG; the best of a column is in bold."]
 
 
-def _rows(table: Mapping[str, Any], model: str) -> list[list[str]]:
+def _rows(
+    table: Mapping[str, Any], model: str, columns: list[tuple[str, str]]
+) -> list[list[str]]:
     """Return a model's row, and one with the paper's numbers where it has them."""
     row = table["models"][model]
     mark = " (*optimistic*)" if row["optimistic"] else ""
     extractor = f": {row['extractor']}" if "extractor" in row else ""
-    cells = [_cell(row, part, name) for part, name in COLUMNS]
+    cells = [_cell(row, part, name) for part, name in columns]
     rows = [[f"{model}{extractor}{mark}", *cells, str(row["epoch"])]]
     if paper := row["paper"]:
-        printed = [f"{paper[n]:.4f}" if n in paper else "–" for n in NAMES]
+        printed = [
+            f"{paper[n]:.4f}" if part == SAMPLED and n in paper else "–" for part, n in columns
+        ]
         label = f"{model}, as printed in the paper ({paper['table']})"
-        rows.append([label, *printed, "–", "–", "–"])
+        rows.append([label, *printed, "–"])
     return rows
 
 
 def _cell(row: Mapping[str, Any], part: str, name: str) -> str:
-    if name not in row[part]:
-        return "–"
     return f"**{row[part][name]:.4f}**" if row["best"][part][name] else f"{row[part][name]:.4f}"
 
 
@@ -194,18 +207,17 @@ def main(argv: list[str] | None = None) -> None:
 
     source = settings.source(args.dataset)
     folder = source.folder if source.format == "published_split" else ""
-    metrics = {m: io.read_json(args.results / m / s.METRICS_FILE) for m in settings.models}
     material = gallery.read(args.processed, args.results, settings, args.dataset)
     extractors = settings.compared_extractors(args.dataset) if args.table == TABLE else None
-    table = comparison(metrics, material.ranks, folder, extractors)
+    table = comparison(material.metrics, material.ranks, folder, extractors)
     people = gallery.gallery(material)
     pictures = read_pictures(args.images, gallery.items_shown(people))
     files = _files(settings, args.dataset, args.features)
-    made = (
-        {m: read_feature_metadata(path) for m, path in files.items()} if args.features else None
-    )
-    page = report.render(table, material, people, pictures, made)
-    text = markdown(table, protocol.features_in_words(made) if made is not None else "")
+    results.check_features(args.results, material.facts, files)
+    present = {m: read_present(path, material.items.height) for m, path in files.items()}
+    made = {m: read_feature_metadata(path) for m, path in files.items()}
+    page = report.render(table, material, people, pictures, made if args.features else None)
+    text = markdown(table, protocol.features_in_words(made) if args.features else "")
     log.info("%s:\n%s", args.dataset, text)
     io.write_json(table, output / file_names.COMPARISON_JSON)
     io.write_text(text, output / file_names.COMPARISON_MD)
@@ -213,10 +225,10 @@ def main(argv: list[str] | None = None) -> None:
 
     data, seed = (material.ranks, material.parts), settings.seed
     sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
-    tests = significance.table(*data, table["best"], *sizes, seed)
-    trained_on = [content.get("trained_on") for content in metrics.values()]
-    present = {m: read_present(path, material.items.height) for m, path in files.items()}
-    slices = user_slices.table(*data, trained_on, present, seed)
+    cutoffs = user_metrics.cutoffs_of(material.metrics)
+    tests = significance.table(*data, table["best"], *sizes, seed, cutoffs)
+    trained_on = [content.get("trained_on") for content in material.metrics.values()]
+    slices = user_slices.table(*data, trained_on, present, seed, cutoffs)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)
     io.write_json({"dataset": args.dataset} | slices, output / file_names.SLICES_JSON)
 

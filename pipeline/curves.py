@@ -24,11 +24,11 @@ from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.tables import io
 from pipeline.tables import schema as s
+from pipeline.tables.results import PARTS, read_results
 
 TOP = 20  # largest k
 # A file per dataset in each, for `dvc metrics` and `dvc plots`.
 SCORES_FOLDER, LEARNING_FOLDER, CUTOFFS_FOLDER = "scores", "learning", "cutoffs"
-PARTS = {"sampled": "rank_sampled", "full": "rank_full"}
 POINTS: s.Columns = {
     "dataset": pl.String,
     "panel": pl.String,  # what is measured; one chart each
@@ -111,11 +111,10 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     models = {model: args.results / model for model in params.load().models}
 
-    metrics = {m: io.read_json(path / s.METRICS_FILE) for m, path in models.items()}
-    histories = {
-        m: io.read_parquet(path / s.HISTORY_FILE, s.HISTORY) for m, path in models.items()
-    }
-    ranks = {m: io.read_parquet(path / s.RANKS_FILE, s.RANKS) for m, path in models.items()}
+    read = {model: read_results(path) for model, path in models.items()}
+    metrics = {model: results.metrics for model, results in read.items()}
+    histories = {model: results.history for model, results in read.items()}
+    ranks = {model: results.ranks for model, results in read.items()}
 
     io.write_json(
         scores(metrics, histories), args.plots / SCORES_FOLDER / f"{args.dataset}.json"

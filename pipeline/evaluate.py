@@ -14,6 +14,7 @@ items. No other stage opens the test file.
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -21,7 +22,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from model.metrics import at_cutoffs
+from model.metrics import ScoreNotANumber, at_cutoffs
 from model.ranking import ranks
 from pipeline import params
 from pipeline.job.command_line import run
@@ -30,7 +31,7 @@ from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset
 from pipeline.tables import schema as s
-from pipeline.tables.io import read_parquet, write_json, write_parquet
+from pipeline.tables.io import write_json, write_parquet
 
 log = logging.getLogger("evaluate")
 
@@ -85,44 +86,51 @@ def _check_targets(
     pairs = list(zip(users.tolist(), targets.tolist(), strict=True))
     if pairs not in (rows.select(s.USER, s.ITEM).rows() for rows in (test, warm)):
         raise SchemaError(
-            f"{s.TEST_FILE}: expected the users and items of the candidates, got others; run "
-            "the stage split again"
+            f"{s.TEST_FILE}: expected the users and items of {s.CANDIDATES_FILE}, got others; "
+            "run the stage split again"
         )
 
 
 def rank_test_items(
     settings: params.Params, arguments: Arguments
-) -> tuple[dict[str, Any], pl.DataFrame]:
+) -> tuple[dict[str, Any], pl.DataFrame, dict[str, Any]]:
     """Rank the test items with the model of the checkpoint in `arguments.results`.
 
     Returns:
-        The content of metrics.json, and schema.RANKS.
+        The content of metrics.json, schema.RANKS, and the facts of the checkpoint.
 
     Raises:
-        SchemaError: there is no checkpoint, or the candidates were drawn for another test file.
+        SchemaError: a file is missing or damaged, they do not belong together, or a score is
+            NaN.
     """
     dataset = Dataset(arguments.processed)
     model, facts = restored(settings, arguments, dataset)
     users, targets, negatives = dataset.candidates(s.TEST)
-    test = read_parquet(arguments.processed / s.TEST_FILE, s.INTERACTIONS)
-    _check_targets(test, users, targets, dataset.train)
-    with torch.inference_mode():
-        known = dataset.pairs(validation=True)
-        sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
+    _check_targets(dataset.part(s.TEST), users, targets, dataset.train)
+    try:
+        with torch.inference_mode():
+            known = dataset.pairs(validation=True)
+            sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
+    except ScoreNotANumber as error:
+        raise SchemaError(
+            f"{arguments.results / s.CHECKPOINT_FILE}: {error}; lower the model's lr in "
+            "params.yaml, and run the stage train again"
+        ) from None
 
     columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
     rows = pl.DataFrame(dict(zip(s.RANKS, (column.numpy() for column in columns), strict=True)))
     sizes = negatives.shape[1], dataset.n_items
     content = metrics(sampled, full, facts, settings.evaluate.k, *sizes, users, dataset.split())
-    return content, rows.cast(pl.Schema(s.RANKS))
+    return content, rows.cast(pl.Schema(s.RANKS)), facts
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
     arguments = read_arguments(__doc__, argv)
-    content, rows = rank_test_items(params.load(), arguments)
+    content, rows, facts = rank_test_items(params.load(), arguments)
     log.info("%s %s: %s", arguments.dataset, arguments.model, content["sampled"])
-    write_parquet(rows, arguments.results / s.RANKS_FILE)
+    metadata = {s.FACTS: json.dumps(facts, sort_keys=True)}
+    write_parquet(rows, arguments.results / s.RANKS_FILE, metadata)
     write_json(content, arguments.results / s.METRICS_FILE)
 
 

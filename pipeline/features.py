@@ -35,9 +35,9 @@ from pipeline.job.errors import ParamsError
 from pipeline.job.progress import Bar
 from pipeline.params.features import Settings
 from pipeline.tables.features import write_features, write_no_features
-from pipeline.tables.io import read_parquet
 from pipeline.tables.pictures import distinct_pictures, picture_digests, spread
-from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
+from pipeline.tables.processed import read_items
+from pipeline.tables.schema import IMAGE, ITEMS_FILE
 
 WORK = Path(".work/features")
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ def main(argv: list[str] | None = None) -> None:
         settings=settings.feature(args.dataset, args.modality),
         seed=settings.seed,
         machine=Machine(device=args.device, threads=args.threads or n_cpus()),
-        items=read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM),
+        items=read_items(args.processed),
         images=args.images,
         work=WORK / args.dataset / args.modality / part,
     )

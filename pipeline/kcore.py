@@ -26,7 +26,7 @@ from pipeline.interactions import filters, id_codes
 from pipeline.interactions.filters import Filters, Steps
 from pipeline.interactions.peeling import peel
 from pipeline.job.command_line import parser, run
-from pipeline.job.errors import RawDataError
+from pipeline.job.errors import RawDataError, SchemaError
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, scan_parquet, write_json, write_parquet
 
@@ -128,6 +128,9 @@ def numbered(
 
     Returns:
         schema.INTERACTIONS sorted by user, time and raw order; schema.USERS; schema.ITEMS.
+
+    Raises:
+        SchemaError: `items` lacks an item of `rows`, or has one twice.
     """
     users = _dense(rows.select(pl.col(s.USER).unique().alias(s.RAW_ID)), s.USER)
     kept = _dense(
@@ -137,6 +140,14 @@ def numbered(
         pl.Series(s.USER, id_codes.positions(rows[s.USER], users[s.RAW_ID])),
         pl.Series(s.ITEM, id_codes.positions(rows[s.ITEM], kept[s.RAW_ID])),
     )
+    if (dense[s.ITEM] < 0).any() or kept[s.RAW_ID].is_duplicated().any():
+        lost = rows.filter(dense[s.ITEM] < 0)[s.ITEM].cast(pl.String)
+        twice = kept.filter(kept[s.RAW_ID].is_duplicated())[s.RAW_ID]
+        raise SchemaError(
+            f"{s.ITEMS_FILE}: expected every item of {s.REVIEWS_FILE} once, got none of "
+            f"{lost.unique(maintain_order=True).head(3).to_list()} and several of "
+            f"{twice.unique(maintain_order=True).head(3).to_list()}; run the stage ingest again"
+        )
     # One sort by three columns takes ten times as long as three stable sorts.
     for column in (ORDER, s.TIME, s.USER):
         dense = dense.sort(column, nulls_last=True, maintain_order=True)

@@ -11,6 +11,7 @@ be compared with it. Lists have `recommend.k` items, fewer for a user who has al
 
 from __future__ import annotations
 
+import json
 import logging
 
 import polars as pl
@@ -21,11 +22,12 @@ from model.data import Interactions
 from model.ranking import Scorer, top_k
 from pipeline import params
 from pipeline.job.command_line import run
+from pipeline.job.errors import SchemaError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import read_arguments
 from pipeline.learning.dataset import Dataset
 from pipeline.tables import schema as s
-from pipeline.tables.io import read_parquet, write_parquet
+from pipeline.tables.io import write_parquet
 
 log = logging.getLogger("recommend")
 
@@ -48,10 +50,18 @@ def recommendations(
 
     Returns:
         schema.RECOMMENDATIONS, sorted by user and position.
+
+    Raises:
+        SchemaError: a score is NaN or infinite.
     """
     blocks = []
     users = torch.arange(known.n_users) if users is None else users
     for batch, items, scores in top_k(scorer, users, known, k):
+        if scores.isnan().any() or scores.isposinf().any():
+            raise SchemaError(
+                "expected scores to be finite numbers, got NaN or infinity; lower the model's "
+                "lr in params.yaml, and run the stage train again"
+            )
         width = items.shape[1]
         block = {
             s.USER: batch.repeat_interleave(width).numpy(),
@@ -70,13 +80,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = read_arguments(__doc__, argv)
     settings = params.load()
     dataset = Dataset(arguments.processed)
-    model, _ = restored(settings, arguments, dataset)
-    raw_ids = read_parquet(arguments.processed / s.ITEMS_FILE, s.ITEMS).select(s.ITEM, s.RAW_ID)
+    model, facts = restored(settings, arguments, dataset)
+    raw_ids = dataset.items.select(s.ITEM, s.RAW_ID)
     with torch.inference_mode():
         known = dataset.pairs(validation=True)
         lists = recommendations(model.scorer(), known, settings.recommend.k, raw_ids)  # type: ignore[operator]
     log.info("%s %s: %d rows", arguments.dataset, arguments.model, lists.height)
-    write_parquet(lists, arguments.results / s.RECOMMENDATIONS_FILE)
+    metadata = {s.FACTS: json.dumps(facts, sort_keys=True)}
+    write_parquet(lists, arguments.results / s.RECOMMENDATIONS_FILE, metadata)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ from pipeline.interactions import splits
 from pipeline.interactions.splits import Parts
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
+from pipeline.tables import processed
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_parquet
 
 log = logging.getLogger("split")
-FILES = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
 
 
 def divided(
@@ -79,13 +79,23 @@ def _times(interactions: pl.DataFrame, settings: params.TimeSplit) -> tuple[int,
 
 
 def published_parts(reviews: pl.DataFrame) -> Parts:
-    """Return the parts of a published split, sorted by user, in the published order."""
+    """Return the parts of a published split, sorted by user, in the published order.
+
+    Raises:
+        RawDataError: a part has no rows.
+    """
     rows = reviews.with_columns(pl.col(s.USER, s.ITEM).cast(pl.Int32)).sort(
         s.USER, maintain_order=True
     )
-    return {
-        part: rows.filter(pl.col(s.PART) == part).select(list(s.INTERACTIONS)) for part in FILES
-    }
+    of_part = {part: rows.filter(pl.col(s.PART) == part) for part in processed.PART_FILES}
+    parts = {part: table.select(list(s.INTERACTIONS)) for part, table in of_part.items()}
+    if empty := [part for part, table in parts.items() if table.is_empty()]:
+        counts = {part: table.height for part, table in parts.items()}
+        raise RawDataError(
+            f"split: expected rows in every part of the published split, got none in "
+            f"{' and '.join(empty)} ({counts}); run the stages download and ingest again"
+        )
+    return parts
 
 
 def candidates(
@@ -112,7 +122,7 @@ def candidates(
     Raises:
         RawDataError: a user has fewer than N other items.
     """
-    met = pl.concat([parts[name].select(s.USER, s.ITEM) for name in FILES]).unique()
+    met = pl.concat([rows.select(s.USER, s.ITEM) for rows in parts.values()]).unique()
     keys = np.sort((met[s.USER].cast(pl.Int64) * n_items + met[s.ITEM]).to_numpy())
     held_out = {
         part: (ranked or parts)[part].select(s.USER, s.ITEM) for part in (s.VALIDATION, s.TEST)
@@ -141,7 +151,8 @@ def _check_room(
     raise RawDataError(
         f"split: user {users[s.RAW_ID][user]!r} met {n_items - others} of {n_items} items; "
         f"expected at least {n} others to draw candidates from, got {others}. {lower} a larger "
-        "catalogue (more of the dump, or a lower kcore.k)"
+        "catalogue (more of the dump, or a lower kcore.k); a bot or a test account is left out "
+        f"by kcore.max_per_user: {n_items - others - 1}"
     )
 
 
@@ -197,13 +208,12 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     settings = params.load()
 
-    users = read_parquet(args.processed / s.USERS_FILE, s.USERS)
-    items = read_parquet(args.processed / s.ITEMS_FILE, s.ITEMS)
+    users, items = processed.read_users(args.processed), processed.read_items(args.processed)
     if settings.source(args.dataset).format == "published_split":
         parts = published_parts(read_parquet(args.interim / s.REVIEWS_FILE, s.REVIEWS))
         facts: dict[str, Any] = {}
     else:
-        interactions = read_parquet(args.processed / s.INTERACTIONS_FILE, s.INTERACTIONS)
+        interactions = processed.read_interactions(args.processed, users.height, items.height)
         parts, facts = divided(interactions, settings.split, users, items)
     ranked = splits.ranked(parts) if facts else parts
     n, seed = settings.evaluate.candidates, settings.seed
@@ -212,7 +222,9 @@ def main(argv: list[str] | None = None) -> None:
     log.info("%s: %s", args.dataset, counts | facts)
     metadata = {s.SPLIT: json.dumps(facts, sort_keys=True)} if facts else None
     for part, rows in parts.items():
-        write_parquet(rows, args.processed / FILES[part], metadata)
+        write_parquet(rows, args.processed / processed.PART_FILES[part], metadata)
+    digests = {part: processed.digest(rows) for part, rows in parts.items()}
+    metadata = (metadata or {}) | {s.PARTS: json.dumps(digests, sort_keys=True)}
     write_parquet(drawn, args.processed / s.CANDIDATES_FILE, metadata)
 
 

@@ -33,19 +33,26 @@ from torch import Tensor
 from model.base import Measure, Preparation, Recommender
 from model.data import Interactions
 from model.fit import LossNotFinite, Progress, Record, Training, fit
-from model.metrics import hit_ratio, ndcg
+from model.metrics import ScoreNotANumber, hit_ratio, ndcg
 from model.ranking import sampled_ranks
 from pipeline import params
 from pipeline.job import devices
 from pipeline.job.command_line import run
 from pipeline.job.errors import TrainingDiverged
 from pipeline.job.progress import Bar
-from pipeline.learning.checkpoint import build, read_checkpoint, save_checkpoint
+from pipeline.learning.checkpoint import INPUTS, build, inputs, read_checkpoint, save_checkpoint
 from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset, load_features
 from pipeline.learning.live import Draw, curves
 from pipeline.tables.io import write_parquet
-from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
+from pipeline.tables.schema import (
+    CHECKPOINT_FILE,
+    FACTS,
+    HISTORY,
+    HISTORY_FILE,
+    TEST,
+    VALIDATION,
+)
 
 log = logging.getLogger("train")
 WORK = Path(".work/train")
@@ -104,7 +111,7 @@ class Trainer:
                 measure=measure,
             )
             _run(records, training, path, title, epochs, draw)
-        except LossNotFinite as error:
+        except (LossNotFinite, ScoreNotANumber) as error:
             raise TrainingDiverged(
                 f"train {title}: {error}; expected a finite number. Lower the model's lr in "
                 "params.yaml, or look for features that are not finite"
@@ -179,6 +186,7 @@ def train_model(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any], pl
         "trained_on": "train and validation" if refit or on_test else "train",
         "settings": trainer.model_settings.model_dump(),
         "budget": budget.model_dump(),
+        INPUTS: inputs(trainer.dataset, trainer.features),
     }
     return training.best, facts, pl.concat(history)
 
@@ -227,7 +235,8 @@ def main(argv: list[str] | None = None) -> None:
     """Read, train, write."""
     arguments = read_arguments(__doc__, argv)
     tensors, facts, history = train_model(Trainer(arguments, params.load()))
-    write_parquet(history, arguments.results / HISTORY_FILE)
+    metadata = {FACTS: json.dumps(facts, sort_keys=True)}
+    write_parquet(history, arguments.results / HISTORY_FILE, metadata)
     save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
     for state in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):
         state.unlink()

@@ -34,7 +34,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     """Run an engine with this Python; return its output on both streams.
 
     Raises:
-        Disagreement: it failed; the message ends with its last lines.
+        Disagreement: it failed; the message ends with its last lines. DVC does without git.
     """
     # Stages are run as `python`, which must be this one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -46,6 +46,12 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
         check=False,
     )
     if process.returncode:
+        if "is not a git repository" in process.stderr:
+            raise Disagreement(
+                f"{Path.cwd()}: DVC expects a git repository, got none. Run `git init`, or "
+                "`dvc config --local core.no_scm true`, with which DVC works without git; "
+                "Snakemake needs none"
+            )
         last_lines = (process.stdout + process.stderr).strip().splitlines()[-12:]
         raise Disagreement("\n".join([f"`{' '.join(command)}` failed:", *last_lines]))
     return process

@@ -33,8 +33,8 @@ def dvc_jobs() -> Iterator[str]:
     """
     from dvc.repo import Repo  # half a second
 
+    changed, reasons = engines.dvc_status(), dict[str, str]()
     with Repo() as repo:
-        changed, reasons = engines.dvc_status(), dict[str, str]()
         for stage in reversed(list(networkx.topological_sort(repo.index.graph))):
             above = [
                 title_of(before.cmd)

@@ -19,11 +19,13 @@ Shapes: U users.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from scipy.special import gammaln
 
-from pipeline.comparison.user_metrics import CUTOFFS, NAMES, Floats, Parts, Ranks
+from pipeline.comparison.user_metrics import CUTOFFS, Floats, Parts, Ranks, names
 from pipeline.job.errors import SchemaError
 from pipeline.tables import schema as s
 
@@ -41,15 +43,26 @@ def opponents(parts: Parts, n_items: int) -> pl.DataFrame:
     return rows.select(s.USER, (n_items - pl.col("met").cast(pl.Int64)).alias("opponents"))
 
 
-def expectations(ranks: Ranks, opponents: pl.DataFrame, n_negatives: int) -> dict[str, Moments]:
+def expectations(
+    ranks: Ranks,
+    opponents: pl.DataFrame,
+    n_negatives: int,
+    cutoffs: Sequence[int] = CUTOFFS,
+) -> dict[str, Moments]:
     """Return each model's `expectation`; nothing where a user has several held-out items."""
     if any(rows.select(s.USER, "seed").is_duplicated().any() for rows in ranks.values()):
         return {}
-    return {m: expectation(rows, opponents, n_negatives, m) for m, rows in ranks.items()}
+    return {
+        m: expectation(rows, opponents, n_negatives, m, cutoffs) for m, rows in ranks.items()
+    }
 
 
 def expectation(
-    ranks: pl.DataFrame, opponents: pl.DataFrame, n_negatives: int, model: str
+    ranks: pl.DataFrame,
+    opponents: pl.DataFrame,
+    n_negatives: int,
+    model: str,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> Moments:
     """Return the mean and standard deviation of each sampled metric over all lists.
 
@@ -59,6 +72,7 @@ def expectation(
         opponents: of the function of this name.
         n_negatives: n.
         model: its name, for the error.
+        cutoffs: the values of k.
 
     Raises:
         SchemaError: a user has no `opponents`, or fewer than are ranked above.
@@ -70,12 +84,12 @@ def expectation(
             f"{model}/{s.RANKS_FILE}: has users or ranks that are not of this split; run the "
             "stage evaluate again"
         )
-    result: Moments = {name: {"mean": 0.0, "sd": 0.0} for name in NAMES}
+    result: Moments = {name: {"mean": 0.0, "sd": 0.0} for name in names(cutoffs)}
     seeds = rows.partition_by("seed")
     for users in seeds:
         above, among = (users[name].to_numpy() for name in ("rank_full", "opponents"))
-        mean, variance = moments(above, among, n_negatives)
-        for column, name in enumerate(NAMES):
+        mean, variance = moments(above, among, n_negatives, cutoffs)
+        for column, name in enumerate(result):
             result[name]["mean"] += float(mean[:, column].mean()) / len(seeds)
             sd = float(np.sqrt(variance[:, column].sum())) / users.height
             result[name]["sd"] += sd / len(seeds)
@@ -83,21 +97,25 @@ def expectation(
 
 
 def moments(
-    above: np.ndarray, opponents: np.ndarray, n_negatives: int
+    above: np.ndarray,
+    opponents: np.ndarray,
+    n_negatives: int,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> tuple[Floats, Floats]:
-    """Return the mean and variance of each user's metrics over all lists, (U, 4) each.
+    """Return the mean and variance of each user's metrics over all lists, (U, C) each.
 
     Args:
         above: (U,) integers, how many of the opponents score as high as the held-out item.
         opponents: (U,) integers, how many there are.
         n_negatives: n.
+        cutoffs: the values of k.
 
     Returns:
-        Columns are `user_metrics.NAMES`.
+        Columns are `user_metrics.names`.
     """
-    places = np.arange(max(CUTOFFS))
+    places = np.arange(max(cutoffs))
     chance = probabilities(above, opponents, n_negatives, places)
-    metrics = np.stack([_metric(name, places) for name in NAMES], axis=1)
+    metrics = np.stack([_metric(name, places) for name in names(cutoffs)], axis=1)
     mean = chance @ metrics
     return mean, np.maximum(chance @ metrics**2 - mean**2, 0.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import hypergeom, kendalltau, spearmanr
 
-from pipeline.comparison.user_metrics import CUTOFFS, FULL, NAMES, RANK, SAMPLED
+from pipeline.comparison.user_metrics import FULL, RANK, SAMPLED
 
 
 def note(n_negatives: int) -> str:
@@ -50,9 +50,11 @@ def between(
         (0-based) in the full ranking at which a held-out item of the median user is at least as
         likely inside the sampled top k as outside.
     """
+    names = list(next(iter(models.values()))[SAMPLED])
+    cutoffs = dict.fromkeys(int(name.split("@")[1]) for name in names)
     return {
-        "measures": {name: _measure(models, name) for name in NAMES},
-        "even": {str(k): even(opponents, k, n_negatives) for k in CUTOFFS},
+        "measures": {name: _measure(models, name) for name in names},
+        "even": {str(k): even(opponents, k, n_negatives) for k in cutoffs},
     }
 
 

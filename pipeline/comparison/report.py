@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.comparison import protocol
+from pipeline.comparison import protocol, user_metrics
 from pipeline.comparison.user_metrics import RANK
 from pipeline.pages import gallery, template
 from pipeline.pages.gallery import Material, People
@@ -40,9 +40,13 @@ def render(
         features: metadata of the feature file of each modality that a model reads; None if it
             is not known.
     """
+    cutoffs = user_metrics.cutoffs_of(table["models"])
     return template.render(
         "report",
         table=table,
+        cutoffs=cutoffs,
+        names=user_metrics.names(cutoffs),
+        k=user_metrics.leading(cutoffs),
         read=features or {},
         features_read="" if features is None else protocol.features_in_words(features),
         material=material,
@@ -50,7 +54,7 @@ def render(
         people=people,
         labels=gallery.labels(material.items, gallery.items_shown(people)),
         thumbnails=gallery.thumbnails(pictures),
-        charts=[chart for chart in charts(material) if chart["points"]],
+        charts=charts(material),
         short=short,
         rule=rule,
         latest=gallery.SHOWN_TRAIN,
@@ -67,11 +71,11 @@ def charts(material: Material) -> list[dict[str, Any]]:
         curves.append(_chart(title, "epoch", lines))
     for part, column in RANK.items():
         hits = {
-            m: [(k, (rows[column] < k).sum() / rows.height) for k in range(1, TOP + 1)]
+            m: [(k, (rows[column] < k).mean()) for k in range(1, TOP + 1)]
             for m, rows in material.ranks.items()
         }
         curves.append(_chart(f"HR@k, {part}", "k", hits))
-    return curves
+    return [chart for chart in curves if chart]
 
 
 def short(name: str) -> str:
@@ -85,19 +89,23 @@ def rule(row: Mapping[str, Any]) -> str:
     return f"{row['selected_on']}, {trained} {row['trained_on'] or s.TRAIN}"
 
 
-def _chart(title: str, x: str, lines: dict[str, list[Any]]) -> dict[str, Any]:
+def _chart(title: str, x: str, lines: dict[str, list[Any]]) -> dict[str, Any] | None:
+    """Return a chart; None without a point after 0, as of models that do not learn."""
     points = [point for line in lines.values() for point in line]
-    xs, ys = zip(*points or [(1, 1)], strict=True)
+    if not any(at for at, _ in points):
+        return None
+    xs, ys = zip(*points, strict=True)
     axes = {"right": max(xs), "xs": _ticks(0, max(xs)), "ys": _ticks(min(0, *ys), max(ys))}
-    return {"title": title, "x": x, "lines": lines, "points": len(points)} | axes
+    return {"title": title, "x": x, "lines": lines} | axes
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return a few round numbers that enclose [low, high]."""
+    """Return a few round numbers, at least two, that enclose [low, high]."""
     rough = (high - low) / 4 or 1.0
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    first, last = math.floor(low / step), math.ceil(high / step)
+    first = math.floor(low / step)
+    last = max(math.ceil(high / step), first + 1)  # an axis has a length, also of zeros
     return [round(n * step, 10) for n in range(first, last + 1)]
 
 

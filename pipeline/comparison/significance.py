@@ -7,8 +7,8 @@
                 "wins", "ties", "losses", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm"}],
      "protocols": see `pipeline.comparison.protocol_agreement.between`}
 
-PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10. A target is a held-out item;
-with leave-one-out each user has one.
+PART is sampled or full, NAME is hr@k or ndcg@k for each k of `evaluate.k`. A target is a
+held-out item; with leave-one-out each user has one.
 
 - value: the mean over targets and seeds; [low, high] is its bootstrap confidence interval over
   the targets.
@@ -37,10 +37,8 @@ from scipy.stats import ttest_1samp, wilcoxon
 
 from pipeline.comparison import other_negatives, protocol_agreement, user_metrics
 from pipeline.comparison.user_metrics import (
-    COLUMNS,
-    MEASURE,
+    CUTOFFS,
     SAMPLED,
-    TITLES,
     Floats,
     Metrics,
     Parts,
@@ -51,7 +49,13 @@ TESTS = ("t", "wilcoxon")
 
 
 def table(
-    ranks: Ranks, parts: Parts, best: str, n_items: int, n_negatives: int, seed: int
+    ranks: Ranks,
+    parts: Parts,
+    best: str,
+    n_items: int,
+    n_negatives: int,
+    seed: int,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> dict[str, Any]:
     """Return the content of significance.json, less `dataset`.
 
@@ -62,22 +66,24 @@ def table(
         n_items: number of items.
         n_negatives: of each target in the sampled ranking.
         seed: of the bootstrap.
+        cutoffs: the values of k.
 
     Raises:
         SchemaError: the models ranked different users.
     """
-    of_users = user_metrics.aligned(ranks)
-    of_targets = user_metrics.aligned(ranks, user_metrics.TARGETS)
+    of_users = user_metrics.aligned(ranks, cutoffs=cutoffs)
+    of_targets = user_metrics.aligned(ranks, user_metrics.TARGETS, cutoffs)
     opponents = other_negatives.opponents(parts, n_items)
     generator = np.random.default_rng(seed)
     means = _bootstrap(of_users, generator)
     several = of_targets[best].height > of_users[best].height
     target_means = _bootstrap(of_targets, generator) if several else means
     models = {m: _model(of_targets[m], target_means[m], ranks[m]) for m in ranks}
-    expected = other_negatives.expectations(ranks, opponents, n_negatives)
+    expected = other_negatives.expectations(ranks, opponents, n_negatives, cutoffs)
     for model, metrics in expected.items():
         for name, moments in metrics.items():
             models[model][SAMPLED][name]["redrawn"] = moments
+    columns = user_metrics.columns(of_users[best])
     return {
         "best": best,
         "n_users": of_users[best].height,
@@ -87,7 +93,7 @@ def table(
         "level": user_metrics.LEVEL,
         "note": protocol_agreement.note(n_negatives),
         "models": models,
-        "pairs": [row for c in COLUMNS for row in pairs(of_users, best, *c, means=means)],
+        "pairs": [row for c in columns for row in pairs(of_users, best, *c, means=means)],
         "protocols": protocol_agreement.between(models, opponents, n_negatives),
     }
 
@@ -111,7 +117,8 @@ def pairs(
     Returns:
         A row per other model, as in significance.json.
     """
-    column, place = user_metrics.title(part, name), COLUMNS.index((part, name))
+    column = user_metrics.title(part, name)
+    place = user_metrics.columns(metrics[best]).index((part, name))
     rows = []
     for other in (model for model in metrics if model != best):
         difference = (metrics[best][column] - metrics[other][column]).to_numpy()
@@ -128,16 +135,22 @@ def pairs(
     return rows
 
 
-def against_best(ranks: Ranks, best: str) -> list[dict[str, Any]]:
-    """Test the best model against each other one in sampled NDCG@10, by Wilcoxon's test.
+def against_best(
+    ranks: Ranks, best: str, cutoffs: Sequence[int] = CUTOFFS
+) -> list[dict[str, Any]]:
+    """Test the best model against each other one in sampled NDCG@k, by Wilcoxon's test.
+
+    The k is `user_metrics.leading` of `cutoffs`.
 
     Returns:
-        One row per other model: the mean difference of NDCG@10 (positive where the best one is
+        One row per other model: the mean difference of NDCG@k (positive where the best one is
         better), the number of users and of those that differ, p, and p after Holm's correction.
 
     Raises:
         SchemaError: the models ranked different users.
     """
+    measure = f"ndcg@{user_metrics.leading(cutoffs)}"
+    of_users = user_metrics.aligned(ranks, cutoffs=cutoffs)
     return [
         {
             "best": best,
@@ -148,7 +161,7 @@ def against_best(ranks: Ranks, best: str) -> list[dict[str, Any]]:
             "p": row["p_wilcoxon"],
             "p_holm": row["p_wilcoxon_holm"],
         }
-        for row in pairs(user_metrics.aligned(ranks), best, SAMPLED, MEASURE)
+        for row in pairs(of_users, best, SAMPLED, measure)
     ]
 
 
@@ -173,7 +186,7 @@ def over_seeds(ranks: pl.DataFrame, part: str, name: str) -> tuple[int, float | 
 
 def _bootstrap(metrics: Metrics, generator: np.random.Generator) -> dict[str, Floats]:
     """Return the bootstrap means of each model, (B, C); the models share the draws."""
-    values = np.hstack([table.select(TITLES).to_numpy() for table in metrics.values()])
+    values = np.hstack([user_metrics.values(table) for table in metrics.values()])
     means = np.split(user_metrics.resampled(values, generator), len(metrics), axis=1)
     return dict(zip(metrics, means, strict=True))
 
@@ -181,7 +194,9 @@ def _bootstrap(metrics: Metrics, generator: np.random.Generator) -> dict[str, Fl
 def _model(metrics: pl.DataFrame, means: Floats, ranks: pl.DataFrame) -> dict[str, Any]:
     numbers: dict[str, Any] = {part: {} for part in user_metrics.RANK}
     bounds = user_metrics.intervals(means)
-    for (part, name), low, high in zip(COLUMNS, *bounds.tolist(), strict=True):
+    for (part, name), low, high in zip(
+        user_metrics.columns(metrics), *bounds.tolist(), strict=True
+    ):
         seeds, sd = over_seeds(ranks, part, name)
         value = metrics[user_metrics.title(part, name)].mean()
         interval = {"value": value, "low": low, "high": high}

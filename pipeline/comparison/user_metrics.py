@@ -10,6 +10,7 @@ Shapes: U users or held-out items, C columns, B resamples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +26,47 @@ Metrics = Mapping[str, pl.DataFrame]  # `means` of each model, rows of the same 
 
 SAMPLED, FULL = "sampled", "full"
 RANK = {SAMPLED: "rank_sampled", FULL: "rank_full"}
-CUTOFFS = (5, 10)
-K = 10  # of the NDCG that ranks the models
-MEASURE = f"ndcg@{K}"
-NAMES = tuple(f"{measure}@{k}" for k in CUTOFFS for measure in ("hr", "ndcg"))
-COLUMNS = tuple((part, name) for part in RANK for name in NAMES)
-K = 10
-MEASURE = f"ndcg@{K}"  # ranks the models, sampled
+CUTOFFS = (5, 10)  # the paper's
+K = 10  # of the NDCG by which an epoch is chosen
 USERS, TARGETS = (s.USER,), (s.USER, s.ITEM)
 
 RESAMPLES, LEVEL = 2000, 0.95  # of the bootstrap over users; of its intervals
 BLOCK = 1 << 22  # users drawn at once: three arrays of 32 MiB
+
+
+def names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
+    """Return the metrics at these cut-offs: `hr@5`, `ndcg@5`, `hr@10`, `ndcg@10`."""
+    return [f"{measure}@{k}" for k in cutoffs for measure in ("hr", "ndcg")]
+
+
+def leading(cutoffs: Sequence[int] = CUTOFFS) -> int:
+    """Return the k of the sampled NDCG@k that ranks the models: 10, or the nearest to it."""
+    return min(cutoffs, key=lambda k: (abs(k - K), k))
+
+
+def cutoffs_of(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
+    """Return the cut-offs of the models' metrics.json, ascending.
+
+    Raises:
+        SchemaError: a model was measured at none, or at others than the first.
+    """
+    found = {
+        (model, part): sorted(int(name[3:]) for name in content[part] if name.startswith("hr@"))
+        for model, content in metrics.items()
+        for part in (SAMPLED, FULL)
+    }
+    first = next(iter(found.values()))
+    for (model, part), cutoffs in found.items():
+        if (
+            cutoffs != first
+            or not cutoffs
+            or not set(names(cutoffs)) <= set(metrics[model][part])
+        ):
+            raise SchemaError(
+                f"{model}/{s.METRICS_FILE}: expected {part} HR@k and NDCG@k at k of {first}, "
+                f"as of the other models, got {cutoffs}; run the stage evaluate again for all"
+            )
+    return tuple(first)
 
 
 def expression(part: str, name: str) -> pl.Expr:
@@ -51,31 +82,51 @@ def title(part: str, name: str) -> str:
     return f"{part} {name}"
 
 
-TITLES = [title(*column) for column in COLUMNS]
+def columns(table: pl.DataFrame) -> list[tuple[str, str]]:
+    """Return the part and the metric of each of the columns of `means`, in their order."""
+    return [
+        (part, name)
+        for part, _, name in (column.partition(" ") for column in table.columns)
+        if name
+    ]
 
 
-def means(ranks: pl.DataFrame, by: Sequence[str] = USERS) -> pl.DataFrame:
+def values(table: pl.DataFrame) -> Floats:
+    """Return the metrics of `means` without the ids, (U, C)."""
+    return table.select(title(*column) for column in columns(table)).to_numpy()
+
+
+def means(
+    ranks: pl.DataFrame, by: Sequence[str] = USERS, cutoffs: Sequence[int] = CUTOFFS
+) -> pl.DataFrame:
     """Return the metrics of each user or each held-out item.
 
     Args:
         ranks: schema.RANKS, of one seed or several.
         by: `USERS` or `TARGETS`.
+        cutoffs: the values of k.
 
     Returns:
-        The columns `by`, ascending, and a float column for each of `COLUMNS`, called
+        The columns `by`, ascending, and a float column for each protocol and metric, called
         `sampled hr@5` and so on.
     """
-    metrics = [expression(*column).mean().alias(title(*column)) for column in COLUMNS]
+    metrics = [
+        expression(part, name).mean().alias(title(part, name))
+        for part in RANK
+        for name in names(cutoffs)
+    ]
     return ranks.group_by(by).agg(metrics).sort(by)
 
 
-def aligned(ranks: Ranks, by: Sequence[str] = USERS) -> Metrics:
+def aligned(
+    ranks: Ranks, by: Sequence[str] = USERS, cutoffs: Sequence[int] = CUTOFFS
+) -> Metrics:
     """Return the `means` of each model, whose rows are of the same users or held-out items.
 
     Raises:
         SchemaError: the models ranked different ones.
     """
-    metrics = {model: means(table, by) for model, table in ranks.items()}
+    metrics = {model: means(table, by, cutoffs) for model, table in ranks.items()}
     first = next(iter(metrics), "")
     for model, table in metrics.items():
         if not table.select(by).equals(metrics[first].select(by)):

@@ -5,8 +5,8 @@
          {"name", "what", "n_users", "n_targets",
           "models": {MODEL: {PART: {NAME: {"value", "low", "high"}}}}}]}}}
 
-PART is sampled or full, NAME is hr@5, ndcg@5, hr@10 or ndcg@10. Each partition puts every
-target (a user's held-out item) into one slice:
+PART is sampled or full, NAME is hr@k or ndcg@k for each k of `evaluate.k`. Each partition
+puts every target (a user's held-out item) into one slice:
 
 - activity: by the number of the user's training items.
 - popularity: by the number of the target's training users. Head, mid and tail items have about
@@ -23,7 +23,7 @@ no models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -33,10 +33,9 @@ import polars as pl
 
 from pipeline.comparison import user_metrics
 from pipeline.comparison.user_metrics import (
-    COLUMNS,
+    CUTOFFS,
     RANK,
     TARGETS,
-    TITLES,
     Metrics,
     Parts,
     Ranks,
@@ -60,6 +59,7 @@ def table(
     trained_on: Iterable[str | None],
     present: Mapping[str, Mask],
     seed: int,
+    cutoffs: Sequence[int] = CUTOFFS,
 ) -> dict[str, Any]:
     """Return the content of slices.json, less `dataset`.
 
@@ -69,11 +69,12 @@ def table(
         trained_on: of each model, from metrics.json.
         present: (I,) of each modality.
         seed: of the bootstrap.
+        cutoffs: the values of k.
 
     Raises:
         SchemaError: the models ranked different users.
     """
-    metrics = user_metrics.aligned(ranks, TARGETS)
+    metrics = user_metrics.aligned(ranks, TARGETS, cutoffs)
     counted, pairs = learned_from(parts[s.TRAIN], parts[s.VALIDATION], trained_on)
     targets = next(iter(metrics.values())).select(TARGETS)
     generator = np.random.default_rng(seed)
@@ -191,14 +192,14 @@ def _models(metrics: Metrics, inside: Mask, generator: np.random.Generator) -> d
     """Return the numbers of each model on the targets that are `inside` a slice."""
     if not inside.any():
         return {}
-    values = np.hstack([table.select(TITLES).to_numpy()[inside] for table in metrics.values()])
+    values = np.hstack([user_metrics.values(table)[inside] for table in metrics.values()])
     bounds = user_metrics.intervals(user_metrics.resampled(values, generator))
     constant = values.min(axis=0) == values.max(axis=0)
     numbers = zip(
         values.mean(axis=0).tolist(), constant.tolist(), *bounds.tolist(), strict=True
     )
     result: dict[str, Any] = {model: {part: {} for part in RANK} for model in metrics}
-    columns = product(metrics, COLUMNS)
+    columns = product(metrics, user_metrics.columns(next(iter(metrics.values()))))
     for (model, (part, name)), (value, same, low, high) in zip(columns, numbers, strict=True):
         interval = {"low": None, "high": None} if same else {"low": low, "high": high}
         result[model][part][name] = {"value": value} | interval

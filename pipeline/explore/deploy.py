@@ -30,8 +30,7 @@ from model.ranking import inner_product
 from pipeline import params
 from pipeline.explore import export
 from pipeline.job.command_line import run
-from pipeline.job.errors import SchemaError
-from pipeline.learning.checkpoint import read_checkpoint
+from pipeline.learning.checkpoint import check_belongs, inputs, read_checkpoint
 from pipeline.learning.command_line import arguments_of, model_parser
 from pipeline.learning.dataset import Dataset, tensor
 from pipeline.recommend import recommendations
@@ -48,7 +47,7 @@ log = logging.getLogger("deploy")
 def all_pairs(dataset: Dataset) -> Interactions:
     """Return the interactions of train, validation and test."""
     known = dataset.pairs(validation=True)
-    test = read_parquet(dataset.folder / s.TEST_FILE, s.INTERACTIONS)
+    test = dataset.part(s.TEST)
     return Interactions(
         torch.cat([known.users, tensor(test[s.USER])]),
         torch.cat([known.items, tensor(test[s.ITEM])]),
@@ -61,16 +60,13 @@ def chosen_facts(trainer: Trainer) -> dict[str, Any]:
     """Return the facts of the checkpoint, among them the chosen epoch.
 
     Raises:
-        SchemaError: the checkpoint is absent, or its epoch was chosen for other settings.
+        SchemaError: the checkpoint is absent or damaged, or its epoch was chosen for other
+            settings, data or features.
     """
     path = trainer.arguments.results / s.CHECKPOINT_FILE
     _, facts = read_checkpoint(path)
-    settings = trainer.model_settings.model_dump(mode="json")
-    if (facts["settings"], facts["seed"]) != (settings, trainer.settings.seed):
-        raise SchemaError(
-            f"{path}: expected the settings and the seed of params.yaml, {settings}, got "
-            f"{facts['settings']}: its epoch was chosen for others. Run the stage train again"
-        )
+    given = inputs(trainer.dataset, trainer.features)
+    check_belongs(path, facts, trainer.settings, trainer.arguments, given)
     return facts
 
 

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from pipeline.job.errors import SchemaError
 from pipeline.tables.features import METADATA, Vector
 from pipeline.tables.schema import FEATURE
+from pipeline.tables.verified import opened
 
 ROWS = 256  # vectors in memory at once
 
@@ -92,7 +91,7 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
     """Return a shard's metadata and its number of rows."""
     if not path.exists():
         raise SchemaError(f"{path}: no such shard; run the job that writes it first")
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         entries = file.schema_arrow.metadata or {}
         metadata = {name: entries.get(name.encode(), b"").decode() for name in METADATA}
         return metadata, file.metadata.num_rows
@@ -100,7 +99,7 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
 
 def _vectors(paths: Iterable[Path]) -> Iterator[Vector]:
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with opened(path) as file:
             for batch in file.iter_batches(batch_size=ROWS, columns=[FEATURE]):
                 rows = batch.column(0)
                 yield from rows.flatten().to_numpy().reshape(len(rows), -1)

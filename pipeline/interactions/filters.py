@@ -19,7 +19,7 @@ from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.tables.schema import ITEM, RATING, RAW_ID, REVIEWS, TIME, USER, VERIFIED
 
 Steps = list[dict[str, Any]]
-CORE_SETTINGS = ("k_user", "k_item", "min_rating", VERIFIED, "since", "before")
+CORE_SETTINGS = ("k_user", "k_item", "min_rating", VERIFIED, "since", "before", "max_per_user")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,7 @@ class Filters:
     verified: bool = False  # only reviews by buyers of the item
     since: date | None = None  # first day, UTC
     before: date | None = None  # first day that is excluded, UTC
+    max_per_user: int | None = None  # items of a user, above which the user is left out
     require: Sequence[str] = ()  # item fields that must not be empty
 
     def of_reviews(self) -> Iterator[tuple[str, Any, str, pl.Expr]]:
@@ -44,6 +45,9 @@ class Filters:
             yield "since", self.since.isoformat(), TIME, pl.col(TIME) >= midnight(self.since)
         if self.before is not None:
             yield "before", self.before.isoformat(), TIME, pl.col(TIME) < midnight(self.before)
+        if self.max_per_user is not None:
+            few = pl.col(ITEM).n_unique().over(USER) <= self.max_per_user
+            yield "max_per_user", self.max_per_user, USER, few
 
 
 def from_params(section: params.KCore) -> Filters:
@@ -53,6 +57,7 @@ def from_params(section: params.KCore) -> Filters:
         verified=bool(section.verified),
         since=date.fromisoformat(section.since) if section.since else None,
         before=date.fromisoformat(section.before) if section.before else None,
+        max_per_user=section.max_per_user,
         require=section.require,
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.job.errors import SchemaError
 from pipeline.tables.io import scan_parquet
 from pipeline.tables.schema import ITEM, PART, RAW_ID, RAW_ITEMS, REVIEWS, USER
 
@@ -25,11 +26,19 @@ def read_reviews(path: Path) -> pl.DataFrame:
     The order of the codes is arbitrary and may differ between two reads.
 
     Raises:
-        SchemaError: the file is missing or is not a table of reviews.
+        SchemaError: the file is missing, damaged or not a table of reviews, or a row lacks its
+            user or item.
     """
     ids = [pl.col(name).cast(_new_categorical()) for name in (USER, ITEM)]
     reviews = scan_parquet(path, REVIEWS).select(*ids, pl.exclude(USER, ITEM, PART))
-    return reviews.collect(engine="streaming")
+    table = reviews.collect(engine="streaming")
+    for name in (USER, ITEM):
+        if n := table[name].null_count():
+            raise SchemaError(
+                f"{path}: expected a {name} in every row, got {n} of {table.height} without; "
+                "run the stage ingest again"
+            )
+    return table
 
 
 def read_items(

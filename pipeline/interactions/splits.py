@@ -33,9 +33,21 @@ def leave_one_out(interactions: pl.DataFrame) -> Parts:
 
     Returns:
         `train`, `validation` and `test`, in the order of `interactions`.
+
+    Raises:
+        RawDataError: no user has three interactions.
     """
     is_short = pl.len().over(USER) < 3
-    return _parts(interactions, is_short | (FROM_THE_END >= 2), FROM_THE_END == 1)
+    parts = _parts(interactions, is_short | (FROM_THE_END >= 2), FROM_THE_END == 1)
+    if parts[TEST].is_empty():
+        n_users = interactions[USER].n_unique()
+        raise RawDataError(
+            "split: expected users with three interactions or more, the last for test and the "
+            f"one before for validation, got {n_users} users with one or two each, "
+            f"{interactions.height} interactions in all. Use more of the data, or set "
+            "split.method to time, which holds out what is last of all users together"
+        )
+    return parts
 
 
 def by_ratio(interactions: pl.DataFrame, shares: Sequence[float]) -> Parts:

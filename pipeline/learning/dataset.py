@@ -12,23 +12,39 @@ from torch import Tensor
 
 from model.data import Interactions
 from pipeline.job.errors import SchemaError
+from pipeline.tables import processed
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_features
-from pipeline.tables.io import read_metadata, read_parquet
+from pipeline.tables.io import read_metadata
 
 
 class Dataset:
     """The processed tables of a dataset; the test interactions are never read."""
 
     def __init__(self, folder: Path) -> None:
-        """Read train, validation and the numbers of users and items."""
+        """Read train, validation, and the raw ids of users and items.
+
+        Raises:
+            SchemaError: a table is missing or damaged, or they do not belong together.
+        """
         self.folder = folder
-        self.n_users = read_parquet(folder / s.USERS_FILE, s.USERS).height
-        self.n_items = read_parquet(folder / s.ITEMS_FILE, s.ITEMS).height
-        self.train = read_parquet(folder / s.TRAIN_FILE, s.INTERACTIONS).select(s.USER, s.ITEM)
-        self.validation = read_parquet(folder / s.VALIDATION_FILE, s.INTERACTIONS).select(
-            s.USER, s.ITEM
-        )
+        self.users, self.items = processed.read_users(folder), processed.read_items(folder)
+        self.n_users, self.n_items = self.users.height, self.items.height
+        self.train, self.validation = (self.part(name) for name in (s.TRAIN, s.VALIDATION))
+
+    def part(self, name: str) -> pl.DataFrame:
+        """Read `user` and `item` of a part; only the stages that may see test ask for it."""
+        rows = processed.read_part(self.folder, name, self.n_users, self.n_items)
+        return rows.select(s.USER, s.ITEM)
+
+    def digests(self) -> dict[str, str]:
+        """Return the sha256 of the ids in each file that a model is trained on."""
+        return {
+            s.USERS_FILE: processed.digest(self.users),
+            s.ITEMS_FILE: processed.digest(self.items),
+            s.TRAIN_FILE: processed.digest(self.train),
+            s.VALIDATION_FILE: processed.digest(self.validation),
+        }
 
     def pairs(self, *, validation: bool) -> Interactions:
         """Return the training pairs, with or without the validation items.
@@ -43,11 +59,15 @@ class Dataset:
         return self._interactions(pl.concat([self.train, self.validation]))
 
     def candidates(self, part: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Return users (R,), targets (R,) and negatives (R, N) of a part's R rows, int64."""
-        path = self.folder / s.CANDIDATES_FILE
-        rows = read_parquet(path, s.CANDIDATES).filter(pl.col(s.PART) == part)
-        if rows.is_empty():
-            raise SchemaError(f"{path}: expected rows of part {part!r}, got none")
+        """Return users (R,), targets (R,) and negatives (R, N) of a part's R rows, int64.
+
+        Raises:
+            SchemaError: the file is missing or damaged, or was drawn for other parts.
+        """
+        sizes = self.n_users, self.n_items
+        rows = processed.read_candidates(self.folder, part, *sizes)
+        parts = {s.TRAIN: self.train, s.VALIDATION: self.validation}
+        processed.check_same_split(self.folder, parts)
         return tensor(rows[s.USER]), tensor(rows[s.ITEM]), tensor(rows["negatives"])
 
     def split(self) -> dict[str, Any]:
@@ -81,7 +101,8 @@ def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str
         _, feature, _ = read_features(path)
         if len(feature) != n_items:
             raise SchemaError(
-                f"{path}: expected {n_items} rows, one per item, got {len(feature)}"
+                f"{path}: expected {n_items} rows, one per item, got {len(feature)}; run the "
+                "stage features again"
             )
         features[modality] = torch.from_numpy(feature)
     return features

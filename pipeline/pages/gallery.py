@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ import polars as pl
 
 from pipeline.job.errors import RawDataError
 from pipeline.params import Params
+from pipeline.tables import processed as tables
 from pipeline.tables import schema as s
-from pipeline.tables.io import Columns, read_json, read_parquet
-from pipeline.tables.pictures import open_rgb, read_pictures
+from pipeline.tables.io import read_json, scan_parquet
+from pipeline.tables.pictures import open_rgb
+from pipeline.tables.results import check_targets, read_lists, read_results
 
 SIDE, QUALITY = 96, 80  # pixels of a thumbnail's longer side; of the JPEG
 SHOWN_TRAIN = 24  # a user's latest training items; heavy users have hundreds
 MAX_TITLE = 160  # characters
+STATISTICS = ("users", "items", "interactions", "density", "rounds")  # shown on the page
 People = list[dict[str, Any]]
 
 
@@ -40,29 +43,36 @@ class Material:
     ranks: dict[str, pl.DataFrame]  # of each model, like the next two
     histories: dict[str, pl.DataFrame]
     lists: dict[str, pl.DataFrame]  # schema.RECOMMENDATIONS
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each model
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each checkpoint
 
 
 def read(processed: Path, results: Path, settings: Params, dataset: str) -> Material:
     """Read everything but the pictures.
 
     Raises:
-        SchemaError: a file is absent or is not the expected table.
+        SchemaError: a file is missing or damaged, or they do not belong together.
     """
-
-    def of_models(file: str, columns: Columns) -> dict[str, pl.DataFrame]:
-        return {m: read_parquet(results / m / file, columns) for m in settings.models}
-
-    files = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
+    users, items = tables.read_users(processed), tables.read_items(processed)
+    sizes = users.height, items.height
+    parts = {n: tables.read_part(processed, n, *sizes) for n in tables.PART_FILES}
+    statistics = read_json(processed / s.STATISTICS_FILE, STATISTICS)
+    tables.check_counts(processed, parts, statistics)
+    of_models = {m: read_results(results / m) for m in settings.models}
+    for model, of_model in of_models.items():
+        check_targets(of_model, parts, items.height, results / model, dataset)
     return Material(
         settings=settings,
         dataset=dataset,
-        statistics=read_json(processed / s.STATISTICS_FILE),
-        items=read_parquet(processed / s.ITEMS_FILE, s.ITEMS),
-        users=read_parquet(processed / s.USERS_FILE, s.USERS),
-        parts={n: read_parquet(processed / f, s.INTERACTIONS) for n, f in files.items()},
-        ranks=of_models(s.RANKS_FILE, s.RANKS),
-        histories=of_models(s.HISTORY_FILE, s.HISTORY),
-        lists=of_models(s.RECOMMENDATIONS_FILE, s.RECOMMENDATIONS),
+        statistics=statistics,
+        items=items,
+        users=users,
+        parts=parts,
+        metrics={m: of_model.metrics for m, of_model in of_models.items()},
+        ranks={m: of_model.ranks for m, of_model in of_models.items()},
+        histories={m: of_model.history for m, of_model in of_models.items()},
+        lists={m: read_lists(results / m, users, items, parts) for m in of_models},
+        facts={m: of_model.facts for m, of_model in of_models.items()},
     )
 
 
@@ -149,8 +159,7 @@ def pictured(images: Path) -> set[int]:
     Raises:
         SchemaError: the table is absent or is not schema.IMAGES.
     """
-    read_pictures(images, [])  # checks the table
-    rows = pl.scan_parquet(images, glob=False).filter(pl.col("status") == "ok")
+    rows = scan_parquet(images, s.IMAGES).filter(pl.col("status") == "ok")
     return set(rows.select(s.ITEM).collect()[s.ITEM])
 
 

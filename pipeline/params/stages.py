@@ -52,6 +52,7 @@ class Filters(Section):
     verified: bool | None = None  # only reviews of verified purchases
     since: Day | None = None  # UTC; the first day that is kept
     before: Day | None = None  # UTC; the first day that is not kept
+    max_per_user: Count | None = None  # items; users with more, such as bots, are left out
 
     @model_validator(mode="after")
     def _check_days(self) -> Filters:

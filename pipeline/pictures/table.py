@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.job.errors import RawDataError
 from pipeline.tables.io import replacing
 from pipeline.tables.schema import IMAGES, ITEM
+from pipeline.tables.verified import PARQUET
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 ROWS, GROUP_BYTES = 256, 64_000_000  # a row group ends at whichever comes first
@@ -79,7 +80,7 @@ def write_pictures(pictures: Iterable[Picture], path: Path) -> list[Picture]:
         All of them without their bytes.
     """
     written: list[Picture] = []
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=False) as writer:
+    with pq.ParquetWriter(path, SCHEMA, use_dictionary=False, **PARQUET) as writer:
         for group in _groups(pictures):
             writer.write_batch(_batch(group, first=len(written)))
             written += [replace(picture, data=None) for picture in group]

@@ -9,6 +9,7 @@ how the features were computed. Extractors are not imported: training does not n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -20,10 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.job.errors import SchemaError
-from pipeline.tables.io import check_exists, replacing, text_metadata
+from pipeline.tables.io import replacing, text_metadata
 from pipeline.tables.schema import FEATURE, ITEM, PRESENT
+from pipeline.tables.verified import PARQUET, opened
 
 STAGE = "`python -m pipeline.features`"
+AGAIN = "; run the stage features again"
 ROWS_PER_GROUP = 256  # 4 MB of 4096-d features
 METADATA = (
     "extractor",  # its name in the registry; `none` where the dataset lacks the modality
@@ -34,6 +37,7 @@ METADATA = (
     "preprocessing",  # JSON
     "versions",  # JSON: library -> version
 )
+DIGEST = "sha256"  # the key of the file's metadata that has the `digest_of` its features
 Vector: TypeAlias = npt.NDArray[np.float32]  # (dim,)
 
 
@@ -53,15 +57,35 @@ def write_features(
     """
     schema = _schema(dim).with_metadata(dict(sorted(metadata.items())))
     remaining, first, n_present = iter(vectors), 0, 0
+    digest = hashlib.sha256()
     with (
         replacing(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd", use_dictionary=False) as writer,
+        pq.ParquetWriter(partial, schema, use_dictionary=False, **PARQUET) as writer,
     ):
         while block := list(islice(remaining, ROWS_PER_GROUP)):
-            writer.write_batch(_batch(block, first, dim, schema))
+            batch = _batch(block, first, dim, schema)
+            digest.update(batch.column(FEATURE).flatten().to_numpy())
+            writer.write_batch(batch)
             first += len(block)
             n_present += sum(vector is not None for vector in block)
+        writer.add_key_value_metadata({DIGEST: digest.hexdigest()})
     return n_present
+
+
+def digest_of(feature: npt.NDArray[np.float32]) -> str:
+    """Return the sha256 of a feature matrix: two with the same one have equal numbers."""
+    return hashlib.sha256(np.ascontiguousarray(feature).data).hexdigest()
+
+
+def read_digest(path: Path) -> str | None:
+    """Return the `digest_of` a file's features without reading them; None if it has none.
+
+    Raises:
+        SchemaError: the file is missing or damaged.
+    """
+    with opened(path, STAGE) as file:
+        found = (file.metadata.metadata or {}).get(DIGEST.encode())
+        return found.decode() if found else None
 
 
 def write_no_features(path: Path, field: str = "") -> None:
@@ -89,8 +113,7 @@ def read_features(
         SchemaError: the file is missing, has other columns or types, items that are not 0, 1,
             2, ..., numbers that are not finite, or a non-zero row that is not present.
     """
-    check_exists(path, STAGE)
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with opened(path, STAGE, memory_map=True) as file:
         dim, metadata = _check_schema(file.schema_arrow, path)
         n_items = file.metadata.num_rows
         item = np.empty(n_items, np.int32)
@@ -113,14 +136,12 @@ def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
     Raises:
         SchemaError: the file is missing, or does not have one row per item.
     """
-    check_exists(path, STAGE)
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with opened(path, STAGE, memory_map=True) as file:
         _check_schema(file.schema_arrow, path)
         table = file.read(columns=[ITEM, PRESENT])
     if not np.array_equal(table[ITEM].to_numpy(), np.arange(n_items)):
         raise SchemaError(
-            f"{path}: expected {n_items} rows, one per item, got {table.num_rows}; run the "
-            "stage features again"
+            f"{path}: expected {n_items} rows, one per item, got {table.num_rows}{AGAIN}"
         )
     return np.asarray(table[PRESENT].to_numpy())
 
@@ -131,8 +152,8 @@ def read_feature_metadata(path: Path) -> dict[str, str]:
     Raises:
         SchemaError: the file is missing, or has other columns or metadata.
     """
-    check_exists(path, STAGE)
-    return _check_schema(pq.read_schema(path), path)[1]
+    with opened(path, STAGE) as file:
+        return _check_schema(file.schema_arrow, path)[1]
 
 
 def _schema(dim: int) -> pa.Schema:
@@ -161,24 +182,36 @@ def _check_schema(schema: pa.Schema, path: Path) -> tuple[int, dict[str, str]]:
     metadata = text_metadata(schema)
     absent = [key for key in METADATA if key not in metadata]
     if absent:
-        raise SchemaError(f"{path}: expected metadata {list(METADATA)}, got none for {absent}")
+        raise SchemaError(
+            f"{path}: expected metadata {list(METADATA)}, got none for {absent}{AGAIN}"
+        )
     width = schema.field(FEATURE).type if FEATURE in schema.names else pa.null()
     dim = width.list_size if pa.types.is_fixed_size_list(width) else 0
     expected = _schema(dim) if dim else _schema(1)
     got = pa.schema([field for field in schema if field.name in expected.names])
     if not got.equals(expected):
-        raise SchemaError(
-            f"{path}: expected columns {expected}, got {schema.remove_metadata()}"
+        wanted, found = (
+            ", ".join(f"{field.name} {field.type}" for field in fields)
+            for fields in (expected, schema)
         )
+        raise SchemaError(f"{path}: expected columns {wanted}, got {found}{AGAIN}")
     if metadata["dim"] != str(dim) and metadata["extractor"] != "none":
-        raise SchemaError(f"{path}: expected {metadata['dim']} numbers per item, got {dim}")
+        raise SchemaError(
+            f"{path}: expected {metadata['dim']} numbers per item, got {dim}{AGAIN}"
+        )
     return dim, {key: metadata[key] for key in METADATA}
 
 
 def _check_rows(item: np.ndarray, present: np.ndarray, feature: np.ndarray, path: Path) -> None:
     if not np.array_equal(item, np.arange(len(item))):
-        raise SchemaError(f"{path}: expected items 0, 1, 2, ..., got {item[:5].tolist()}...")
+        raise SchemaError(
+            f"{path}: expected items 0, 1, 2, ..., got {item[:5].tolist()}...{AGAIN}"
+        )
     if not np.isfinite(feature).all():
-        raise SchemaError(f"{path}: expected finite numbers in `feature`, got NaN or infinity")
+        raise SchemaError(
+            f"{path}: expected finite numbers in `feature`, got NaN or infinity{AGAIN}"
+        )
     if feature[~present].any():
-        raise SchemaError(f"{path}: expected zeros where `present` is false, got other numbers")
+        raise SchemaError(
+            f"{path}: expected zeros where `present` is false, got other numbers{AGAIN}"
+        )

@@ -1,14 +1,15 @@
 """Read and write the pipeline's files.
 
 A file is written under a temporary name and then renamed: a killed stage leaves no partial
-file. The folder is created first, which DVC does not do.
+file. The folder is created first, which DVC does not do. Parquet pages have checksums, which
+every reading verifies.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,14 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from polars.io.plugins import register_io_source
 
 from pipeline.job.errors import SchemaError
 from pipeline.tables.schema import Columns
+from pipeline.tables.verified import PARQUET, opened
 
 ROW_GROUP = 1 << 16  # rows
+AGAIN = "; run the stage that writes it again"
 
 
 @contextmanager
@@ -47,25 +51,45 @@ def read_parquet(path: Path, columns: Columns) -> pl.DataFrame:
         columns: the required columns with their types. Further columns are kept.
 
     Raises:
-        SchemaError: the file is missing, or a column is missing or of another type.
+        SchemaError: the file is missing or damaged, or a column is missing or of another type.
     """
-    check_exists(path)
-    table = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    check_columns(table.schema, columns, str(path))
-    return table
+    with opened(path) as file:
+        check_columns(_schema(file), columns, str(path))
+        return pl.DataFrame(file.read())
 
 
 def scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
     """Return the table as a lazy frame, with the checks of `read_parquet`."""
-    check_exists(path)
-    table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    check_columns(table.collect_schema(), columns, str(path))
-    return table
+    with opened(path) as file:
+        schema = _schema(file)
+    check_columns(schema, columns, str(path))
+
+    def batches(
+        names: list[str] | None, wanted: pl.Expr | None, n_rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        remaining = -1 if n_rows is None else n_rows
+        with opened(path) as file:
+            for batch in file.iter_batches(ROW_GROUP, columns=names):
+                rows = pl.DataFrame(batch)
+                rows = rows if n_rows is None else rows.head(remaining)
+                remaining -= rows.height
+                yield rows if wanted is None else rows.filter(wanted)
+
+    return register_io_source(batches, schema=schema)
+
+
+def _schema(file: pq.ParquetFile) -> pl.Schema:
+    return pl.DataFrame(file.schema_arrow.empty_table()).schema
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the entries that `write_parquet` put into a table's metadata."""
-    return text_metadata(pq.read_schema(path))
+    """Return the entries that `write_parquet` put into a table's metadata.
+
+    Raises:
+        SchemaError: the file is missing or damaged.
+    """
+    with opened(path) as file:
+        return text_metadata(file.schema_arrow)
 
 
 def text_metadata(schema: pa.Schema) -> dict[str, str]:
@@ -73,20 +97,14 @@ def text_metadata(schema: pa.Schema) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
 
 
-def check_exists(path: Path, stage: str = "the stage that writes it") -> None:
-    """Raise SchemaError if there is no file `path`; `stage` is what the message says to run."""
-    if not path.exists():
-        raise SchemaError(f"{path}: no such table; run {stage} first")
-
-
 def check_columns(schema: pl.Schema, columns: Columns, where: str) -> None:
     """Raise SchemaError unless `schema` has each of `columns` with its type."""
     for name, dtype in columns.items():
         if name not in schema:
-            raise SchemaError(f"{where}: expected a column {name!r}, got {list(schema)}")
+            raise SchemaError(f"{where}: expected a column {name!r}, got {list(schema)}{AGAIN}")
         if schema[name] != dtype:
             raise SchemaError(
-                f"{where}: expected column {name!r} to be {dtype}, got {schema[name]}"
+                f"{where}: expected column {name!r} to be {dtype}, got {schema[name]}{AGAIN}"
             )
 
 
@@ -160,28 +178,41 @@ class _RowGroups:
             schema = arrow.schema
             if self.metadata:
                 schema = schema.with_metadata(dict(sorted(self.metadata.items())))
-            self.file = pq.ParquetWriter(self.path, schema, compression="zstd")
+            self.file = pq.ParquetWriter(self.path, schema, **PARQUET)
         self.file.write_table(arrow, row_group_size=ROW_GROUP)
 
 
 def write_arrow(table: pa.Table, path: Path) -> None:
     """Write an Arrow table as zstd-compressed Parquet, or leave no file."""
     with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd", row_group_size=ROW_GROUP)
+        pq.write_table(table, partial, row_group_size=ROW_GROUP, **PARQUET)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, fields: Iterable[str] = ()) -> Any:
     """Return the content of a JSON file.
 
+    Args:
+        path: the file.
+        fields: what its object must have.
+
     Raises:
-        SchemaError: the file is missing or is not JSON.
+        SchemaError: the file is missing or is not JSON, or lacks a field.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SchemaError(f"{path}: no such file; run the stage that writes it first") from None
-    except json.JSONDecodeError as error:
-        raise SchemaError(f"{path}: expected JSON, got {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SchemaError(
+            f"{path}: expected JSON, got {error}. Delete it, and either engine makes it again"
+        ) from error
+    needed = set(fields)
+    if missing := sorted(needed - (set(content) if isinstance(content, dict) else set())):
+        raise SchemaError(
+            f"{path}: expected an object with {sorted(needed)}, got none with {missing}. "
+            "Delete it, and either engine makes it again"
+        )
+    return content
 
 
 def write_json(value: Any, path: Path) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.job.errors import RawDataError, SchemaError
 from pipeline.tables.features import Vector
-from pipeline.tables.io import check_exists, scan_parquet
+from pipeline.tables.io import scan_parquet
 from pipeline.tables.picture_files import decoded_bytes, load, strips
 from pipeline.tables.schema import IMAGES, ITEM
+from pipeline.tables.verified import opened
 
 ROWS = 256  # pictures in memory at once
 
@@ -118,18 +118,21 @@ def spread(
 
 def _pictures(images: Path) -> Iterator[bytes | None]:
     """Yield each item's picture, or None, ascending by item."""
-    check_exists(images, "the stage `images`")
-    with pq.ParquetFile(images) as file:
+    with opened(images, "the stage `images`") as file:
         absent = sorted(set(IMAGES) - set(file.schema_arrow.names))
         if absent:
             raise SchemaError(
-                f"{images}: expected columns {list(IMAGES)}, got none for {absent}"
+                f"{images}: expected columns {list(IMAGES)}, got none for {absent}; run the "
+                "stage images again"
             )
         n_rows = 0
         for batch in file.iter_batches(batch_size=ROWS, columns=[ITEM, "status", "bytes"]):
             items = batch.column(ITEM).to_pylist()
             if items != list(range(n_rows, n_rows + len(items))):
-                raise SchemaError(f"{images}: expected items ascending from 0, got {items[:5]}")
+                raise SchemaError(
+                    f"{images}: expected items ascending from 0, got {items[:5]}; run the "
+                    "stage images again"
+                )
             n_rows += len(items)
             for status, picture in zip(batch["status"], batch["bytes"], strict=True):
                 yield picture.as_py() if status.as_py() == "ok" else None

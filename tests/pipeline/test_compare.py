@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
+from model.metrics import at_cutoffs
 from pipeline import compare
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.pages import file_names
@@ -16,6 +17,16 @@ from pipeline.tables import schema as s
 
 FULL = {"hr@5": 0.25, "ndcg@5": 0.125, "hr@10": 0.5, "ndcg@10": 0.25, "candidates": 900}
 SAMPLED = {"hr@5": 0.5, "ndcg@5": 0.25, "hr@10": 0.75, "candidates": 100}
+
+
+def of_ranks(rows, model="bprmf"):
+    """Return the metrics.json that follows from the ranks, on beauty_split."""
+    sizes = {"sampled": 100, "full": N_ITEMS}
+    parts = {
+        part: at_cutoffs(rows[f"rank_{part}"].to_torch(), [5, 10]) | {"candidates": size}
+        for part, size in sizes.items()
+    }
+    return metrics(model, 0.0, dataset="beauty_split", **parts)
 
 
 def metrics(model, ndcg, **other):
@@ -28,7 +39,7 @@ def metrics(model, ndcg, **other):
 
 
 def ranks(sampled):
-    rows = [(user, 0, rank, rank, 7) for user, rank in enumerate(sampled)]
+    rows = [(user, 3, rank, rank, 7) for user, rank in enumerate(sampled)]
     return pl.DataFrame(rows, schema=s.RANKS, orient="row")
 
 
@@ -59,6 +70,30 @@ def test_markdown_has_each_model_the_best_in_bold_and_the_protocol():
         assert part in text
     assert "optimistic" not in text
     assert "paper" not in text
+
+
+def test_the_table_follows_the_cutoffs_and_their_best_model_is_best():
+    def of(model, ndcg):
+        values = {
+            "hr@20": 0.5,
+            "ndcg@20": ndcg,
+            "hr@50": 0.5,
+            "ndcg@50": 0.4,
+            "candidates": 100,
+        }
+        return metrics(model, 0.0, sampled=values, full=values)
+
+    table = compare.comparison(
+        {"a": of("a", 0.1), "b": of("b", 0.3)}, {"a": WORSE, "b": BETTER}
+    )
+
+    text = compare.markdown(table)
+    assert table["best"] == "b"
+    assert table["significance"]["measure"] == "ndcg@20 (sampled) of each user"
+    assert table["significance"]["pairs"][0]["n_different"] == 6
+    assert "sampled N@20 | sampled HR@50 | sampled N@50 | full HR@20 | full N@20" in text
+    assert "| b | **0.5000** | **0.3000** |" in text
+    assert "on NDCG@20 (sampled)" in text
 
 
 def test_a_choice_on_test_is_called_optimistic():
@@ -129,7 +164,7 @@ def project(folder):
     counts = {"users": 6, "items": N_ITEMS, "interactions": 24, "density": 0.5, "rounds": []}
     io.write_json(counts, processed / s.STATISTICS_FILE)
     io.write_parquet(pl.DataFrame(schema=s.IMAGES), folder / "images.parquet")
-    io.write_json(metrics("bprmf", 0.5), results / "bprmf" / s.METRICS_FILE)
+    io.write_json(of_ranks(WORSE), results / "bprmf" / s.METRICS_FILE)
     io.write_parquet(WORSE, results / "bprmf" / s.RANKS_FILE)
     history = [("select", 5, 0.6, 0.2, 0.1, "validation")]
     table = pl.DataFrame(history, s.HISTORY, orient="row")
@@ -137,6 +172,12 @@ def project(folder):
     best = [(user, 0, 3, "3", 1.0) for user in users]
     table = pl.DataFrame(best, s.RECOMMENDATIONS, orient="row")
     io.write_parquet(table, results / "bprmf" / s.RECOMMENDATIONS_FILE)
+
+
+def copy(results, model):
+    """Write the results of bprmf as those of another model."""
+    shutil.copytree(results / "bprmf", results / model)
+    io.write_json(of_ranks(WORSE, model), results / model / s.METRICS_FILE)
 
 
 ARGUMENTS = ["beauty_split", "processed", "images.parquet", "results"]
@@ -170,9 +211,9 @@ def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
     settings = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     wanted = settings.replace("\n- bprmf\n", "\n- bprmf\n- vbpr\n")
     (tmp_path / "params.yaml").write_text(wanted, encoding="utf-8")
-    shutil.copytree(tmp_path / "results/bprmf", tmp_path / "results/vbpr")
+    copy(tmp_path / "results", "vbpr")
     features.write_features(
-        (np.ones(2, np.float32) if item < 3 else None for item in range(N_ITEMS)),
+        (np.ones(2, np.float32) if item < 4 else None for item in range(N_ITEMS)),
         tmp_path / "features/visual.parquet",
         dim=2,
         metadata=dict.fromkeys(features.METADATA, "x")
@@ -188,7 +229,7 @@ def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
     assert {row["ties"] for row in tests["pairs"]} == {6}
     partitions = io.read_json(tmp_path / "results" / file_names.SLICES_JSON)["partitions"]
     assert [(x["name"], x["n_users"]) for x in partitions["has visual"]["slices"]] == [
-        ("present", 6),  # every rank is of item 0
+        ("present", 6),  # every rank is of item 3
         ("absent", 0),
     ]
     assert "has textual" not in partitions  # no model reads it
@@ -239,7 +280,7 @@ def test_the_extractors_of_a_model_are_compared_in_a_separate_folder(tmp_path, m
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     results = tmp_path / "results"
     for model in ("vbpr", "vbpr_own"):
-        shutil.copytree(results / "bprmf", results / model)
+        copy(results, model)
     monkeypatch.chdir(tmp_path)
 
     compare.main([*ARGUMENTS, "--table", "extractors"])

@@ -15,7 +15,8 @@ from pipeline.tables import io
 from pipeline.tables import schema as s
 
 METRICS = {
-    "model": "bprmf", "epoch": 5, "n_users": 4, "settings": {"dim": 8}, "budget": {"epochs": 9},
+    "dataset": "sample", "model": "bprmf", "seeds": [7], "selected_on": "validation",
+    "epoch": 5, "n_users": 1, "settings": {"dim": 8}, "budget": {"epochs": 9},
     "sampled": {"hr@5": 0.5, "ndcg@5": 0.25, "candidates": 100},
     "full": {"hr@5": 0.25, "ndcg@5": 0.125, "candidates": 900},
 }  # fmt: skip
@@ -114,7 +115,11 @@ def project(tmp_path, monkeypatch):
     wanted = settings.replace("- bprmf\n- lightgcn\n- mcln\n", "- bprmf\n")
     Path("params.yaml").write_text(wanted, encoding="utf-8")
     folder = Path("results/bprmf")
-    io.write_json(METRICS, folder / s.METRICS_FILE)
+    follows = {
+        "sampled": {"hr@5": 1.0, "candidates": 9},
+        "full": {"hr@5": 1.0, "candidates": 9},
+    }
+    io.write_json(METRICS | follows, folder / s.METRICS_FILE)
     io.write_parquet(ranks([0], [4]), folder / s.RANKS_FILE)
     io.write_parquet(history(), folder / s.HISTORY_FILE)
     return tmp_path

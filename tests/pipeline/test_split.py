@@ -3,8 +3,8 @@ import pytest
 
 from pipeline.interactions.splits import leave_one_out
 from pipeline.job.errors import RawDataError
-from pipeline.split import candidates
-from pipeline.tables.schema import CANDIDATES, INTERACTIONS, USERS
+from pipeline.split import candidates, published_parts
+from pipeline.tables.schema import CANDIDATES, INTERACTIONS, REVIEWS, USERS
 
 
 def table(rows):
@@ -29,6 +29,22 @@ def test_the_last_item_is_the_test_and_the_one_before_the_validation():
     assert parts["test"].rows() == [(0, 9, 2)]
     assert parts["validation"].rows() == [(0, 4, 2)]
     assert parts["train"].rows() == [(0, 5, 1), (1, 7, 1), (1, 8, 2)]
+
+
+def test_leave_one_out_of_which_nothing_can_be_held_out_stops_with_the_counts():
+    two_each = table([(u, k, k) for u in range(900) for k in range(2)])
+
+    with pytest.raises(RawDataError, match=r"got 900 users with one or two each, 1800 inter"):
+        leave_one_out(two_each)
+
+
+def test_a_published_split_without_a_part_stops_with_the_counts():
+    rows = [("0", "1", None, None, part) for part in ("train", "validation")]
+
+    with pytest.raises(
+        RawDataError, match=r"got none in test \({'train': 1, 'validation': 1, "
+    ):
+        published_parts(pl.DataFrame(rows, REVIEWS, orient="row"))
 
 
 @pytest.mark.parametrize("n", [1, 7, 99, 114])
@@ -71,7 +87,7 @@ def test_a_user_with_too_few_other_items_is_named_with_the_setting_to_lower():
         "user 'u1' met 6 of 104 items; expected at least 99 others to draw candidates from, "
         "got 98. Lower evaluate.candidates to 98, or use a larger catalogue"
     )
-    with pytest.raises(RawDataError, match=message):
+    with pytest.raises(RawDataError, match=f"{message}.*kcore.max_per_user: 5$"):
         candidates(FEW, named(2), 104, 99, 1)
     assert candidates(FEW, named(2), 104, 98, 1).height == 4
 

@@ -38,6 +38,7 @@ from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, 
 from pipeline.train import train_model
 
 log = logging.getLogger("study_cell")
+CUTOFFS = (5, 10)  # of the paper's tables
 
 
 def study_trial(settings: params.Params, cell: Cell, values: Values) -> Trial:
@@ -76,6 +77,15 @@ def changed_settings(
     return {k: v for k, v in sweep["best"].items() if k in taken} | cell.values
 
 
+def check_cutoffs(settings: params.Params) -> None:
+    """Raise ParamsError unless test is measured at the cut-offs of the paper's tables."""
+    if not set(CUTOFFS) <= set(settings.evaluate.k):
+        raise ParamsError(
+            f"params.yaml: evaluate.k: expected {list(CUTOFFS)} among them, which the paper's "
+            f"tables have, got {settings.evaluate.k}"
+        )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Find the cell, train it, rank, write."""
     shared = "dataset", "cell", "processed", "features", "out", "--device", "--threads"
@@ -84,6 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse.parse_args(argv)
     use_threads(args.threads)
     settings, sweep = params.load(), read_json(args.sweep) if args.sweep else None
+    check_cutoffs(settings)
     cell = study.cell(settings, args.dataset, args.cell)
     values = changed_settings(settings, args.dataset, cell, sweep)
     trial = study_trial(settings, cell, values)
@@ -94,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     tensors, facts, history = train_model(training)
     write_parquet(history, args.out / HISTORY_FILE)
     save_checkpoint(tensors, facts | {"model": cell.model}, args.out / CHECKPOINT_FILE)
-    metrics, ranks = rank_test_items(training.settings, training.arguments)
+    metrics, ranks, _ = rank_test_items(training.settings, training.arguments)
     metrics |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     log.info("%s %s: %s", args.dataset, cell.name, metrics["sampled"])
     write_parquet(ranks, args.out / RANKS_FILE)

@@ -25,7 +25,7 @@ import polars as pl
 from pipeline import params
 from pipeline.comparison import significance, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, TABLE_1, point_of, table_of
-from pipeline.comparison.user_metrics import FULL, MEASURE, NAMES, SAMPLED
+from pipeline.comparison.user_metrics import FULL, SAMPLED, names
 from pipeline.experiments.study.sections import latex, numbers
 from pipeline.job.command_line import parser, run
 from pipeline.pages import file_names
@@ -66,7 +66,7 @@ def _table(folder: str, rows: Sequence[Row], metrics: Metrics, ranks: Ranks) -> 
         first = trained.setdefault(row["cells"][0], row["label"])
         row["same_as"] = None if first == row["label"] else first
     unique = distinct(filled)
-    best = max(unique, key=lambda row: row[SAMPLED].get(MEASURE, {}).get("mean", 0.0))
+    best = max(unique, key=lambda row: row[SAMPLED][numbers.MEASURE]["mean"])
     tested = significance.against_best(_ranks_of(unique, ranks), best["label"])
     return {"rows": filled, "best": best["label"], "significance": tested}
 
@@ -94,9 +94,7 @@ def _row(row: Row, metrics: Metrics) -> dict[str, Any]:
         "settings": of_seeds[0]["settings"],
         **{
             part: {
-                name: spread([of_seed[part][name] for of_seed in of_seeds])
-                for name in NAMES
-                if name in of_seeds[0][part]
+                name: spread([of_seed[part][name] for of_seed in of_seeds]) for name in names()
             }
             for part in (SAMPLED, FULL)
         },
@@ -117,7 +115,7 @@ def printed_of(row: Row, folder: str) -> dict[str, Any] | None:
     else:
         ((setting, value),) = row.values.items()
         point = point_of(folder, row.model, setting, value)
-    return {"where": point[0], **dict(zip(NAMES, point[1], strict=False))} if point else None
+    return {"where": point[0], **dict(zip(names(), point[1], strict=False))} if point else None
 
 
 def split_folder(settings: params.Params, dataset: str) -> str:
@@ -173,9 +171,9 @@ def main(argv: list[str] | None = None) -> None:
     """Read, gather, write."""
     args = parser(__doc__, "dataset", "processed", "features", "results").parse_args(argv)
     settings = params.load()
-    names = study.cells(settings, args.dataset)
-    metrics = {name: io.read_json(args.results / name / s.METRICS_FILE) for name in names}
-    ranks = {n: io.read_parquet(args.results / n / s.RANKS_FILE, s.RANKS) for n in names}
+    of = {name: args.results / name for name in study.cells(settings, args.dataset)}
+    metrics = {n: io.read_json(folder / s.METRICS_FILE) for n, folder in of.items()}
+    ranks = {n: io.read_parquet(folder / s.RANKS_FILE, s.RANKS) for n, folder in of.items()}
     features = {
         modality: read_feature_metadata(args.features / f"{modality}.parquet")
         for modality in settings.dataset_features(args.dataset)

@@ -69,7 +69,7 @@ def test_mean_and_standard_deviation_are_those_of_lists_really_drawn(parts, n_ne
     moments = other_negatives.expectation(drawn[0], opponents, n_negatives, "m")
 
     assert all(table["rank_full"].equals(drawn[0]["rank_full"]) for table in drawn)
-    for name in user_metrics.NAMES:
+    for name in user_metrics.names():
         values = [
             t.select(user_metrics.expression("sampled", name).mean()).item() for t in drawn
         ]
@@ -114,7 +114,7 @@ def test_one_item_above_is_drawn_as_often_as_expected():
     """Of 198 opponents half are drawn: rank 0 or 1, each in one list of two."""
     mean, variance = other_negatives.moments(np.array([1]), np.array([198]), 99)
 
-    ndcg = user_metrics.NAMES.index("ndcg@5")
+    ndcg = user_metrics.names().index("ndcg@5")
     second = 1 / math.log2(3)
     assert mean[0, ndcg] == pytest.approx((1 + second) / 2)
     assert variance[0, ndcg] == pytest.approx(((1 - second) / 2) ** 2)

@@ -11,7 +11,7 @@ def models(values):
     """Give every metric of a model the same value in each protocol."""
     return {
         model: {
-            part: {name: {"value": value} for name in user_metrics.NAMES}
+            part: {name: {"value": value} for name in user_metrics.names()}
             for part, value in zip(user_metrics.RANK, both, strict=True)
         }
         for model, both in values.items()

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from page_cases import material, picture
+from page_cases import material, picture, table
 
 from pipeline import params
 from pipeline.compare import comparison
 from pipeline.comparison import report
 from pipeline.pages import gallery
+from pipeline.tables import schema as s
 
 
 def page(tables, pictures=None, **changes):
@@ -79,6 +80,22 @@ def test_hit_ratios_run_from_1_to_20():
     assert sampled["lines"]["m"][:2] == [(1, pytest.approx(1 / 3)), (2, pytest.approx(2 / 3))]
     assert full["lines"]["m"][-1] == (20, pytest.approx(2 / 3))
     assert sampled["xs"] == [0, 5, 10, 15, 20]
+
+
+def test_a_model_that_does_not_learn_has_no_curve_of_training():
+    histories = {"m": table([("select", 0, None, 0.2, 0.1, "validation")], s.HISTORY)}
+
+    charts = report.charts(replace(material(), histories=histories))
+
+    assert [chart["title"] for chart in charts] == ["HR@k, sampled", "HR@k, full"]
+    page(replace(material(), histories=histories))
+
+
+def test_a_model_without_a_hit_has_curves_of_zeros():
+    ranks = {"m": table([(0, 2, 90, 90, 7), (1, 4, 90, 90, 7), (2, 5, 90, 90, 7)], s.RANKS)}
+
+    assert report.charts(replace(material(), ranks=ranks))[2]["ys"] == [0, 1]
+    page(replace(material(), ranks=ranks))
 
 
 @pytest.mark.parametrize(

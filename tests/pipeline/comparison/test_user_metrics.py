@@ -34,6 +34,33 @@ def test_hits_are_counted_in_each_protocol():
     assert metrics["full hr@10"].to_list() == [1.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("cutoffs", "k"), [((5, 10), 10), ((20, 50), 20), ((1, 5), 5), ((5, 10, 20), 10), ((3,), 3)]
+)
+def test_the_columns_follow_the_cutoffs(cutoffs, k):
+    table = user_metrics.means(ranks([0, 30]), cutoffs=cutoffs)
+
+    assert user_metrics.columns(table) == [
+        (part, f"{measure}@{at}")
+        for part in ("sampled", "full")
+        for at in cutoffs
+        for measure in ("hr", "ndcg")
+    ]
+    hits = [table[f"full hr@{at}"].to_list() for at in cutoffs]
+    assert hits == [[1.0, float(at > 30)] for at in cutoffs]
+    assert user_metrics.leading(cutoffs) == k
+
+
+@pytest.mark.parametrize("names", [[], ["hr@5", "ndcg@5"], ["hr@20"]])
+def test_models_measured_at_other_cutoffs_are_refused(names):
+    of_a = {part: {"hr@20": 0.5, "ndcg@20": 0.5} for part in ("sampled", "full")}
+    of_b = {part: dict.fromkeys(names, 0.5) for part in ("sampled", "full")}
+
+    assert user_metrics.cutoffs_of({"a": of_a}) == (20,)
+    with pytest.raises(SchemaError, match=r"b/metrics\.json: expected sampled HR@k and NDCG@k"):
+        user_metrics.cutoffs_of({"a": of_a, "b": of_b})
+
+
 def test_seeds_of_a_user_are_averaged():
     both = pl.concat([ranks([0]), ranks([10], seed=8)])
 

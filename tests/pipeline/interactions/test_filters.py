@@ -54,6 +54,19 @@ def test_a_review_with_a_missing_value_does_not_pass(filters, pairs):
     assert kept(**filters) == [tuple(pair) for pair in pairs]
 
 
+def test_a_user_with_more_items_is_left_out_whole():
+    """Items are counted, not reviews."""
+    again = pl.DataFrame([("b", "y", 5, 1.0, None, None)], TABLE.schema, orient="row")
+    table = pl.concat([TABLE, again, again.with_columns(item=pl.lit("x"))])
+
+    passed, steps = filtered(table, ITEMS, Filters(max_per_user=2))
+
+    assert passed["user"].to_list() == ["a", "a"]
+    assert steps[-1] == {
+        "filter": "max_per_user", "value": 2, "users": 1, "items": 2, "reviews": 2
+    }  # fmt: skip
+
+
 def test_stars_without_an_exact_float_are_compared_in_the_column_s_precision():
     """3.3 as float32 is a little less than 3.3."""
     table = TABLE.with_columns(pl.lit(3.3).cast(pl.Float32).alias("rating"))

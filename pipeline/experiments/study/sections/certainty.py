@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
+from pipeline.comparison.user_metrics import FULL, SAMPLED, names
 from pipeline.experiments.study.sections.numbers import LEVEL, MEASURE, p_value, short
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
@@ -97,7 +97,7 @@ def _protocols(analysis: Mapping[str, Any]) -> Table:
                 f"{len(measures[name]['disagree'])}",
             ]
         )
-        for name in NAMES
+        for name in names()
     ]
     return Table(
         title="Sampled against full ranking",

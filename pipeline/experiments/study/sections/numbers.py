@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pipeline.comparison.user_metrics import FULL, NAMES, SAMPLED
+from pipeline.comparison.user_metrics import FULL, SAMPLED, names
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
 MEASURE = "ndcg@10"  # by which rows are ranked
 LEVEL = 0.05  # below it a difference is called significant
-COLUMNS = (*((SAMPLED, name) for name in NAMES), (FULL, "hr@10"), (FULL, MEASURE))
+COLUMNS = (*((SAMPLED, name) for name in names()), (FULL, "hr@10"), (FULL, MEASURE))
 TITLES = {
     "table1": "Table 1: the data",
     "table2": "Table 2: overall comparison",
