@@ -1,7 +1,8 @@
 """The stages: `python -m pipeline.<stage>`, from the project's root.
 
 This file runs first, before anything that takes seconds to import: a command that cannot work
-says so at once, and OpenMP reads its settings when torch is imported. Nothing else belongs here.
+says so at once, and OpenMP reads its settings when torch is imported. Nothing else belongs
+here.
 """
 
 from __future__ import annotations
