@@ -108,7 +108,9 @@ def write_parquet(
 
 @contextmanager
 def parquet_writer(
-    path: Path, metadata: Mapping[str, str] | None = None
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+    at_end: Callable[[], Mapping[str, str]] = dict,
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """Yield a function that appends rows to a table; leave no file if the block raises.
 
@@ -118,9 +120,11 @@ def parquet_writer(
     Args:
         path: the final name.
         metadata: entries of the Parquet schema's metadata.
+        at_end: returns further entries once all rows are written.
     """
     with replacing(path) as partial, _RowGroups(partial, metadata) as groups:
         yield groups.add
+        groups.metadata_at_end = at_end()
 
 
 @dataclass(slots=True)
@@ -130,6 +134,7 @@ class _RowGroups:
     path: Path
     metadata: Mapping[str, str] | None
     pending: list[pl.DataFrame] = field(default_factory=list)
+    metadata_at_end: Mapping[str, str] = field(default_factory=dict)
     n_pending: int = 0
     file: pq.ParquetWriter | None = None
 
@@ -151,6 +156,8 @@ class _RowGroups:
         if error is None and self.pending and (self.n_pending or not self.file):
             self._write(pl.concat(self.pending))
         if self.file is not None:
+            if self.metadata_at_end:
+                self.file.add_key_value_metadata(dict(sorted(self.metadata_at_end.items())))
             self.file.close()
 
     def _write(self, rows: pl.DataFrame) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+from limits import ledger
 import pytest
 
 from pipeline import params
@@ -63,7 +64,7 @@ def read(folder, reviews, products=(), limit=0):
     source = params.Amazon2023Source(format="amazon2023", category="All_Beauty")
     pack(folder / "All_Beauty.jsonl.gz", map(json.dumps, reviews))
     pack(folder / "meta_All_Beauty.jsonl.gz", map(json.dumps, products))
-    return readers.get("amazon2023").read(source, folder, limit)
+    return readers.get("amazon2023").read(source, folder, ledger(limit))
 
 
 def test_reviews_are_of_the_parent_and_milliseconds_become_seconds(tmp_path):
@@ -145,7 +146,7 @@ def five_core(folder, lines, limit=0):
     )
     pack(folder / "All_Beauty.csv.gz", lines)
     pack(folder / "meta_All_Beauty.jsonl.gz", [json.dumps(product())])
-    return readers.get("amazon2023").read(source, folder, limit).reviews
+    return readers.get("amazon2023").read(source, folder, ledger(limit)).reviews
 
 
 HEADER = "user_id,parent_asin,rating,timestamp"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from limits import ledger
 from paths import ROOT
 
 from pipeline.job.errors import RawDataError
@@ -22,7 +23,7 @@ def reviews(tmp_path, *rows, limit=0):
     path = tmp_path / "reviews.json.gz"
     text = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
     path.write_bytes(gzip.compress(b"\n".join(text) + b"\n"))
-    tables = amazon.read_reviews(path, limit, verified=False)
+    tables = amazon.read_reviews(path, ledger(limit), verified=False)
     return [row[:4] for table in tables for row in table.rows()]
 
 
@@ -30,7 +31,7 @@ def metadata(tmp_path, *rows, limit=0):
     path = tmp_path / "meta.json.gz"
     text = [row if isinstance(row, bytes) else repr(row).encode() for row in rows]
     path.write_bytes(gzip.compress(b"\n".join(text) + b"\n"))
-    return [row for table in amazon2014._metadata(path, limit) for row in table.rows()]
+    return [row for table in amazon2014._metadata(path, ledger(limit)) for row in table.rows()]
 
 
 GOOD_ROW = ("U1", "B1", 1400000000, 5.0)

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import polars as pl
+from limits import ledger
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from pipeline.job.errors import RawDataError
 from pipeline.sources import records as module
 from pipeline.sources.lines import Batch
-from pipeline.sources.raw import BadLines
-from pipeline.sources.records import INTEGER, NUMBER, TEXT, TEXTS, RecordFormat, records
+from pipeline.sources.records import RecordFormat, records
+from pipeline.sources.values import INTEGER, NUMBER, PATHS, TEXT, TEXTS
 
 FIELDS = {"asin": TEXT, "time": INTEGER, "stars": NUMBER, "names": TEXTS}
 GOOD = '{"asin": "B1", "time": 5, "stars": 4.5, "names": ["a"], "style": {"x": [1]}}'
@@ -20,7 +21,7 @@ GOOD_ROW = ("B1", 5, 4.5, ["a"])
 def read(tmp_path, *lines, limit=0):
     path = tmp_path / "raw.json"
     path.write_bytes(b"\n".join(x if isinstance(x, bytes) else x.encode() for x in lines))
-    tables = records(path, RecordFormat(FIELDS, {"asin", "time"}), limit)
+    tables = records(ledger(limit).of(path), RecordFormat(FIELDS, {"asin", "time"}))
     return [row for table in tables for row in table.rows()]
 
 
@@ -125,7 +126,7 @@ def test_reading_in_bulk_and_line_by_line_agree(tmp_path_factory, rows, escaped)
     batch, form = Batch(path, 1, text), RecordFormat(FIELDS, {"asin", "time"})
 
     bulk = module._in_bulk(batch, form)
-    slow = module._line_by_line(batch, form, BadLines(path, 0))
+    slow = module._line_by_line(batch, form, ledger().of(path))
 
     assert bulk is not None
     assert bulk.schema == slow.schema
@@ -137,10 +138,10 @@ def test_reading_in_bulk_and_line_by_line_agree(tmp_path_factory, rows, escaped)
 )
 def test_the_first_path_is_the_same_in_bulk_and_line_by_line(paths):
     batch = Batch(Path("x"), 1, json.dumps({"asin": "B", "paths": paths}).encode())
-    form = RecordFormat({"asin": TEXT, "paths": module.PATHS}, {"asin"})
+    form = RecordFormat({"asin": TEXT, "paths": PATHS}, {"asin"})
 
     bulk = module._in_bulk(batch, form)
-    slow = module._line_by_line(batch, form, BadLines(batch.file, 0))
+    slow = module._line_by_line(batch, form, ledger().of(batch.file))
 
     first = pl.col("paths").list.first().list.eval(pl.element().filter(pl.element() != ""))
     assert bulk is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from limits import ledger
 from paths import ROOT
 from PIL import Image
 
@@ -23,7 +24,7 @@ def source(columns=None, **more):
 
 
 def read(folder, settings, limit=0):
-    return readers.get("tables").read(settings, folder, limit)
+    return readers.get("tables").read(settings, folder, ledger(limit))
 
 
 def write(path, text):
