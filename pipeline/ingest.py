@@ -170,8 +170,8 @@ class Counts:
         if of["records"] != self.n_reviews + of["bad_lines"]:
             raise RawDataError(
                 f"{raw}: expected each of {of['records']:,} records to be a review or a bad "
-                f"line, got {self.n_reviews:,} reviews and {of['bad_lines']:,} bad lines. This "
-                "is an error of the reader: please report it"
+                f"line, got {self.n_reviews:,} reviews and {of['bad_lines']:,} bad lines. The "
+                "reader is wrong: please report it"
             )
         self.records = of
 

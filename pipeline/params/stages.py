@@ -28,8 +28,8 @@ class Ingest(Section):
     # understood, such as "perhaps" for a flag; they count as absent
     max_not_understood: Share = 0.01
     # of the items of the interactions, or of the items table if that has fewer: the share that
-    # must be in both. Ids of two catalogues, or of one in two notations, have far less in common,
-    # and even a catalogue of which either table has only a part has more.
+    # must be in both. Ids of two catalogues, or of one in two notations, share less; a table
+    # that has only a part of the catalogue shares nearly all of that part.
     min_known_items: Share = 0.1
 
 

@@ -82,7 +82,9 @@ def _ratings(path: Path, ledger: Ledger) -> Iterator[pl.DataFrame]:
 
 
 def _rating_rows(batch: Batch, counts: FileCounts) -> pl.DataFrame:
-    rows = batch.matched(RATING_LINE).with_columns(pl.col(s.RATING).cast(pl.Float64), pl.col(s.TIME).cast(pl.UInt64))
+    rows = batch.matched(RATING_LINE).with_columns(
+        pl.col(s.RATING).cast(pl.Float64), pl.col(s.TIME).cast(pl.UInt64)
+    )
     is_stars = pl.col(s.RATING).is_between(*amazon.STARS)
     is_good = (is_stars & (pl.col(s.TIME) < LATEST * 1000)).fill_null(False)
     expected = f"`{HEADER}` with 1 to 5 stars and a time in milliseconds"

@@ -112,14 +112,14 @@ class FileCounts:
             n_records: the records that were seen, counted apart from the rows.
 
         Raises:
-            RawDataError: one of them is neither a row nor a bad line, or more than the limit of a
-                field's values were not understood.
+            RawDataError: one of them is neither a row nor a bad line, or more than the limit of
+                a field's values were not understood.
         """
         if n_records != self.n_rows + self.n_bad:
             raise RawDataError(
                 f"{self.file}: expected each of {n_records:,} records to be a row or a bad "
-                f"line, got {self.n_rows:,} rows and {self.n_bad:,} bad lines. This is an error "
-                "of the reader: please report it"
+                f"line, got {self.n_rows:,} rows and {self.n_bad:,} bad lines. The reader is "
+                "wrong: please report it"
             )
         logger.info("%s: %d records, %d bad lines", self.file, self.n_rows, self.n_bad)
         for name, unclear in self.unclear.items():

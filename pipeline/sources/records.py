@@ -221,9 +221,8 @@ def _line_by_line(batch: Batch, form: RecordFormat, counts: FileCounts) -> pl.Da
             counts.add(number, quoted(text), f"{form.expected}{why}")
         elif (row := _row(record, form, number, text, counts)) is not None:
             rows.append({LINE: number, **row} if form.numbered else row)
-    schema = pl.DataFrame(pl.from_arrow(pa.schema(list(form.fields.items())).empty_table())).schema
-    if form.numbered:
-        schema = pl.Schema({LINE: pl.Int64, **schema})
+    empty = pl.DataFrame(pl.from_arrow(pa.schema(list(form.fields.items())).empty_table()))
+    schema = {**({LINE: pl.Int64()} if form.numbered else {}), **empty.schema}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

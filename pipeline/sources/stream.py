@@ -117,8 +117,8 @@ def _unmet(
 ) -> RawDataError:
     files = " and ".join(str(counts.file) for counts in ledger.files)
     return RawDataError(
-        f"{files}: expected the same item ids in both, got {n_described:,} of {n_items:,} items "
-        f"of the interactions in the items table: the interactions have {lost}, the items "
+        f"{files}: expected the same item ids in both, got {n_described:,} of {n_items:,} items"
+        f" of the interactions in the items table: the interactions have {lost}, the items "
         f"{strangers}. Write the ids alike, or name other files or columns in params.yaml; "
         f"ingest.min_known_items asks for a share of {ledger.limits.min_known_items:g}"
     )

@@ -65,7 +65,9 @@ def _text(counts: FileCounts, names: Mapping[str, str]) -> TableFile:
     return TableFile(dict.fromkeys(names, pl.String()), (_renamed(t, names) for t in found))
 
 
-def _json_lines(counts: FileCounts, names: Mapping[str, str], lists: Sequence[str]) -> TableFile:
+def _json_lines(
+    counts: FileCounts, names: Mapping[str, str], lists: Sequence[str]
+) -> TableFile:
     kinds = dict.fromkeys(names.values(), SCALAR)
     kinds |= dict.fromkeys(_fields_with_lists(counts.file, lists), TEXTS)
     form = RecordFormat(kinds, required=frozenset(), numbered=True)
@@ -138,6 +140,6 @@ def _check_columns(present: Sequence[str], names: Mapping[str, str], path: Path)
 def _unreadable(path: Path, error: Exception) -> RawDataError:
     message = str(error).strip().split("\n")[0]
     return RawDataError(
-        f"{path}: expected a whole Parquet file, as its name says, got: {message}. Write the "
-        "file again, or name another one in params.yaml"
+        f"{path}: expected a whole file of the format that its name says, got: {message}. "
+        "Write the file again, or name another one in params.yaml"
     )

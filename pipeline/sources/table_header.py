@@ -36,10 +36,8 @@ class Header:
 
     def records(self, lines: Iterable[str], *, strict: bool = False) -> Any:
         """Return Python's reader."""
-        quoting = csv.QUOTE_MINIMAL if self.has_quotes else csv.QUOTE_NONE
-        return csv.reader(
-            lines, delimiter=self.separator, quoting=quoting, strict=strict
-        )
+        quoting: Any = csv.QUOTE_MINIMAL if self.has_quotes else csv.QUOTE_NONE
+        return csv.reader(lines, delimiter=self.separator, quoting=quoting, strict=strict)
 
 
 def read(path: Path) -> Header:
@@ -53,7 +51,7 @@ def read(path: Path) -> Header:
     text = io.StringIO(first.text.decode(errors=ESCAPED) if first else "", newline="\n")
     rows = Header(path, separator, (), 0).records(text)
     try:
-        names = next(filter(None, rows), [])
+        names: list[str] = next(filter(None, rows), [])
         "".join(names).encode()
     except (csv.Error, UnicodeEncodeError) as error:
         raise RawDataError(

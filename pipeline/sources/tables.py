@@ -61,9 +61,9 @@ def stream(source: params.TablesSource, folder: Path, ledger: Ledger) -> Stream:
     """
 
     def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
-        metadata, columns = iter([pl.DataFrame(schema=s.RAW_ITEMS)]), s.RAW_ITEMS
+        columns, metadata = s.RAW_ITEMS, iter([pl.DataFrame(schema=s.RAW_ITEMS)])
         if source.items is not None:
-            metadata, columns = _items(source, folder / file_name(source.items), ledger)
+            columns, metadata = _items(source, folder / file_name(source.items), ledger)
         yield from completed(metadata, columns, reviewed, work, ledger)
 
     return Stream(_interactions(source, folder, ledger), items)
@@ -93,7 +93,7 @@ def _interactions(
         rows = _parsed(batch, table, source.time)
         good = _without_bad(rows, counts, expected, wanted, hints)
         _count_flags(good, counts, wanted)
-        latest = max(latest, good[s.TIME].max() or 0)
+        latest = max(latest, int(good.select(pl.col(s.TIME).max().fill_null(0)).item()))
         yield good.select(columns)
     _check_rows(counts, wanted)
     if source.time == "ms" and 0 < latest < LATEST // 1000:
@@ -125,8 +125,8 @@ def _parsed(batch: pl.DataFrame, table: TableFile, unit: c.Unit) -> pl.DataFrame
 
 def _items(
     source: params.TablesSource, path: Path, ledger: Ledger
-) -> tuple[Iterator[pl.DataFrame], dict[str, pl.DataType]]:
-    """Return the batches of the items, and the types of their columns."""
+) -> tuple[s.Columns, Iterator[pl.DataFrame]]:
+    """Return the types of the columns of the items, and the batches."""
     names, counts = source.columns, ledger.of(path, OWN)
     wanted = {s.RAW_ID: names.raw_id or names.item}
     wanted |= {name: getattr(names, name) for name in s.RAW_ITEMS if name != s.RAW_ID}
@@ -140,11 +140,11 @@ def _items(
     c.check_ids(str(wanted[s.RAW_ID]), table.schema[s.RAW_ID], path)
     for name in table.schema.keys() - {s.RAW_ID}:
         c.check_text(str(wanted[name]), table.schema[name], path, is_list=name in source.fields)
-    types = {
+    types: s.Columns = {
         name: pl.List(pl.String) if isinstance(table.schema.get(name), pl.List) else pl.String()
         for name in wanted
     }
-    return _item_batches(source, table, counts, wanted), types
+    return types, _item_batches(source, table, counts, wanted)
 
 
 def _item_batches(
@@ -197,7 +197,8 @@ def _without_bad(
             bad += found.iter_rows()
             good = good.filter(~is_bad)
     for line, name, text in sorted(bad):
-        where = f"column {wanted[name]!r}" + " of this row" * counts.file.match("*.parquet")
+        where = f"column {wanted[name]!r}"
+        where += f" of row {line}" if counts.file.suffix == ".parquet" else ""
         hint = hints[name](text) if text and name in hints else ""
         counts.reject(line, quoted(text or ""), f"{required[name]} in {where}", hint)
     return good

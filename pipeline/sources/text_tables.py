@@ -83,8 +83,8 @@ def rows(head: Header, columns: Sequence[str], counts: FileCounts) -> Iterator[p
         n_read, n_records = n_read + part.n_lines, n_records + part.n_bad
     if n_lines != n_read:
         raise RawDataError(
-            f"{head.path}: expected to read {n_lines:,} lines, got {n_read:,}. This is an error "
-            "of the reader: please report it"
+            f"{head.path}: expected to read {n_lines:,} lines, got {n_read:,}. The reader is "
+            "wrong: please report it"
         )
     counts.finish(n_records)
 
@@ -166,7 +166,8 @@ class _Reader:
         """
         text = batch.text.decode(errors=ESCAPED)
         lines = list(io.StringIO(text, newline="\n"))
-        end, n_read, n_bad, good = "", 0, 0, []
+        good: list[tuple[Any, ...]] = []
+        end, n_read, n_bad = "", 0, 0
         # After the last line comes an empty one, which only an open record takes.
         reader = self.head.records(chain(lines, [end]))
         while n_read < len(lines):
@@ -184,7 +185,9 @@ class _Reader:
                     n_bad += len(taken)
                     shown = "".join(taken)[: 2 * SHOWN].encode(errors=ESCAPED)
                     self.counts.add(
-                        batch.first + n_read, quoted(shown.decode(errors="replace")), why,
+                        batch.first + n_read,
+                        quoted(shown.decode(errors="replace")),
+                        why,
                         n_lines=len(taken),
                     )
                 else:
@@ -194,7 +197,9 @@ class _Reader:
 
     def _part(self, good: list[tuple[Any, ...]], n_read: int, n_bad: int) -> _Part:
         columns = {str(number): pl.String for number in range(len(self.wanted))}
-        return _Part(pl.DataFrame(good, {LINE: pl.Int64, **columns}, orient="row"), n_read, n_bad)
+        return _Part(
+            pl.DataFrame(good, {LINE: pl.Int64, **columns}, orient="row"), n_read, n_bad
+        )
 
     def _rest(self, batch: Batch, lines: Sequence[str], n_read: int) -> Batch:
         text = "".join(lines[n_read:]).encode(errors=ESCAPED)
@@ -228,7 +233,10 @@ class _Reader:
 
 
 def _are_pairs(
-    codes: npt.NDArray[np.uint8], quotes: npt.NDArray[Any], ends: npt.NDArray[Any], separator: int
+    codes: npt.NDArray[np.uint8],
+    quotes: npt.NDArray[Any],
+    ends: npt.NDArray[Any],
+    separator: int,
 ) -> bool:
     """Return whether in each line every quote opens or closes a field, or is doubled in one."""
     if (np.searchsorted(quotes, ends) % 2).any():

@@ -78,7 +78,9 @@ def _purchases(batch: Batch, counts: FileCounts) -> pl.DataFrame:
 
 def _item_rows(batch: Batch, counts: FileCounts) -> pl.DataFrame:
     lines = batch.matched(ITEM_LINE)
-    rows = counts.without(lines, pl.col(s.RAW_ID).is_not_null(), "`item category term,term,...`")
+    rows = counts.without(
+        lines, pl.col(s.RAW_ID).is_not_null(), "`item category term,term,...`"
+    )
     return rows.select(
         s.RAW_ID,
         *empty_columns(s.TITLE, s.DESCRIPTION, s.IMAGE),

@@ -1,4 +1,4 @@
-"""The values of records: the types of fields, and what Python's parsers return as one of them."""
+"""The values of records: the types of fields, and reading what Python's parsers return."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ WORDS = {
 }
 FLAGS = dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True)
 FLAGS |= dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False)
-
 
 
 def is_understood(value: Any, kind: pa.DataType, found: Any) -> bool:
@@ -104,9 +103,9 @@ def _paths(value: Any) -> list[list[str] | None] | None:
     return None if texts is None else [texts] if value else []
 
 
-def _texts(value: Any) -> list[str | None] | None:
+def _texts(value: Any) -> list[str] | None:
     values = [value] if isinstance(value, str) else value
-    return [_text(v) for v in values if _text(v)] if isinstance(values, list) else None
+    return [text for v in values if (text := _text(v))] if isinstance(values, list) else None
 
 
 def _pictures(value: Any) -> list[dict[str, str | None]] | None:

@@ -22,6 +22,7 @@ from pipeline.job.errors import SchemaError
 from pipeline.tables.schema import Columns
 
 ROW_GROUP = 1 << 16  # rows
+ARROW_SCHEMA = b"ARROW:schema"  # the key of Arrow's own entry
 
 
 @contextmanager
@@ -64,8 +65,9 @@ def scan_parquet(path: Path, columns: Columns) -> pl.LazyFrame:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the entries that `write_parquet` put into a table's metadata."""
-    return text_metadata(pq.read_schema(path))
+    """Return the entries that `write_parquet` or `parquet_writer` put into the metadata."""
+    entries = pq.read_metadata(path).metadata or {}
+    return {k.decode(): v.decode() for k, v in entries.items() if k != ARROW_SCHEMA}
 
 
 def text_metadata(schema: pa.Schema) -> dict[str, str]:

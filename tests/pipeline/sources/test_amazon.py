@@ -58,11 +58,10 @@ def test_reviews_keep_the_order_of_the_file_and_ids_stay_text(tmp_path):
 
 
 def test_the_dump_of_2018_marks_verified_purchases(tmp_path):
-    """Other values than true and false become null."""
-    verified = [True, False, "true"]
+    verified = [True, False, "Y"]
     reviews = [row | {"verified": value} for row, value in zip(REVIEWS, verified, strict=True)]
 
-    assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, None]
+    assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, True]
     assert read_2014(tmp_path, []).reviews.columns == list(REVIEWS_TABLE)
 
 

