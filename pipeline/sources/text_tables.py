@@ -12,6 +12,7 @@ every line after it.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -113,6 +114,8 @@ class _Reader:
         text, codes = batch.text, np.frombuffer(batch.text, np.uint8)
         if b"\0" in text or text.count(b"\r") != text.count(b"\r\n"):
             return None
+        if text.startswith(codecs.BOM_UTF8):
+            return None  # Arrow would leave it out; here it belongs to the first field
         ends = batch.newlines if text.endswith(b"\n") else np.append(batch.newlines, len(codes))
         starts = np.concatenate([[0], ends[:-1] + 1])
         separators = np.flatnonzero(codes == ord(self.head.separator))

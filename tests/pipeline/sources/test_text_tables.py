@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from table_fuzz import difference, json_file, text_file
+from table_fuzz import difference, json_file, slow_text, text_file
 
 from pipeline.sources import lines, records, text_tables
 
@@ -33,6 +33,17 @@ def fuzz(tmp_path, monkeypatch, name, n_records):
 @pytest.mark.parametrize("name", MAKE)
 def test_mutated_records_are_read_as_by_a_slow_reader(tmp_path, monkeypatch, name):
     assert fuzz(tmp_path, monkeypatch, name, 2_000) is None
+
+
+def test_a_byte_order_mark_counts_only_at_the_start_of_the_file(tmp_path):
+    mark = "\ufeff"
+    data = f"{mark}who,what,stars,word\n{mark}a,1,2,3\nb,1,2,3\n".encode()
+
+    assert slow_text(data, ",") == (
+        [(2, f"{mark}a", "1", "2", "3"), (3, "b", "1", "2", "3")],
+        [],
+    )
+    assert difference(tmp_path / "a.csv", data) is None
 
 
 @pytest.mark.slow
