@@ -75,9 +75,9 @@ def check_columns(head: Header, wanted: Sequence[str]) -> None:
                 f"{head.path}: expected one column {name!r}, got {head.names.count(name)}; "
                 "rename the others"
             )
-    line = head.separator.join(head.names)
+    line, missing = head.separator.join(head.names), set(wanted) - set(head.names)
     for separator, word in OTHERS.items():
-        if separator != head.separator and set(line.split(separator)) & set(wanted):
+        if separator != head.separator and missing & set(line.split(separator)):
             raise RawDataError(
                 f"{head.path}:{head.n_lines}: expected {OTHERS[head.separator]} between the "
                 f"columns, as the ending of its name says, got {word}: {quoted(line)}. Write "

@@ -422,6 +422,13 @@ def test_blank_lines_and_a_byte_order_mark_are_left_out(tmp_path, name, mark, en
     assert reviews.select("user", "item").rows() == [("a", "1"), ("b", "2")]
 
 
+def test_a_table_of_one_column_is_read(tmp_path):
+    write(tmp_path / "visits.csv", "who,what\na,1\n")
+    write(tmp_path / "items.csv", 'what\n\n1\n"2"\n')
+
+    assert read(tmp_path, source(items="items.csv")).items["raw_id"].to_list() == ["1"]
+
+
 def test_a_quote_that_is_never_closed_counts_with_every_line_that_it_takes(tmp_path):
     write(tmp_path / "visits.csv", 'who,what,word\na,1,x\nb,2,"Great\nc,3,x\nd,4,x\n')
 
