@@ -24,14 +24,16 @@ from typing import NamedTuple
 
 import polars as pl
 
+from pipeline import params
 from pipeline.job.errors import RawDataError
-from pipeline.sources import amazon, amazon2014, amazon2018, records
+from pipeline.sources import amazon, amazon2014, amazon2018, records, values
 from pipeline.sources.lines import Batch
-from pipeline.sources.raw import BadLines
+from pipeline.sources.raw import FileCounts
 from pipeline.sources.records import RecordFormat
 
 CASES, TOGETHER, SHOWN = 1_000_000, 40, 300
 FILE = Path("fuzz")
+LIMITS = params.Ingest(max_bad_lines=0, max_not_understood=1.0)
 TEXTS = [
     "B00X", "it's", 'a 5" disk', "both ' and \"", "back\\slash", "tab\tand\nline", "caf\u00e9",
     "\u2028", "None", "null", "[True, False]", "{'a': 1}", "\\u00e9", "\\'", "&amp;", " ", "0",
@@ -125,7 +127,7 @@ KINDS = (
     Kind(
         review,
         RecordFormat(
-            {**amazon.REVIEW_FIELDS, "verified": records.FLAG},
+            {**amazon.REVIEW_FIELDS, "verified": values.FLAG},
             set(amazon.REVIEW_FIELDS),
             lenient,
         ),
@@ -149,7 +151,7 @@ def damaged(line: bytes, other: bytes, rng: random.Random) -> bytes:
 def line_by_line(form: RecordFormat, batch: Batch) -> pl.DataFrame | None:
     """Return the rows of all lines; None if a line is refused."""
     try:
-        return records._line_by_line(batch, form, BadLines(batch.file, 0))
+        return records._line_by_line(batch, form, FileCounts(batch.file, LIMITS))
     except RawDataError:
         return None
 

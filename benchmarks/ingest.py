@@ -145,7 +145,7 @@ def unpack(folder: Path) -> None:
 def stage(folder: Path) -> None:
     """Run the stage."""
     source = params.AmazonSource(format="amazon2018", category="Toys", reviews="full")
-    ingest.ingest(source, folder, folder / "interim", 0)
+    ingest.ingest(source, folder, folder / "interim", params.Ingest(max_bad_lines=0))
 
 
 def every_field(folder: Path) -> None:

@@ -10,19 +10,23 @@ items.parquet has one row per item: raw_id, title, description, image (a URL, or
 data/raw/D), then further fields of the format, such as brand, category or title_tokens.
 
 Ids are always text. An item without metadata has a row of nulls. Amazon's picture for "no image
-available" counts as no picture; the log has their number. A file with more than
-ingest.max_bad_lines invalid lines stops the stage; the message has file, line and text.
+available" counts as no picture; the log has their number. A record without a required value is
+a bad line; a file with more than ingest.max_bad_lines of them stops the stage, and the message
+has file, line and value. So does one of whose optional values more than the share
+ingest.max_not_understood cannot be used. The counts are in the metadata of reviews.parquet.
 docs/data.md lists the files of each format.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -31,6 +35,7 @@ from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
 from pipeline.sources import readers
 from pipeline.sources.placeholders import is_placeholder
+from pipeline.sources.raw import Ledger
 from pipeline.sources.stream import Stream
 from pipeline.tables import schema as s
 from pipeline.tables.io import check_columns, parquet_writer
@@ -41,7 +46,7 @@ WORK = ".ingest"  # folder beside the two tables, for temporary files
 MIN_MERGED = 1 << 20  # values; fewer are not merged
 
 
-def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) -> Counts:
+def ingest(source: params.Source, raw: Path, interim: Path, limits: params.Ingest) -> Counts:
     """Read a dataset's raw files and write the two tables, or neither.
 
     Memory holds a few batches of lines, the item ids and a hash of each user id.
@@ -50,29 +55,30 @@ def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) 
         source: the dataset's section of `sources`.
         raw: data/raw/<dataset>.
         interim: data/interim/<dataset>.
-        max_bad_lines: accepted number of invalid lines per file.
+        limits: what is tolerated.
 
     Returns:
         The counts of the rows that were written.
 
     Raises:
         RawDataError: a file is missing, damaged or not in its format; there is no review, an
-            item occurs twice, or a reviewed item has no row.
+            item occurs twice, a reviewed item has no row, or no or few items have metadata.
     """
-    stream = _stream(source, raw, max_bad_lines)
-    counts = Counts()
+    counts = Counts(ledger=Ledger(limits))
+    stream = _stream(source, raw, counts.ledger)
     reviews = counts.reviewing(_checked(stream.reviews, raw))
     first = next(reviews, None)
     if first is None:
         raise RawDataError(f"{raw}: expected reviews, got files without any")
     with (
-        parquet_writer(interim / s.REVIEWS_FILE) as write_reviews,
+        parquet_writer(interim / s.REVIEWS_FILE, at_end=counts.metadata) as write_reviews,
         parquet_writer(interim / s.ITEMS_FILE) as write_items,
         _work_folder(interim / WORK) as work,
     ):
         write_reviews(first)
         for table in reviews:
             write_reviews(table)
+        counts.end_reviews(raw, is_exploded=readers.get(source.format).stream is None)
         for table in stream.items(counts.reviewed.values().sort(), work):
             check_columns(table.schema, s.RAW_ITEMS, f"{raw}: items")
             items = counts.without_placeholders(table)
@@ -82,11 +88,11 @@ def ingest(source: params.Source, raw: Path, interim: Path, max_bad_lines: int) 
     return counts
 
 
-def _stream(source: params.Source, raw: Path, max_bad_lines: int) -> Stream:
+def _stream(source: params.Source, raw: Path, ledger: Ledger) -> Stream:
     reader = readers.get(source.format)
     if reader.stream is None:
-        return Stream.of(reader.read(source, raw, max_bad_lines))
-    return reader.stream(source, raw, max_bad_lines)
+        return Stream.of(reader.read(source, raw, ledger))
+    return reader.stream(source, raw, ledger)
 
 
 def _checked(reviews: Iterator[pl.DataFrame], raw: Path) -> Iterator[pl.DataFrame]:
@@ -133,7 +139,9 @@ class Distinct:
 class Counts:
     """Counts of rows and of filled fields, and the ids."""
 
+    ledger: Ledger
     n_reviews: int = 0
+    records: dict[str, int] | None = None  # of the files of reviews, if one is one review
     users: Distinct = field(default_factory=Distinct)  # 64-bit hashes of the ids
     reviewed: Distinct = field(default_factory=Distinct)
     n_items: int = 0
@@ -155,6 +163,36 @@ class Counts:
         self.n_placeholders += int(found.sum())
         image = pl.when(~found).then(pl.col(s.IMAGE)).alias(s.IMAGE)
         return items.with_columns(image) if found.any() else items
+
+    def end_reviews(self, raw: Path, *, is_exploded: bool) -> None:
+        """Count the records of the reviews: each is a review or a bad line.
+
+        Args:
+            raw: for the message.
+            is_exploded: whether a line may be several reviews, as in a published split.
+
+        Raises:
+            RawDataError: a record is neither.
+        """
+        if is_exploded:
+            return
+        files = [file.summary() for file in self.ledger.files]
+        of = {key: sum(file[key] for file in files) for key in ("records", "bad_lines")}
+        if of["records"] != self.n_reviews + of["bad_lines"]:
+            raise RawDataError(
+                f"{raw}: expected each of {of['records']:,} records to be a review or a bad "
+                f"line, got {self.n_reviews:,} reviews and {of['bad_lines']:,} bad lines. The "
+                "reader is wrong: please report it"
+            )
+        self.records = of
+
+    def metadata(self) -> dict[str, str]:
+        """Return the entry `schema.INGEST` of the reviews."""
+        files: dict[str, Any] = {}
+        for file in self.ledger.files:
+            name = file.file.name
+            files[f"{name} (items)" if name in files else name] = file.summary()
+        return {s.INGEST: json.dumps({"files": files, "reviews": self.records})}
 
     def add_items(self, items: pl.DataFrame) -> None:
         """Count rows of items."""
@@ -180,7 +218,7 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = params.load()
     source = settings.source(args.dataset)
-    counts = ingest(source, args.raw, args.interim, settings.ingest.max_bad_lines)
+    counts = ingest(source, args.raw, args.interim, settings.ingest)
     n_users, n_items = len(counts.users.values()), len(counts.reviewed.values())
     logger.info("%d reviews of %d users and %d items", counts.n_reviews, n_users, n_items)
     logger.info("%d items, of which have a value: %s", counts.n_items, counts.filled)

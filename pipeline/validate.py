@@ -4,9 +4,10 @@ r"""Stage `validate`: check a dataset before training.
         -> results/D/validation.json, results/D/validation.md
 
 The checks: unique and non-empty keys, references, ranges of times and ratings, repeats, missing
-item fields, the core, the split and the candidates. An error means that later stages would
-compute wrong results; it stops the stage, and the page is then in .work/validate/D.md. Warnings
-on the page need a person's judgement.
+item fields, the core, the split and the candidates. Times and ratings are judged in the reviews
+that the filters leave; what is out of range in others is a warning. An error means that later
+stages would compute wrong results; it stops the stage, and the page is then in
+.work/validate/D.md. Warnings on the page need a person's judgement.
 
 The counts of the last run are kept in .work/validate/D.json. The log lists each count that
 differs from them, for example after a newer dump was downloaded. `python -m
@@ -28,6 +29,7 @@ import polars as pl
 
 from pipeline import params
 from pipeline.interactions import checks
+from pipeline.interactions.accounts import read_counts
 from pipeline.interactions.checks import Finding
 from pipeline.interactions.drift import differences
 from pipeline.interactions.profile import Profile, profile
@@ -71,7 +73,7 @@ def findings(
     processed = checks.with_raw_ids(processed)
     sides = statistics["k_user"], statistics["k_item"]
     every = [
-        *checks.raw(reviews, items, format_),
+        *checks.raw(reviews, items, processed["interactions"], format_),
         *checks.core(processed, *sides, published=published),
         *checks.parts(processed, processed["candidates"], published=published),
     ]
@@ -92,6 +94,7 @@ def page(dataset: str, problems: Sequence[Finding], counts: Profile) -> str:
     lines += ["## Raw", ""]
     files = [(n, f"{f['bytes']:,}", f["sha256"][:16]) for n, f in counts["files"].items()]
     lines += _table(("file", "bytes", "sha256"), files, "lrl")
+    lines += _read(counts["read"])
     totals = [(name, f"{reviews[name]:,}") for name in ("rows", "users", "items")]
     lines += _table(("reviews", ""), totals, "lr")
     for what, of in (("reviews", reviews), ("items", items)):
@@ -103,6 +106,21 @@ def page(dataset: str, problems: Sequence[Finding], counts: Profile) -> str:
     lines += ["## Processed", ""]
     lines += _table(("table", "rows"), [(n, f"{c:,}") for n, c in counts["rows"].items()], "lr")
     return "\n".join(lines)
+
+
+def _read(files: Mapping[str, Any]) -> list[str]:
+    """Return the table of what `ingest` read of each file, and what it could not use."""
+    rows = [
+        (
+            name,
+            *(f"{counts[key]:,}" for key in ("records", "bad_lines", "rows")),
+            ", ".join(f"{field}: {n:,}" for field, n in counts["not_understood"].items())
+            or "–",
+        )
+        for name, counts in files.items()
+    ]
+    head = ("read by ingest", "records", "bad lines", "rows", "values not understood")
+    return _table(head, rows, "lrrrl") if rows else []
 
 
 def _share(count: int, of: int) -> str:
@@ -142,7 +160,8 @@ def main(argv: list[str] | None = None) -> None:
     format_ = settings.source(args.dataset).format
     statistics = read_json(args.processed / s.STATISTICS_FILE)
     problems = findings(reviews, items, processed, format_, statistics)
-    counts = profile(read_json(args.raw / s.MANIFEST_FILE), reviews, items, processed)
+    read = read_counts(args.interim / s.REVIEWS_FILE)["files"]
+    counts = profile(read_json(args.raw / s.MANIFEST_FILE), read, reviews, items, processed)
     _log_drift(args.dataset, counts)
     _write(args.dataset, problems, counts, args.results)
 

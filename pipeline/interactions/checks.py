@@ -7,7 +7,7 @@ judgement.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
@@ -34,12 +34,18 @@ class Finding:
     example: str = ""  # the first row
 
 
-def raw(reviews: pl.DataFrame, items: pl.DataFrame, format_: str) -> Iterator[Finding]:
+def raw(
+    reviews: pl.DataFrame, items: pl.DataFrame, interactions: pl.DataFrame, format_: str
+) -> Iterator[Finding]:
     """Check the tables of `ingest`.
+
+    Times and ratings out of range are errors in reviews of pairs that the filters and the core
+    left, and warnings in the others.
 
     Args:
         reviews: schema.REVIEWS.
         items: schema.RAW_ITEMS.
+        interactions: of `with_raw_ids`.
         format_: of the source; some formats define the range of ratings.
     """
     where = "reviews"
@@ -50,13 +56,11 @@ def raw(reviews: pl.DataFrame, items: pl.DataFrame, format_: str) -> Iterator[Fi
     what = "rows of an item that is not in items"
     yield from _finding("error", where, what, unknown, reviews.height)
     yield from _rows("error", "items", "rows that repeat a raw_id", items, _repeats(s.RAW_ID))
-    yield from _times(reviews)
-    level: Level = "error" if format_ in STAR_FORMATS else "warning"
-    low, high = STARS
-    out_of_range = ~pl.col(s.RATING).is_between(low, high) | pl.col(s.RATING).is_nan()
-    yield from _rows(
-        level, where, f"ratings outside {low:g} to {high:g}", reviews, out_of_range
-    )
+    is_kept = _is_in(reviews, interactions)
+    yield from _ranges(reviews.filter(is_kept), format_)
+    for finding in _ranges(reviews.filter(~is_kept), ""):
+        yield replace(finding, level="warning", what=f"{finding.what}, in no pair that is kept")
+    yield from _last_times(reviews)
     if format_ != "published_split":
         same_row = _repeats(s.USER, s.ITEM, s.TIME, s.RATING)
         yield from _rows("warning", where, "repeated rows", reviews, same_row)
@@ -149,10 +153,31 @@ def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Itera
     yield from _rows("error", "candidates", what, candidates, is_bad)
 
 
-def _times(reviews: pl.DataFrame) -> Iterator[Finding]:
+def _is_in(reviews: pl.DataFrame, interactions: pl.DataFrame) -> pl.Series:
+    """Return whether the pair of each review is among the interactions."""
+    raw_ids = pl.col("raw_user", "raw_item").cast(pl.String)
+    marked = reviews.select(s.USER, s.ITEM).join(
+        interactions.select(raw_ids).unique().with_columns(is_kept=True),
+        left_on=[s.USER, s.ITEM],
+        right_on=["raw_user", "raw_item"],
+        how="left",
+        maintain_order="left",
+    )
+    return marked["is_kept"].fill_null(False)
+
+
+def _ranges(reviews: pl.DataFrame, format_: str) -> Iterator[Finding]:
     early, late = pl.col(s.TIME) < EARLIEST, (pl.col(s.TIME) < 0) | (pl.col(s.TIME) >= LATEST)
     yield from _rows("error", "reviews", "times before 1970 or from 2100 on", reviews, late)
     yield from _rows("warning", "reviews", "times before 1995", reviews, early & ~late)
+    level: Level = "error" if format_ in STAR_FORMATS else "warning"
+    low, high = STARS
+    is_out = ~pl.col(s.RATING).is_between(low, high) | pl.col(s.RATING).is_nan()
+    what = f"ratings outside {low:g} to {high:g}"
+    yield from _rows(level, "reviews", what, reviews, is_out)
+
+
+def _last_times(reviews: pl.DataFrame) -> Iterator[Finding]:
     if 0 < reviews[s.TIME].null_count() < reviews.height:
         yield from _rows("warning", "reviews", "no time", reviews, pl.col(s.TIME).is_null())
     last = reviews.drop_nulls(s.TIME).group_by(s.USER).agg(pl.col(s.TIME).top_k(2)).sort(s.USER)

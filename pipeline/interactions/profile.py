@@ -15,6 +15,7 @@ Profile = dict[str, Any]
 
 def profile(
     manifest: Sequence[Mapping[str, Any]],
+    read: Mapping[str, Any],
     reviews: pl.DataFrame,
     items: pl.DataFrame,
     processed: Mapping[str, pl.DataFrame],
@@ -23,12 +24,14 @@ def profile(
 
     Args:
         manifest: of the raw files.
+        read: what `ingest` counted in them, by file.
         reviews: schema.REVIEWS, optionally with more columns.
         items: schema.RAW_ITEMS, optionally with more columns.
         processed: tables by name, such as `interactions` and `train`; their rows are counted.
     """
     return {
         "files": files(manifest),
+        "read": read,
         "reviews": {
             "rows": reviews.height,
             "users": reviews[USER].n_unique(),

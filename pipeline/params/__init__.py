@@ -16,7 +16,7 @@ from pipeline.params.sources import (
     TablesSource,
     TianchiSource,
 )
-from pipeline.params.stages import Download, Images, KCore, Split, TimeSplit, Train
+from pipeline.params.stages import Download, Images, Ingest, KCore, Split, TimeSplit, Train
 from pipeline.params.typed_file import Params
 from pipeline.params.yaml_file import read
 
@@ -27,6 +27,7 @@ __all__ = [
     "ContentModel",
     "Download",
     "Images",
+    "Ingest",
     "KCore",
     "Name",
     "Params",

@@ -6,21 +6,37 @@ one: a section here and in `Source`, a line in `FILES` and in `READERS`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.params.section import Positive, Section
 
 Text = Annotated[str, Field(min_length=1)]
+TABLE_FILE = (
+    r"^(https?://[^\s?#]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*\.((csv|tsv|jsonl)(\.gz)?|parquet)$"
+)
+
+
+def _check_table_file(name: str) -> str:
+    if not re.fullmatch(TABLE_FILE, name):
+        raise PydanticCustomError(
+            "table_file",
+            "expected the name of a file in the source's folder, of letters, digits, `.`, `_` "
+            "and `-`, or an http(s) address that ends in one, and at its end .csv, .tsv or "
+            ".jsonl (each also with .gz) or .parquet; rename the file, or write it in one of "
+            "these formats",
+        )
+    return name
+
+
 # a file name, or an http(s) address that ends in one
 TableFile = Annotated[
     str,
-    Field(
-        pattern=r"^(https?://[^\s?#]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*"
-        r"\.((csv|tsv|jsonl)(\.gz)?|parquet)$"
-    ),
+    AfterValidator(_check_table_file),
+    WithJsonSchema({"type": "string", "pattern": TABLE_FILE}),
 ]
 
 

@@ -21,9 +21,16 @@ class Download(Section):
 
 
 class Ingest(Section):
-    """How many bad records ingest tolerates."""
+    """What ingest tolerates in raw files."""
 
     max_bad_lines: Whole  # records that are skipped, per file
+    # of the values of an optional field in a file: the share that may be there without being
+    # understood, such as "perhaps" for a flag; they count as absent
+    max_not_understood: Share = 0.01
+    # of the items of the interactions, or of the items table if that has fewer: the share that
+    # must be in both. Ids of two catalogues, or of one in two notations, share less; a table
+    # that has only a part of the catalogue shares nearly all of that part.
+    min_known_items: Share = 0.1
 
 
 def _check_day(value: object) -> object:

@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.sources.raw import empty_columns
-from pipeline.sources.records import FLAG, INTEGER, NUMBER, TEXT, RecordFormat, records
+from pipeline.sources.raw import Ledger, empty_columns
+from pipeline.sources.records import RecordFormat, records
 from pipeline.sources.stream import Stream, completed
+from pipeline.sources.values import FLAG, INTEGER, NUMBER, TEXT
 from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ REVIEW_FIELDS = {
     "overall": NUMBER,  # stars
     "unixReviewTime": INTEGER,  # seconds
 }
+STARS = (1.0, 5.0)  # the least and the greatest rating
 BRAND, CATEGORY = "brand", "category"
 METADATA: dict[str, Any] = {
     **s.RAW_ITEMS,
@@ -38,12 +40,15 @@ SCRAPED = re.compile(r"aPageStart|getTime\(\s*\)|<\s*/?\s*(?:span|script|style|d
 SPACES = "".join(char for char in map(chr, range(0x3001)) if char.isspace())  # of Unicode
 
 
-def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) -> Stream:
+def stream(
+    reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame], ledger: Ledger
+) -> Stream:
     """Return reviews with the metadata of the items in them.
 
     Args:
         reviews: schema.REVIEWS, and perhaps `verified`.
         metadata: tables with the columns `METADATA`, in the order of the file.
+        ledger: of the files.
 
     Returns:
         Items have unique asins in ascending order, and nulls where there is no metadata.
@@ -52,7 +57,7 @@ def stream(reviews: Iterator[pl.DataFrame], metadata: Iterator[pl.DataFrame]) ->
     """
 
     def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
-        return map(_cleaned, completed(metadata, METADATA, reviewed, work))
+        return map(_cleaned, completed(metadata, METADATA, reviewed, work, ledger))
 
     return Stream(reviews, items)
 
@@ -63,20 +68,21 @@ def read_metadata(metadata: Iterator[pl.DataFrame]) -> pl.DataFrame:
     return _cleaned(items.unique(s.RAW_ID, keep="first", maintain_order=True).sort(s.RAW_ID))
 
 
-def read_reviews(path: Path, max_bad_lines: int, *, verified: bool) -> Iterator[pl.DataFrame]:
+def read_reviews(path: Path, ledger: Ledger, *, verified: bool) -> Iterator[pl.DataFrame]:
     """Read the reviews of 2014, or those of 2018, which mark verified purchases.
 
     Yields:
         schema.REVIEWS in the order of the file, and `verified` if asked for.
 
     Raises:
-        RawDataError: the file does not exist or is damaged, a field is missing, or there are
-            too many bad lines.
+        RawDataError: the file does not exist or is damaged, or has too many bad lines: records
+            without one of the four fields, or with another number of stars than 1 to 5.
     """
     fields = REVIEW_FIELDS | ({s.VERIFIED: FLAG} if verified else {})
     yield pl.DataFrame(schema=s.REVIEWS | ({s.VERIFIED: pl.Boolean} if verified else {}))
+    form = RecordFormat(fields, set(REVIEW_FIELDS), ranges={"overall": STARS})
     names = dict(zip(REVIEW_FIELDS, (s.USER, s.ITEM, s.RATING, s.TIME), strict=True))
-    for table in records(path, RecordFormat(fields, set(REVIEW_FIELDS)), max_bad_lines):
+    for table in records(ledger.of(path), form):
         yield as_reviews(table.rename(names))
 
 

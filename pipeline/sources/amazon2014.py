@@ -18,9 +18,10 @@ from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
 from pipeline.sources.amazon import BRAND, CATEGORY, read_reviews
 from pipeline.sources.literals import as_json, read_literal
-from pipeline.sources.raw import Tables
-from pipeline.sources.records import PATHS, TEXT, RecordFormat, records
+from pipeline.sources.raw import Ledger, Tables
+from pipeline.sources.records import RecordFormat, records
 from pipeline.sources.stream import Stream
+from pipeline.sources.values import PATHS, TEXT
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
 FIELDS = {
@@ -36,20 +37,20 @@ METADATA = RecordFormat(
 )
 
 
-def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
+def read(source: params.AmazonSource, folder: Path, ledger: Ledger) -> Tables:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
-    return stream(source, folder, max_bad_lines).tables()
+    return stream(source, folder, ledger).tables()
 
 
-def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Stream:
+def stream(source: params.AmazonSource, folder: Path, ledger: Ledger) -> Stream:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
-    metadata = _metadata(folder / metadata_name(source), max_bad_lines)
+    metadata = _metadata(folder / metadata_name(source), ledger)
     reviews = folder / reviews_name(source)
-    return amazon.stream(read_reviews(reviews, max_bad_lines, verified=False), metadata)
+    return amazon.stream(read_reviews(reviews, ledger, verified=False), metadata, ledger)
 
 
-def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    for table in records(path, METADATA, max_bad_lines):
+def _metadata(path: Path, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    for table in records(ledger.of(path), METADATA):
         yield table.select(
             pl.col("asin").alias(RAW_ID),
             pl.col("title").alias(TITLE),

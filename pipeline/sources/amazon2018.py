@@ -17,9 +17,10 @@ from pipeline import params
 from pipeline.published.amazon import metadata_name, reviews_name
 from pipeline.sources import amazon
 from pipeline.sources.amazon import BRAND, CATEGORY
-from pipeline.sources.raw import Tables
-from pipeline.sources.records import TEXT, TEXTS, RecordFormat, records
+from pipeline.sources.raw import Ledger, Tables
+from pipeline.sources.records import RecordFormat, records
 from pipeline.sources.stream import Stream
+from pipeline.sources.values import TEXT, TEXTS
 from pipeline.tables.schema import DESCRIPTION, IMAGE, RAW_ID, TITLE
 
 PICTURES = ("imageURLHighRes", "imageURL", "image")  # best first
@@ -37,36 +38,38 @@ METADATA = RecordFormat(FIELDS, {"asin"})
 ICON_SIZE = r"(/images/I/[^/.]+)\._[^/]*_(\.[A-Za-z]+)$"
 
 
-def read(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Tables:
+def read(source: params.AmazonSource, folder: Path, ledger: Ledger) -> Tables:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
-    return stream(source, folder, max_bad_lines).tables()
+    return stream(source, folder, ledger).tables()
 
 
-def stream(source: params.AmazonSource, folder: Path, max_bad_lines: int) -> Stream:
+def stream(source: params.AmazonSource, folder: Path, ledger: Ledger) -> Stream:
     """Read a category from data/raw/<dataset>; see `amazon.stream`."""
-    metadata = _metadata(folder / metadata_name(source), max_bad_lines)
+    metadata = _metadata(folder / metadata_name(source), ledger)
     reviews = folder / reviews_name(source)
-    return amazon.stream(amazon.read_reviews(reviews, max_bad_lines, verified=True), metadata)
+    rows = amazon.read_reviews(reviews, ledger, verified=True)
+    return amazon.stream(rows, metadata, ledger)
 
 
-def read_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Tables:
+def read_sample(source: params.SampleSource, folder: Path, ledger: Ledger) -> Tables:
     """Read the generated category `Sample`, whose pictures are files below `folder`."""
-    return stream_sample(source, folder, max_bad_lines).tables()
+    return stream_sample(source, folder, ledger).tables()
 
 
-def stream_sample(source: params.SampleSource, folder: Path, max_bad_lines: int) -> Stream:
+def stream_sample(source: params.SampleSource, folder: Path, ledger: Ledger) -> Stream:
     """Read the generated category `Sample`; see `amazon.stream`."""
     sample = params.AmazonSource(format="amazon2018", category="Sample", reviews="full")
-    return stream(sample, folder, max_bad_lines)
+    return stream(sample, folder, ledger)
 
 
 def read_items(metadata: Path) -> pl.DataFrame:
     """Read a metadata file without reviews; see `amazon.read_metadata`."""
-    return amazon.read_metadata(_metadata(metadata, max_bad_lines=0))
+    ledger = Ledger(params.Ingest(max_bad_lines=0))
+    return amazon.read_metadata(_metadata(metadata, ledger))
 
 
-def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    for table in records(path, METADATA, max_bad_lines):
+def _metadata(path: Path, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    for table in records(ledger.of(path), METADATA):
         yield table.select(
             pl.col("asin").alias(RAW_ID),
             pl.col("title").alias(TITLE),

@@ -21,19 +21,10 @@ from pipeline.sources import amazon
 from pipeline.sources.amazon import BRAND, CATEGORY
 from pipeline.sources.amazon2018 import ICON_SIZE
 from pipeline.sources.lines import Batch, parsed
-from pipeline.sources.raw import BadLines, Tables
-from pipeline.sources.records import (
-    FLAG,
-    LATEST,
-    MILLISECONDS,
-    NUMBER,
-    PICTURES,
-    TEXT,
-    TEXTS,
-    RecordFormat,
-    records,
-)
+from pipeline.sources.raw import FileCounts, Ledger, Tables
+from pipeline.sources.records import RecordFormat, records
 from pipeline.sources.stream import Stream
+from pipeline.sources.values import FLAG, LATEST, MILLISECONDS, NUMBER, PICTURES, TEXT, TEXTS
 from pipeline.tables import schema as s
 
 REVIEW_FIELDS = {
@@ -57,12 +48,12 @@ RATING_LINE = (
 )
 
 
-def read(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) -> Tables:
+def read(source: params.Amazon2023Source, folder: Path, ledger: Ledger) -> Tables:
     """Read a category from data/raw/<dataset>; see `stream`."""
-    return stream(source, folder, max_bad_lines).tables()
+    return stream(source, folder, ledger).tables()
 
 
-def stream(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) -> Stream:
+def stream(source: params.Amazon2023Source, folder: Path, ledger: Ledger) -> Stream:
     """Read a category from data/raw/<dataset>.
 
     Returns:
@@ -70,31 +61,34 @@ def stream(source: params.Amazon2023Source, folder: Path, max_bad_lines: int) ->
         `amazon.stream`.
     """
     path = folder / reviews_name(source)
-    reviews = (_full if source.reviews == "full" else _ratings)(path, max_bad_lines)
-    metadata = _metadata(folder / metadata_name(source), max_bad_lines)
-    return amazon.stream(reviews, metadata)
+    reviews = (_full if source.reviews == "full" else _ratings)(path, ledger)
+    metadata = _metadata(folder / metadata_name(source), ledger)
+    return amazon.stream(reviews, metadata, ledger)
 
 
-def _full(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    form = RecordFormat(REVIEW_FIELDS | {"verified_purchase": FLAG}, set(REVIEW_FIELDS))
+def _full(path: Path, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    fields = REVIEW_FIELDS | {"verified_purchase": FLAG}
+    form = RecordFormat(fields, set(REVIEW_FIELDS), ranges={"rating": amazon.STARS})
     yield pl.DataFrame(schema=s.REVIEWS | {s.VERIFIED: pl.Boolean})
-    for table in records(path, form, max_bad_lines):
+    for table in records(ledger.of(path), form):
         names = {"user_id": s.USER, "parent_asin": s.ITEM, "verified_purchase": s.VERIFIED}
         yield _reviews(table.rename(names))
 
 
-def _ratings(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
+def _ratings(path: Path, ledger: Ledger) -> Iterator[pl.DataFrame]:
     """Yield the lines of the published 5-core, which has no text."""
     yield pl.DataFrame(schema=s.REVIEWS)
-    yield from map(_reviews, parsed(path, _rating_rows, max_bad_lines))
+    yield from map(_reviews, parsed(ledger.of(path), _rating_rows, HEADER))
 
 
-def _rating_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
-    is_header = (pl.col("line") == 1) & (pl.col("text") == HEADER)
-    rows = batch.matched(RATING_LINE).filter(~is_header)
-    rows = rows.with_columns(pl.col(s.RATING).cast(pl.Float64), pl.col(s.TIME).cast(pl.UInt64))
-    is_good = (pl.col(s.TIME) < LATEST * 1000).fill_null(False)
-    return bad.without(rows, is_good, f"`{HEADER}` with a time in milliseconds")
+def _rating_rows(batch: Batch, counts: FileCounts) -> pl.DataFrame:
+    rows = batch.matched(RATING_LINE).with_columns(
+        pl.col(s.RATING).cast(pl.Float64), pl.col(s.TIME).cast(pl.UInt64)
+    )
+    is_stars = pl.col(s.RATING).is_between(*amazon.STARS)
+    is_good = (is_stars & (pl.col(s.TIME) < LATEST * 1000)).fill_null(False)
+    expected = f"`{HEADER}` with 1 to 5 stars and a time in milliseconds"
+    return counts.without(rows, is_good, expected)
 
 
 def _reviews(rows: pl.DataFrame) -> pl.DataFrame:
@@ -103,8 +97,8 @@ def _reviews(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _metadata(path: Path, max_bad_lines: int) -> Iterator[pl.DataFrame]:
-    for table in records(path, RecordFormat(FIELDS, {"parent_asin"}), max_bad_lines):
+def _metadata(path: Path, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    for table in records(ledger.of(path), RecordFormat(FIELDS, {"parent_asin"})):
         has_path = pl.col("categories").list.len() > 0
         yield table.select(
             pl.col("parent_asin").alias(s.RAW_ID),

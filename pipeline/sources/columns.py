@@ -1,171 +1,162 @@
-"""Columns of the user's own tables, as Polars expressions: ids, texts, numbers, times.
+"""Columns of the user's own tables: ids, texts, numbers, flags, times.
 
 Used by the format `tables`. CSV and JSON lines have text, Parquet has types. A value that
-cannot be parsed becomes null, which the caller counts.
+cannot be used becomes null, which the caller counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
 from pipeline.job.errors import RawDataError
-from pipeline.sources.raw import check_exists, empty_columns
-from pipeline.sources.records import LATEST
-from pipeline.tables.schema import RATING, RAW_ITEMS, REVIEWS, TIME, VERIFIED
+from pipeline.sources.values import FLAGS, LATEST, scalar_text
+from pipeline.tables.schema import RATING, REVIEWS, TIME, VERIFIED
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-YES, NO = ["true", "1", "yes"], ["false", "0", "no"]
+TEXTS = (pl.String, pl.Categorical, pl.Enum, pl.Binary, pl.Null)
+# What programs write where there is no value.
+NOTHING = ["nan", "NaN", "NAN", "null", "NULL", "Null", "none", "None", "NONE", "\\N", "<NA>"]
+# What is left of a whole number that was a float for a while; 007.0 and 1.10 are texts.
+WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]{0,15}))\.0$"
 # After the T and the Z of ISO 8601 have become a space and +00:00.
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-Names = Mapping[str, str | None]  # our name of a column -> the file's, None if it has none
+ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d-?\d)([Tt ]\S.*)?", re.ASCII)  # other forms
+Unit = Literal["s", "ms", "iso"]
 
 
-def scan(path: Path, wanted: Names) -> pl.LazyFrame:
-    """Return the wanted columns that a file has, by our names, without reading the rows.
+def stripped(name: str, dtype: Any) -> pl.Expr:
+    """Return a column as text without surrounding spaces; null if empty.
+
+    Whole numbers have no point, whatever their type: 17.0 is 17.
+    """
+    value = scalar_text(name, dtype).str.strip_chars()
+    if isinstance(dtype, pl.Decimal):
+        value = value.str.replace(r"\.0+$", "")
+    return pl.when(value != "").then(value).alias(name)
+
+
+def check_text(name: str, dtype: Any, path: Path, *, is_list: bool) -> None:
+    """Raise RawDataError unless a column has values that `stripped` reads, or lists of text."""
+    is_texts = isinstance(dtype, pl.List) and isinstance(dtype.inner, TEXTS)
+    if dtype.is_nested() and not (is_list and is_texts):
+        raise RawDataError(
+            f"{path}: expected column {name!r} to be text, got {dtype}; write the file again, "
+            "or leave the column out of params.yaml"
+        )
+
+
+def check_ids(name: str, dtype: Any, path: Path) -> None:
+    """Raise RawDataError unless a column has text or numbers."""
+    if not (dtype.is_numeric() or isinstance(dtype, TEXTS)):
+        raise RawDataError(
+            f"{path}: expected column {name!r} to hold ids, as text or as whole numbers, got "
+            f"{dtype}; write the file again"
+        )
+
+
+def check_times(name: str, dtype: Any, path: Path, unit: Unit) -> None:
+    """Raise RawDataError if a column has dates where `unit` promises numbers."""
+    if dtype.is_temporal() and unit != "iso":
+        raise RawDataError(
+            f"{path}: expected column {name!r} to hold numbers, since `time` is {unit}, got "
+            f"{dtype}; write `time: iso` in params.yaml"
+        )
+
+
+def identifiers(texts: pl.Series, dtype: Any) -> pl.Series:
+    """Return ids; null where there is none.
+
+    Whole numbers lose the point that another program gave them, so that 17.0 meets 17.
 
     Args:
-        path: .csv, .tsv, .jsonl (each also as .gz) or .parquet.
-        wanted: the columns.
-
-    Raises:
-        RawDataError: the file does not exist, is not of its format, or lacks a column.
+        texts: the column as `stripped` returns it.
+        dtype: of the column in the file.
     """
-    check_exists(path)
-    names = {ours: theirs for ours, theirs in wanted.items() if theirs is not None}
-    try:
-        table = _scan(path, list(names.values()))
-        present = table.collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
-    for ours, theirs in names.items():
-        if theirs not in present:
-            key = f"columns.{ours}" if ours in (*REVIEWS, VERIFIED, *RAW_ITEMS) else "fields"
-            raise RawDataError(
-                f"{path}: expected a column {theirs!r}, which sources.{path.parent.name}.{key} "
-                f"names, got {present}; name another one in params.yaml"
-            )
-    return table.select(pl.col(theirs).alias(ours) for ours, theirs in names.items())
+    if dtype.is_float() or isinstance(dtype, pl.Decimal):
+        return _where(texts.str.contains(r"^-?[0-9]+$"), texts)
+    if texts.str.ends_with(".0").any():
+        texts = texts.str.replace(WHOLE_FLOAT, "${1}")
+    nothing = texts.is_in(NOTHING)
+    return _where(~nothing, texts) if nothing.any() else texts
 
 
-def collect(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    """Read the rows of `path`; RawDataError if the file is damaged."""
-    try:
-        return rows.collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def identifier(name: str, schema: pl.Schema, path: Path, wanted: Names) -> pl.Expr:
-    """Return ids as text without surrounding spaces; null if empty.
-
-    Raises:
-        RawDataError: the column has neither text nor whole numbers.
-    """
-    if not (schema[name].is_integer() or schema[name] == pl.String):
-        raise RawDataError(
-            f"{path}: expected column {wanted[name]!r} to hold ids, as text or as whole "
-            f"numbers, got {schema[name]}; write the file again"
-        )
-    return stripped(name).alias(name)
-
-
-def text(name: str, schema: pl.Schema, path: Path, wanted: Names) -> pl.Expr:
-    """Return text without surrounding spaces; in columns of `fields` also lists of text.
-
-    Raises:
-        RawDataError: the column has another type.
-    """
-    if name not in schema:
-        return empty_columns(name)[0]
-    kind = schema[name]
-    if kind == pl.List(pl.String) and name not in RAW_ITEMS:
-        return pl.col(name).list.eval(pl.element().filter(pl.element() != ""))
-    if kind.is_nested() or kind == pl.Binary:
-        raise RawDataError(
-            f"{path}: expected column {wanted[name]!r} to be text, got {kind}; write the file "
-            "again, or leave the column out of params.yaml"
-        )
-    return stripped(name).alias(name)
-
-
-def stripped(name: str) -> pl.Expr:
-    """Return a column as text without surrounding spaces; null if empty."""
-    value = pl.col(name).cast(pl.String).str.strip_chars()
-    return pl.when(value != "").then(value)
-
-
-def rating(schema: pl.Schema) -> pl.Expr:
+def ratings(texts: pl.Series) -> pl.Series:
     """Return finite numbers, else null."""
-    if RATING not in schema:
-        return empty_columns(RATING)[0]
-    number = stripped(RATING).cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number).cast(REVIEWS[RATING]).alias(RATING)
+    numbers = texts.cast(pl.Float64, strict=False)
+    return _where(numbers.is_finite(), numbers).cast(REVIEWS[RATING]).alias(RATING)
 
 
-def verified(schema: pl.Schema) -> pl.Expr:
-    """Return True for the words `YES`, False for `NO`, else null."""
-    if VERIFIED not in schema:
-        return pl.lit(None, dtype=pl.Boolean).alias(VERIFIED)
-    word = stripped(VERIFIED).str.to_lowercase()
-    return pl.when(word.is_in(YES)).then(True).when(word.is_in(NO)).then(False).alias(VERIFIED)
+def flags(texts: pl.Series) -> pl.Series:
+    """Return True and False for the words of `FLAGS` in any case, else null."""
+    words = texts.str.to_lowercase()
+    return words.replace_strict(FLAGS, default=None, return_dtype=pl.Boolean).alias(VERIFIED)
 
 
-def seconds(schema: pl.Schema, unit: Literal["s", "ms", "iso"], path: Path) -> pl.Expr:
-    """Return whole seconds since 1970, UTC; null without a time, or for one from 2100 on.
+def seconds(values: pl.Series, unit: Unit) -> pl.Series:
+    """Return whole seconds since 1970, UTC; null without a time, before 1970 or from 2100 on.
 
     Args:
-        schema: of the table.
+        values: a column of times, or of text as `stripped` returns it.
         unit: of the column; a time without a zone is in UTC.
-        path: the file, for the message.
-
-    Raises:
-        RawDataError: the column has dates where `unit` promises numbers.
     """
-    if TIME not in schema:
-        return empty_columns(TIME)[0]
-    if schema[TIME].is_temporal() and unit != "iso":
-        raise RawDataError(
-            f"{path}: expected column {TIME!r} to hold numbers, since `time` is {unit}, got "
-            f"{schema[TIME]}; write `time: iso` in params.yaml"
-        )
-    if schema[TIME].is_temporal():
-        time = pl.col(TIME).cast(pl.Datetime("ms")).dt.epoch("s")
+    if values.dtype.is_temporal():
+        times = values.cast(pl.Datetime("ms")).dt.epoch("s")
     elif unit == "iso":
-        time = _iso(stripped(TIME)).dt.epoch("s")
+        times = _iso(values)
     else:
-        number = stripped(TIME).cast(pl.Float64, strict=False)
-        whole = (number / (1000 if unit == "ms" else 1)).floor()
-        time = whole.cast(pl.Int64, strict=False)
-    return pl.when((time > -LATEST) & (time < LATEST)).then(time).alias(TIME)
+        numbers = values.cast(pl.Float64, strict=False)
+        whole = (numbers / (1000 if unit == "ms" else 1)).floor()
+        times = whole.cast(pl.Int64, strict=False)
+    return _where(times.is_between(0, LATEST - 1), times).alias(TIME)
 
 
-def _iso(time: pl.Expr) -> pl.Expr:
+def time_hint(text: str, unit: Unit, key: str) -> str:
+    """Return how to mend a time that is not in its unit; `key` is that of `time`."""
+    number = float(text) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text) else None
+    fits = "iso" if ISO.fullmatch(text) else None
+    if number is not None and unit != "iso" and number >= LATEST:
+        fits = "ms" if unit == "s" and number < LATEST * 1000 else None
+    elif number is not None and fits is None:
+        fits = "s" if number < LATEST else "ms" if number < LATEST * 1000 else None
+    if fits in (None, unit):
+        return f"`{key}` is {unit}: write the times in that unit, or mend the file"
+    return f"`{key}` is {unit}, and the value looks like {fits}: write `time: {fits}`"
+
+
+def _where(keep: pl.Series, values: pl.Series) -> pl.Series:
+    """Return the values that are kept, else null."""
+    return pl.select(pl.when(keep).then(values).alias(values.name)).to_series()
+
+
+def _iso(texts: pl.Series) -> pl.Series:
+    """Return the seconds of dates and times in ISO 8601, in its extended and basic forms."""
+    time = pl.col(texts.name)
     normal = (
         time.str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "${1} ")
         .str.replace(r"[Zz]$", "+00:00")
         .str.replace(r"(:\d\d(?:\.\d+)?[+-]\d\d)(\d\d)$", "${1}:${2}")
     )
     options: dict[str, Any] = {"strict": False, "time_zone": "UTC", "time_unit": "ms"}
-    return pl.coalesce(normal.str.to_datetime(form, **options) for form in ISO_FORMATS)
+    forms = pl.coalesce(normal.str.to_datetime(form, **options) for form in ISO_FORMATS)
+    times = texts.to_frame().select(forms.dt.epoch("s")).to_series()
+    rest = times.is_null() & texts.is_not_null()
+    if not rest.any():
+        return times
+    distinct = {text: _python_iso(text) for text in texts.filter(rest).unique()}
+    others = texts.filter(rest).replace_strict(distinct, return_dtype=pl.Int64)
+    return times.scatter(rest.arg_true(), others)
 
 
-def _scan(path: Path, names: list[str]) -> pl.LazyFrame:
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    if suffix == ".parquet":
-        return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    if suffix == ".jsonl":
-        # Text whatever a record has, or 1 and "1" would be two users.
-        return pl.scan_ndjson(path, schema=dict.fromkeys(names, pl.String))
-    return pl.scan_csv(path, separator=SEPARATORS[suffix], infer_schema=False, glob=False)
-
-
-def _unreadable(path: Path, error: Exception) -> RawDataError:
-    message = str(error).strip().split("\n")[0]
-    return RawDataError(
-        f"{path}: expected a whole file of the format that its name says, in UTF-8, got: "
-        f"{message}. Write the file again, or name another one in params.yaml"
-    )
+def _python_iso(text: str) -> int | None:
+    if not ISO.fullmatch(text):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return int(aware.timestamp() // 1)

@@ -7,8 +7,8 @@ with file and line number.
 
 from __future__ import annotations
 
+import codecs
 import gzip
-import logging
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,14 +23,15 @@ from isal import igzip, isal_zlib
 
 from pipeline.job.errors import RawDataError
 from pipeline.published.raw_file import GZIP_MAGIC
-from pipeline.sources.raw import SHOWN, BadLines, check_exists
-
-logger = logging.getLogger(__name__)
+from pipeline.sources.raw import SHOWN, FileCounts, check_exists
 
 BATCH = 8 << 20  # bytes of text; few enough for the processor's cache
+QUOTED = 20  # bytes of a file in another encoding that a message quotes
 CHUNK = 1 << 18  # bytes per read; less than MAX_LINE
 MAX_LINE = 16 << 20  # bytes; the longest published record is far below 1 MiB
 NEWLINE, RETURN, OPEN, CLOSE = b"\n\r{}"
+BLANK = b" \t\r\n\v\f"  # what a blank line may consist of
+IS_BLANK = np.isin(np.arange(256), list(BLANK))  # by byte
 # igzip is three times as fast as gzip, but loses the data shortly before the damage.
 IGZIP_ERROR: Any = isal_zlib.error  # its type stub does not declare a class
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, IGZIP_ERROR)
@@ -65,6 +66,19 @@ class Batch:
         first = np.append(codes[0], codes[ends[:-1] + 1])
         return len(ends) if (first == OPEN).all() and (last == CLOSE).all() else None
 
+    @cached_property
+    def n_lines(self) -> int:
+        """The number of lines."""
+        return len(self.newlines) + (self.text[-1:] not in (b"", b"\n"))
+
+    def n_filled(self) -> int:
+        """Return the number of lines that are not blank."""
+        codes = np.frombuffer(self.text, dtype=np.uint8)
+        starts = np.concatenate([[0], self.newlines + 1])[: self.n_lines]
+        if not IS_BLANK[codes[starts]].any():
+            return self.n_lines
+        return int(np.count_nonzero(np.logical_or.reduceat(~IS_BLANK[codes], starts)))
+
     def halves(self) -> tuple[Batch, Batch]:
         """Return the lines in two batches of about the same size, the second perhaps empty."""
         middle = self.text.find(b"\n", len(self.text) // 2) + 1 or len(self.text)
@@ -86,7 +100,7 @@ class Batch:
             .explode()
             .to_frame()
             .with_row_index("line", offset=self.first)
-            .with_columns(pl.col("text").str.strip_chars())
+            .with_columns(pl.col("text").str.strip_chars(BLANK.decode()))
             .filter(pl.col("text") != "")
         )
 
@@ -97,33 +111,41 @@ class Batch:
 
 
 def parsed(
-    path: Path, parse: Callable[[Batch, BadLines], pl.DataFrame], max_bad_lines: int
+    counts: FileCounts, parse: Callable[[Batch, FileCounts], pl.DataFrame], header: str = ""
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows that `parse` makes of each batch; log their number and the bad lines."""
-    bad, n_rows = BadLines(path, max_bad_lines), 0
-    for batch in batches(path):
-        table = parse(batch, bad)
-        n_rows += table.height
+    """Yield the rows that `parse` makes of each batch, one of each line that is not bad.
+
+    A first line that is the `header` is left out.
+    """
+    n_records = 0
+    for batch in batches(counts.file):
+        line, _, rest = batch.text.partition(b"\n") if batch.first == 1 else (b"", b"", b"")
+        if header and line.decode(errors="replace").strip() == header:
+            batch = Batch(batch.file, 2, rest)
+        n_records += batch.n_filled()
+        table = parse(batch, counts)
+        counts.n_rows += table.height
         yield table
-    logger.info("%s: %d rows, %d bad lines", path, n_rows, bad.count)
+    counts.finish(n_records)
 
 
 def batches(path: Path, size: int = BATCH) -> Iterator[Batch]:
     """Yield a file's lines in batches, in order.
 
     Args:
-        path: a text file, gzip-compressed if its name ends in .gz.
+        path: a text file in UTF-8, gzip-compressed if its name ends in .gz; a byte-order mark
+            is left out.
         size: approximate bytes of text in a batch.
 
     Raises:
-        RawDataError: the file does not exist, is not gzip, or is truncated or damaged (the last
-            whole line is named), or a line has more than `MAX_LINE` bytes.
+        RawDataError: the file does not exist, is not gzip, is in UTF-16, or is truncated or
+            damaged (the last whole line is named), or a line has more than `MAX_LINE` bytes.
     """
     first, last_line = 1, b""
     chunks: list[bytes] = []  # text after the last batch
     n_bytes, n_open = 0, 0  # in these chunks, and in the unfinished line at their end
     try:
-        for chunk in _chunks(path):
+        for chunk in _without_mark(path, _chunks(path)):
             end = chunk.find(b"\n")
             if n_open + (len(chunk) if end < 0 else end) > MAX_LINE:
                 raise _too_long(path, first + b"".join(chunks).count(b"\n"))
@@ -152,6 +174,20 @@ def _too_long(path: Path, number: int) -> RawDataError:
         f"{path}:{number}: expected a line of at most {MAX_LINE:,} bytes, got a longer one; "
         "the file does not have one record per line"
     )
+
+
+def _without_mark(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Leave out a byte-order mark; refuse text in UTF-16 or UTF-32."""
+    start = next(chunks, b"")
+    zeros = [code == 0 for code in start[:4]]
+    is_wide = zeros in ([False, True, False, True], [True, False, True, False])
+    if is_wide or start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise RawDataError(
+            f"{path}: expected text in UTF-8, got UTF-16 or bytes that are no text: "
+            f"{start[:QUOTED]!r}. Write the file again in UTF-8 (in Excel: CSV UTF-8)"
+        )
+    yield start.removeprefix(codecs.BOM_UTF8)
+    yield from chunks
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -195,5 +231,5 @@ def _damaged(path: Path, error: Exception, n_lines: int, last_line: bytes) -> Ra
     return RawDataError(
         f"{path}: the gzip stream {what}; the last whole line is line {n_lines}"
         + (f", which starts with {start!r}" if n_lines else "")
-        + ". Remove the file and download it again"
+        + ". Put a whole file in its place and run download again"
     )

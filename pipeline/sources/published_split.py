@@ -18,7 +18,7 @@ from pipeline import params
 from pipeline.job.errors import RawDataError
 from pipeline.published.published_split import PARTS, TOKENS
 from pipeline.sources.lines import Batch, parsed
-from pipeline.sources.raw import BadLines, Tables, empty_columns
+from pipeline.sources.raw import FileCounts, Ledger, Tables, empty_columns
 from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 SPARSEST, SLACK = 10, 1000
 
 
-def read(source: params.PublishedSplitSource, folder: Path, max_bad_lines: int) -> Tables:
+def read(source: params.PublishedSplitSource, folder: Path, ledger: Ledger) -> Tables:
     """Read a split and its token lists; the arguments are those of every `Reader`.
 
     Returns:
@@ -41,34 +41,34 @@ def read(source: params.PublishedSplitSource, folder: Path, max_bad_lines: int) 
         RawDataError: there are too many bad lines, a user has several held-out items, or ids
             are not dense.
     """
-    parts = [_part(folder / name, part, max_bad_lines) for part, name in PARTS.items()]
-    tokens = {column: _numbers(folder / name, max_bad_lines) for column, name in TOKENS.items()}
+    parts = [_part(folder / name, part, ledger) for part, name in PARTS.items()]
+    tokens = {column: _numbers(folder / name, ledger) for column, name in TOKENS.items()}
     pairs = pl.concat(parts)
     return Tables(_reviews(pairs), _items(folder, pairs, tokens))
 
 
-def _numbers(path: Path, max_bad_lines: int) -> pl.DataFrame:
+def _numbers(path: Path, ledger: Ledger) -> pl.DataFrame:
     """Return columns `line`, `id` (int64) and `rest` (list<int64>), one row per line."""
-    tables = list(parsed(path, _parse, max_bad_lines))
+    tables = list(parsed(ledger.of(path), _parse))
     if not any(table.height for table in tables):
         raise RawDataError(f"{path}: expected lines of whole numbers, got an empty file")
     return pl.concat(tables)
 
 
-def _parse(batch: Batch, bad: BadLines) -> pl.DataFrame:
+def _parse(batch: Batch, counts: FileCounts) -> pl.DataFrame:
     # 18 digits always fit an int64; longer numbers are not ids.
     is_numbers = pl.col("text").str.contains(r"^[0-9]{1,18}(\s+[0-9]{1,18})*$")
-    lines = bad.without(batch.table(), is_numbers, "whole numbers separated by spaces")
+    lines = counts.without(batch.table(), is_numbers, "whole numbers separated by spaces")
     numbers = pl.col("text").str.extract_all(r"[0-9]+").cast(pl.List(pl.Int64))
     return lines.select(
         "line", numbers.list.first().alias("id"), numbers.list.slice(1).alias("rest")
     )
 
 
-def _part(path: Path, part: str, max_bad_lines: int) -> pl.DataFrame:
+def _part(path: Path, part: str, ledger: Ledger) -> pl.DataFrame:
     """Return one row per (user, item) of a part, in the order of the file."""
     rows = (
-        _numbers(path, max_bad_lines)
+        _numbers(path, ledger)
         .filter(pl.col("rest").list.len() > 0)
         .explode("rest")
         .select("line", pl.col("id").alias(s.USER), pl.col("rest").alias(s.ITEM))

@@ -19,7 +19,7 @@ from pipeline.sources import (
     tables,
     tianchi,
 )
-from pipeline.sources.raw import Tables
+from pipeline.sources.raw import Ledger, Tables
 from pipeline.sources.stream import Stream
 
 
@@ -27,13 +27,13 @@ from pipeline.sources.stream import Stream
 class Reader:
     """How the files of a raw format become tables.
 
-    Arguments are the dataset's section of `sources` in params.yaml, data/raw/<dataset>, and how
-    many bad lines are tolerated per file.
+    Arguments are the dataset's section of `sources` in params.yaml, data/raw/<dataset>, and the
+    ledger of its files: what is tolerated, and the counts of what was read.
     """
 
-    read: Callable[[Any, Path, int], Tables]
+    read: Callable[[Any, Path, Ledger], Tables]
     # The same in batches, for formats that may not fit in memory.
-    stream: Callable[[Any, Path, int], Stream] | None = None
+    stream: Callable[[Any, Path, Ledger], Stream] | None = None
 
 
 READERS = {
@@ -43,7 +43,7 @@ READERS = {
     "amazon2023": Reader(read=amazon2023.read, stream=amazon2023.stream),
     "tianchi": Reader(read=tianchi.read, stream=tianchi.stream),
     "published_split": Reader(read=published_split.read),
-    "tables": Reader(read=tables.read),
+    "tables": Reader(read=tables.read, stream=tables.stream),
 }
 
 

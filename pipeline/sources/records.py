@@ -1,41 +1,49 @@
 """Records, one per line, as tables of the fields that a format keeps.
 
 JSON is parsed in bulk by Arrow, which is strict about types. A batch that Arrow refuses is read
-again line by line, to find the bad line and to accept what is only unusual.
+again line by line, to find the bad line and to accept what is only unusual. Of a repeated key
+the last value counts, as in Python's json.
+
+A line is bad if it is no record in UTF-8, or if a required field is null, absent, of another
+type or out of range. Another field of another type is null, and counted.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.json
 
-from pipeline.job.errors import RawDataError
-from pipeline.sources import read_ahead
+from pipeline.sources import read_ahead, values
 from pipeline.sources.lines import Batch, batches
-from pipeline.sources.raw import SHOWN, BadLines
-
-logger = logging.getLogger(__name__)
+from pipeline.sources.raw import FileCounts, quoted
+from pipeline.sources.values import (
+    FLAG,
+    INTEGER,
+    LATEST,
+    MILLISECONDS,
+    NUMBER,
+    SCALAR,
+    TEXT,
+    WORDS,
+    scalar_text,
+)
 
 N_THREADS = 2  # that parse, beside one that unpacks
 PIECE = 1 << 16  # bytes of text below which lines are read one by one
+N_SAMPLED = 20  # lines from which the type of a scalar is taken
 
-TEXT, NUMBER, INTEGER, TEXTS = pa.string(), pa.float64(), pa.int64(), pa.list_(pa.string())
-MILLISECONDS = pa.uint64()  # since 1970; unsigned, to be another type than INTEGER
-FLAG = pa.bool_()
-PATHS = pa.list_(TEXTS)  # each from general to special; only the first is kept
-PICTURES = pa.list_(pa.struct([(n, TEXT) for n in ("hi_res", "large", "thumb", "variant")]))
 # What a parser raises. The last two come from brackets that are nested too deep.
 UNREADABLE = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
-LATEST = 4102444800  # 2100-01-01 in seconds; milliseconds would be far beyond
+LINE = "(line)"  # a column with the number of a record's line, from 1; no field has this name
+NO_CONSTANT = "is not JSON; null is"
 
 
 def json_record(line: str) -> Any:
@@ -44,7 +52,7 @@ def json_record(line: str) -> Any:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} {NO_CONSTANT}")
 
 
 @dataclass(frozen=True)
@@ -58,30 +66,33 @@ class RecordFormat:
     # Turns a batch into JSON lines of the same records. A line may become something else than
     # JSON, and is then read by `parse`. None: the lines are JSON already.
     as_json: Callable[[Batch], Batch] | None = None
+    ranges: Mapping[str, values.Limits] = field(default_factory=dict)  # of NUMBER fields
+    numbered: bool = False  # whether the first column is `LINE`
 
 
-def records(path: Path, form: RecordFormat, max_bad_lines: int) -> Iterator[pl.DataFrame]:
+def records(counts: FileCounts, form: RecordFormat) -> Iterator[pl.DataFrame]:
     """Yield the records of a file as tables with the columns `form.fields`, one per batch.
 
     Args:
-        path: a file of one record per line.
+        counts: of a file of one record per line.
         form: how lines are read.
-        max_bad_lines: how many lines that are not records are tolerated.
 
     Raises:
-        RawDataError: there are more bad lines, or a required field is missing or of another
-            type.
+        RawDataError: there are more bad lines, or values that are not understood, than allowed.
     """
-    bad, n_read = BadLines(path, max_bad_lines), 0
+    n_records = 0
     in_bulk = partial(_in_bulk, form=form)
-    for batch, table in read_ahead.mapped(in_bulk, batches(path), N_THREADS):
-        for piece in [table] if table is not None else _piecewise(batch, form, bad):
-            n_read += piece.height
+    for batch, table in read_ahead.mapped(in_bulk, batches(counts.file), N_THREADS):
+        n_records += batch.n_filled()
+        for piece in [table] if table is not None else _piecewise(batch, form, counts):
+            counts.n_rows += piece.height
+            filled = piece.select(pl.exclude(LINE, *form.required).count())
+            counts.present(filled.row(0, named=True) if filled.width else {})
             yield piece
-    logger.info("%s: %d records, %d bad lines", path, n_read, bad.count)
+    counts.finish(n_records)
 
 
-def _piecewise(batch: Batch, form: RecordFormat, bad: BadLines) -> Iterator[pl.DataFrame]:
+def _piecewise(batch: Batch, form: RecordFormat, counts: FileCounts) -> Iterator[pl.DataFrame]:
     """Read in bulk what Arrow accepts, so that only lines near unusual ones are read singly."""
     for half in batch.halves():
         if not half.text.strip():
@@ -90,37 +101,75 @@ def _piecewise(batch: Batch, form: RecordFormat, bad: BadLines) -> Iterator[pl.D
         if table is not None:
             yield table
         elif len(half.text) <= PIECE or half.text == batch.text:
-            yield _line_by_line(half, form, bad)
+            yield _line_by_line(half, form, counts)
         else:
-            yield from _piecewise(half, form, bad)
+            yield from _piecewise(half, form, counts)
 
 
 def _in_bulk(batch: Batch, form: RecordFormat) -> pl.DataFrame | None:
     """Return the batch's records, or None if a line has to be read by `form.parse`."""
     if form.as_json is not None:
+        if not _is_utf8(batch.text):
+            return None
         batch = form.as_json(batch)
     n_objects = batch.n_objects()
-    if n_objects is None:
+    if n_objects is None or not _is_utf8(batch.text):  # Arrow's reader does not check
         return None
+    kinds = _kinds(batch, form)
     try:
-        if not batch.text.isascii():
-            batch.text.decode("utf-8")  # Arrow's reader does not check
         table = pyarrow.json.read_json(
             pa.BufferReader(batch.text),
             read_options=pyarrow.json.ReadOptions(
                 block_size=len(batch.text) + 1, use_threads=False
             ),
             parse_options=pyarrow.json.ParseOptions(
-                explicit_schema=pa.schema(list(form.fields.items())),
+                explicit_schema=pa.schema(list(kinds.items())),
                 unexpected_field_behavior="ignore",
             ),
         )
-    except (UnicodeDecodeError, pa.ArrowException):
+    except pa.ArrowException:
         return None
     if table.num_rows != n_objects:
         return None
     rows = _without_empty_texts(pl.DataFrame(pl.from_arrow(table)).select(list(form.fields)))
-    return rows if _is_valid(rows, form.required) else None
+    if not _is_valid(rows, form):
+        return None
+    scalars = [name for name, kind in form.fields.items() if kind == SCALAR]
+    rows = rows.with_columns(scalar_text(name, rows.schema[name]) for name in scalars)
+    if not form.numbered:
+        return rows
+    lines = pl.int_range(batch.first, batch.first + rows.height, dtype=pl.Int64)
+    return rows.select(lines.alias(LINE), pl.all())
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        return text.isascii() or bool(text.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _kinds(batch: Batch, form: RecordFormat) -> dict[str, pa.DataType]:
+    """Return the types of the fields; of a SCALAR the one that it has in the first lines.
+
+    Where a later line has another type, Arrow refuses the batch.
+    """
+    kinds = dict(form.fields)
+    if SCALAR not in kinds.values():
+        return kinds
+    seen: dict[str, set[type]] = {name: set() for name in kinds}
+    for _, line in islice(batch.lines(), N_SAMPLED):
+        try:
+            record = json_record(line.decode())
+        except UNREADABLE:
+            continue
+        for name in seen.keys() & record.keys() if isinstance(record, dict) else ():
+            seen[name].add(type(record[name]))
+    types = ((float, NUMBER), (int, INTEGER), (bool, FLAG))
+    for name, kind in form.fields.items():
+        if kind == SCALAR:
+            kinds[name] = next((to for of, to in types if of in seen[name]), TEXT)
+    return kinds
 
 
 def _without_empty_texts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -131,29 +180,36 @@ def _without_empty_texts(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _is_valid(rows: pl.DataFrame, required: Set[str]) -> bool:
-    """Return whether every required field has a value and every number is plausible."""
-    has_values = [pl.col(name).is_not_null() for name in required]
-    numbers = [
-        _is_plausible(pl.col(name), 1000 if kind == pl.UInt64 else 1)
-        for name, kind in rows.schema.items()
-        if kind.is_numeric()
-    ]
-    return bool(rows.select(pl.all_horizontal(*has_values, *numbers).all()).item())
+def _is_valid(rows: pl.DataFrame, form: RecordFormat) -> bool:
+    """Return whether every required field has a value and every number is in its range."""
+    checks = [pl.col(name).is_not_null() for name in form.required]
+    for name, kind in form.fields.items():
+        if kind == SCALAR and rows.schema[name].is_float():
+            # Python writes larger and smaller ones, and those without a fraction, otherwise.
+            checks.append((pl.col(name) == 0) | pl.col(name).abs().is_between(1e-4, 1e15))
+        elif kind in (NUMBER, INTEGER, MILLISECONDS):
+            checks.append(pl.col(name).is_between(*_limits(name, form)))
+    return bool(rows.select(pl.all_horizontal(True, *checks).all()).item())
 
 
-def _is_plausible(value: Any, unit: int = 1) -> Any:
-    return (value > -LATEST) & (value < LATEST * unit)
+def _limits(name: str, form: RecordFormat) -> values.Limits:
+    """Return the least and the greatest value of a number."""
+    units = {INTEGER: 1, MILLISECONDS: 1000}
+    if form.fields[name] in units:
+        return 0, LATEST * units[form.fields[name]] - 1
+    return form.ranges.get(name, values.ANY)
 
 
-def _line_by_line(batch: Batch, form: RecordFormat, bad: BadLines) -> pl.DataFrame:
+def _line_by_line(batch: Batch, form: RecordFormat, counts: FileCounts) -> pl.DataFrame:
     rows = []
     for number, line in batch.lines():
         text = line.decode("utf-8", errors="replace").strip()
+        why = "" if _is_utf8(line) else " in UTF-8"
         try:
             record = form.parse(text)
-        except UNREADABLE:
+        except UNREADABLE as error:
             record = None
+            why += f" ({error})" if NO_CONSTANT in str(error) else ""
             # Arrow accepts any depth, and an infinite number in a field that is ignored. How a
             # line is read must not depend on its neighbours.
             alone = Batch(batch.file, number, line)
@@ -161,63 +217,33 @@ def _line_by_line(batch: Batch, form: RecordFormat, bad: BadLines) -> pl.DataFra
             if table is not None:
                 rows += table.rows(named=True)
                 continue
-        if isinstance(record, dict):
-            rows.append(_row(record, form, f"{batch.file}:{number}", text))
-        else:
-            bad.add(number, text, form.expected)
+        if why or not isinstance(record, dict):
+            counts.add(number, quoted(text), f"{form.expected}{why}")
+        elif (row := _row(record, form, number, text, counts)) is not None:
+            rows.append({LINE: number, **row} if form.numbered else row)
     empty = pl.DataFrame(pl.from_arrow(pa.schema(list(form.fields.items())).empty_table()))
-    return pl.DataFrame(rows, schema=empty.schema, orient="row")
+    schema = {**({LINE: pl.Int64()} if form.numbered else {}), **empty.schema}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _row(record: dict[Any, Any], form: RecordFormat, place: str, text: str) -> dict[str, Any]:
-    """Return the fields of a record; `place` and `text` are for the message."""
-    row = {name: _value(record.get(name), kind) for name, kind in form.fields.items()}
+def _row(
+    record: dict[Any, Any], form: RecordFormat, line: int, text: str, counts: FileCounts
+) -> dict[str, Any] | None:
+    """Return the fields of a record, or None if it lacks a required one."""
+    row = {
+        name: values.read(record.get(name), kind, _limits(name, form))
+        for name, kind in form.fields.items()
+    }
     for name in sorted(form.required):
         if row[name] is None:
-            kinds = {TEXT: "text", NUMBER: "a number", INTEGER: "a time in seconds"}
-            kind = kinds.get(form.fields[name], "a time in milliseconds")
-            value = f"{record[name]!r:.{SHOWN}}" if name in record else "none"
-            raise RawDataError(
-                f"{place}: expected a field {name!r} with {kind}, got {value} in "
-                f"{text[:SHOWN]!r}"
-            )
+            got = quoted(record[name]) if name in record else "none"
+            what = f"a field {name!r} with {WORDS[form.fields[name]]}"
+            if name in form.ranges:
+                what += " from {:g} to {:g}".format(*form.ranges[name])
+            counts.add(line, f"{got} in {quoted(text)}", what)
+            return None
+    for name in row.keys() & record.keys() - form.required:
+        if not values.is_understood(record[name], form.fields[name], row[name]):
+            counts.present({name: int(row[name] is None)})  # the others are counted in bulk
+            counts.not_understood(name, [(line, record[name])])
     return row
-
-
-def _value(value: Any, kind: pa.DataType) -> Any:
-    """Return `value` as a field's type, or None where it is of another type."""
-    if kind == PATHS:
-        is_list = isinstance(value, list) and value
-        if is_list and value[0] is None and not any(isinstance(v, str) for v in value):
-            return [None]  # a null first path, as Arrow reads it
-        first = value[0] if is_list and isinstance(value[0], list) else value
-        texts = _value(first, TEXTS)
-        return None if texts is None else [texts] if value else []
-    if kind == TEXTS:
-        values = [value] if isinstance(value, str) else value
-        return [_text(v) for v in values if _text(v)] if isinstance(values, list) else None
-    if kind == TEXT:
-        return _text(value) or None
-    if kind == PICTURES:
-        return _pictures(value)
-    if kind == FLAG:
-        return value if isinstance(value, bool) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not _is_plausible(value, 1000 if kind == MILLISECONDS else 1):
-        return None
-    if kind == NUMBER:
-        return float(value)
-    if kind == MILLISECONDS and value < 0:
-        return None
-    return int(value) if float(value).is_integer() else None
-
-
-def _pictures(value: Any) -> list[dict[str, str | None]] | None:
-    names = [field.name for field in PICTURES.value_type]
-    rows = value if isinstance(value, list) else []
-    return [{n: _text(row.get(n)) for n in names} for row in rows if isinstance(row, dict)]
-
-
-def _text(value: Any) -> str | None:
-    # Half of a surrogate pair is legal in JSON and in Python, but not in UTF-8.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None

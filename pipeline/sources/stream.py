@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipeline.sources.raw import Tables
+from pipeline.job.errors import RawDataError
+from pipeline.sources.raw import EXAMPLES, Ledger, Tables
 from pipeline.tables.schema import ITEM, RAW_ID, Columns
 
 logger = logging.getLogger(__name__)
@@ -53,7 +55,11 @@ class Stream:
 
 
 def completed(
-    metadata: Iterator[pl.DataFrame], columns: Columns, reviewed: pl.Series, work: Path
+    metadata: Iterator[pl.DataFrame],
+    columns: Columns,
+    reviewed: pl.Series,
+    work: Path,
+    ledger: Ledger,
 ) -> Iterator[pl.DataFrame]:
     """Yield one row per reviewed item, in the order of `raw_id`, in several tables.
 
@@ -63,13 +69,18 @@ def completed(
         columns: `raw_id` and others.
         reviewed: distinct ids, sorted.
         work: an empty folder for temporary files.
+        ledger: of the files; it has the share of items that must have metadata.
 
     Yields:
         At least one table of `columns`; an item without metadata has nulls, so that every item
         of the reviews has a row.
+
+    Raises:
+        RawDataError: there are metadata, and no or few items have any.
     """
     n_rows, n_kept, n_items = 0, 0, len(reviewed)
-    n_described = 0  # items with metadata
+    is_described = np.zeros(n_items, dtype=np.bool_)
+    strangers: list[str] = []  # the first ids that are only in the metadata
     size = max(RANGE, -(-n_items // MAX_RANGES))
     with closing(_Ranges(work, pl.DataFrame(schema=columns))) as ranges:
         for table in metadata:
@@ -77,10 +88,16 @@ def completed(
             place = _places(table[RAW_ID], reviewed)
             kept = table.with_columns(place // size).filter(place.is_not_null())
             n_kept += kept.height
+            is_described[place.drop_nulls().to_numpy()] = True
+            if len(strangers) < EXAMPLES:
+                strangers += table.filter(place.is_null())[RAW_ID].head(EXAMPLES).to_list()
             ranges.add(kept)
+        n_described = int(is_described.sum())
+        if n_described < ledger.limits.min_known_items * min(n_items, n_rows):
+            lost = reviewed.filter(pl.Series(~is_described)).head(EXAMPLES)
+            raise _unmet(ledger, n_described, n_items, lost.to_list(), strangers[:EXAMPLES])
         for number in range(max(1, -(-n_items // size))):
             rows = ranges.read(number).unique(RAW_ID, keep="first", maintain_order=True)
-            n_described += rows.height
             ids = reviewed[number * size : (number + 1) * size].alias(RAW_ID).to_frame()
             items = ids.join(rows, on=RAW_ID, how="left", maintain_order="left")
             yield items.select(list(columns))
@@ -92,6 +109,18 @@ def completed(
         n_kept - n_described,
         n_items - n_described,
         n_items,
+    )
+
+
+def _unmet(
+    ledger: Ledger, n_described: int, n_items: int, lost: list[str], strangers: list[str]
+) -> RawDataError:
+    files = " and ".join(str(counts.file) for counts in ledger.files)
+    return RawDataError(
+        f"{files}: expected the same item ids in both, got {n_described:,} of {n_items:,} items"
+        f" of the interactions in the items table: the interactions have {lost}, the items "
+        f"{strangers}. Write the ids alike, or name other files or columns in params.yaml; "
+        f"ingest.min_known_items asks for a share of {ledger.limits.min_known_items:g}"
     )
 
 

@@ -4,12 +4,12 @@
     items           likewise: a row per item
     pictures        a folder, or a .zip or .tar archive
 
-Files are scanned, so that only the columns in `columns` and `fields` are loaded.
+Files are read in batches, of which only the columns in `columns` and `fields` are kept.
 """
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +19,20 @@ from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.published.tables import file_name
 from pipeline.sources import columns as c
-from pipeline.sources.line_numbers import line_numbers
-from pipeline.sources.raw import BadLines, Tables, empty_columns
+from pipeline.sources.raw import (
+    OWN,
+    FileCounts,
+    Ledger,
+    Tables,
+    empty_columns,
+    quoted,
+)
+from pipeline.sources.records import LINE
 from pipeline.sources.stream import Stream, completed
+from pipeline.sources.table_files import Names, TableFile, scan
+from pipeline.sources.values import LATEST
 from pipeline.tables import schema as s
 
-logger = logging.getLogger(__name__)
-
-ROW = "row"  # from 1, without a header
 UNPARSED = "unparsed {}"  # the text of a column before it is parsed
 ID = "an id"
 TIMES = {
@@ -36,30 +42,37 @@ TIMES = {
 }
 
 
-def read(source: params.TablesSource, folder: Path, max_bad_lines: int) -> Tables:
+def read(source: params.TablesSource, folder: Path, ledger: Ledger) -> Tables:
+    """Read the interactions and their items into memory; see `stream`."""
+    return stream(source, folder, ledger).tables()
+
+
+def stream(source: params.TablesSource, folder: Path, ledger: Ledger) -> Stream:
     """Read the interactions and their items; the arguments are those of every `Reader`.
 
-    Bad lines are rows that lack an id or a time, or have something else in place of a number.
+    Bad lines are records that lack an id or a time, or have something else in place of a
+    number, and lines that are no record. A flag that is not understood is null, and counted.
 
     Returns:
         Reviews in the order of the file, with `verified` if `columns` has it. Items sorted by
         raw_id, unique (the first row counts), with the columns of `fields` after the usual
-        ones; nulls where an item has no row.
-
-    Raises:
-        RawDataError: a file does not exist or is unreadable, lacks a column, or has too many
-            bad rows.
+        ones; nulls where an item has no row. Reading raises RawDataError if a file does not
+        exist or is damaged, lacks a column, or has too many bad lines.
     """
-    reviews = _interactions(source, folder / file_name(source.interactions), max_bad_lines)
-    metadata = pl.DataFrame(schema=s.RAW_ITEMS)
-    if source.items is not None:
-        metadata = _items(source, folder / file_name(source.items), max_bad_lines)
-    items = partial(completed, iter([metadata]), dict(metadata.schema))
-    return Stream(iter([reviews]), items).tables()
+
+    def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
+        columns, metadata = s.RAW_ITEMS, iter([pl.DataFrame(schema=s.RAW_ITEMS)])
+        if source.items is not None:
+            columns, metadata = _items(source, folder / file_name(source.items), ledger)
+        yield from completed(metadata, columns, reviewed, work, ledger)
+
+    return Stream(_interactions(source, folder, ledger), items)
 
 
-def _interactions(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:
-    names = source.columns
+def _interactions(
+    source: params.TablesSource, folder: Path, ledger: Ledger
+) -> Iterator[pl.DataFrame]:
+    names, counts = source.columns, ledger.of(folder / file_name(source.interactions), OWN)
     wanted = {
         s.USER: names.user,
         s.ITEM: names.item,
@@ -67,24 +80,54 @@ def _interactions(source: params.TablesSource, path: Path, max_bad_lines: int) -
         s.RATING: names.rating,
         s.VERIFIED: names.verified,
     }
-    table = c.scan(path, wanted)
-    schema = table.collect_schema()
-    rows = table.with_row_index(ROW, offset=1).select(
-        ROW,
-        *(c.identifier(name, schema, path, wanted) for name in (s.USER, s.ITEM)),
-        c.seconds(schema, source.time, path),
-        c.rating(schema),
-        *empty_columns(s.PART),
-        c.verified(schema),
-        *(c.stripped(n).alias(UNPARSED.format(n)) for n in (s.TIME, s.RATING) if n in schema),
+    table = scan(counts, wanted)
+    for name in (s.USER, s.ITEM):
+        c.check_ids(str(wanted[name]), table.schema[name], counts.file)
+    if s.TIME in table.schema:
+        c.check_times(s.TIME, table.schema[s.TIME], counts.file, source.time)
+    expected = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[source.time], s.RATING: "a number"}
+    columns = [*s.REVIEWS, *([s.VERIFIED] if names.verified else [])]
+    hints = {s.TIME: partial(c.time_hint, unit=source.time, key=f"sources.{folder.name}.time")}
+    latest = 0
+    for batch in table.batches:
+        rows = _parsed(batch, table, source.time)
+        good = _without_bad(rows, counts, expected, wanted, hints)
+        _count_flags(good, counts, wanted)
+        latest = max(latest, int(good.select(pl.col(s.TIME).max().fill_null(0)).item()))
+        yield good.select(columns)
+    _check_rows(counts, wanted)
+    if source.time == "ms" and 0 < latest < LATEST // 1000:
+        raise RawDataError(
+            f"{counts.file}: expected times in milliseconds since 1970, since sources."
+            f"{folder.name}.time is ms, got none after February 1970; write `time: s` if they "
+            "are seconds"
+        )
+
+
+def _parsed(batch: pl.DataFrame, table: TableFile, unit: c.Unit) -> pl.DataFrame:
+    """Return schema.REVIEWS, `verified`, `LINE`, and the text of each column of the file."""
+    kinds = table.schema
+    texts = batch.select(c.stripped(name, kind) for name, kind in kinds.items())
+    parsed = [c.identifiers(texts[name], kinds[name]) for name in (s.USER, s.ITEM)]
+    if s.TIME in kinds:
+        has_times = kinds[s.TIME].is_temporal()
+        parsed.append(c.seconds((batch if has_times else texts)[s.TIME], unit))
+    if s.RATING in kinds:
+        parsed.append(c.ratings(texts[s.RATING]))
+    if s.VERIFIED in kinds:
+        parsed.append(c.flags(texts[s.VERIFIED]))
+    absent = [name for name in s.REVIEWS if name not in kinds]
+    texts = texts.select(pl.all().name.map(UNPARSED.format))
+    return batch.select(LINE).with_columns(
+        *parsed, *texts.get_columns(), *empty_columns(*absent)
     )
-    required = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[source.time], s.RATING: "a number"}
-    good_rows = _without_bad(c.collect(rows, path), path, required, wanted, max_bad_lines)
-    return good_rows.select(*s.REVIEWS, *([s.VERIFIED] if names.verified else []))
 
 
-def _items(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.DataFrame:
-    names = source.columns
+def _items(
+    source: params.TablesSource, path: Path, ledger: Ledger
+) -> tuple[s.Columns, Iterator[pl.DataFrame]]:
+    """Return the types of the columns of the items, and the batches."""
+    names, counts = source.columns, ledger.of(path, OWN)
     wanted = {s.RAW_ID: names.raw_id or names.item}
     wanted |= {name: getattr(names, name) for name in s.RAW_ITEMS if name != s.RAW_ID}
     if reserved := sorted(set(wanted) & set(source.fields)):
@@ -93,15 +136,33 @@ def _items(source: params.TablesSource, path: Path, max_bad_lines: int) -> pl.Da
             f"{list(s.RAW_ITEMS)}, got {reserved}; name the column in `columns`"
         )
     wanted |= {name: name for name in source.fields}
-    table = c.scan(path, wanted)
-    schema = table.collect_schema()
-    rows = table.with_row_index(ROW, offset=1).select(
-        ROW,
-        c.identifier(s.RAW_ID, schema, path, wanted),
-        *(c.text(name, schema, path, wanted) for name in wanted if name != s.RAW_ID),
-    )
-    good_rows = _without_bad(c.collect(rows, path), path, {s.RAW_ID: ID}, wanted, max_bad_lines)
-    return good_rows.select(list(wanted)).with_columns(_image(source.pictures))
+    table = scan(counts, wanted, source.fields)
+    c.check_ids(str(wanted[s.RAW_ID]), table.schema[s.RAW_ID], path)
+    for name in table.schema.keys() - {s.RAW_ID}:
+        c.check_text(str(wanted[name]), table.schema[name], path, is_list=name in source.fields)
+    types: s.Columns = {
+        name: pl.List(pl.String) if isinstance(table.schema.get(name), pl.List) else pl.String()
+        for name in wanted
+    }
+    return types, _item_batches(source, table, counts, wanted)
+
+
+def _item_batches(
+    source: params.TablesSource, table: TableFile, counts: FileCounts, wanted: Names
+) -> Iterator[pl.DataFrame]:
+    filled = pl.element().cast(pl.String).filter(pl.element().cast(pl.String) != "")
+    texts = [
+        pl.col(name).list.eval(filled) if isinstance(kind, pl.List) else c.stripped(name, kind)
+        for name, kind in table.schema.items()
+    ]
+    absent = empty_columns(*(name for name in wanted if name not in table.schema))
+    for batch in table.batches:
+        rows = batch.select(LINE, *texts, *absent)
+        ids = c.identifiers(rows[s.RAW_ID], table.schema[s.RAW_ID])
+        rows = rows.with_columns(ids, rows[s.RAW_ID].alias(UNPARSED.format(s.RAW_ID)))
+        good = _without_bad(rows, counts, {s.RAW_ID: ID}, wanted, {})
+        yield good.select(list(wanted)).with_columns(_image(source.pictures))
+    _check_rows(counts, wanted)
 
 
 def _image(pictures: str | None) -> pl.Expr:
@@ -115,30 +176,48 @@ def _image(pictures: str | None) -> pl.Expr:
 
 
 def _without_bad(
-    rows: pl.DataFrame, path: Path, required: dict[str, str], wanted: c.Names, limit: int
+    rows: pl.DataFrame,
+    counts: FileCounts,
+    required: Mapping[str, str],
+    wanted: Names,
+    hints: Mapping[str, Callable[[str], str]],
 ) -> pl.DataFrame:
-    """Drop the rows without a required value; more than `limit` of them are an error.
+    """Drop the rows without a required value, and count them as bad lines, the first one first.
 
-    A rating may be missing, but not be something else than a number.
+    A rating may be absent, but not be something else than a number.
     """
-    bad = BadLines(path, limit)
-    for name, expected in required.items():
-        if wanted[name] is None:
-            continue
-        unparsed = UNPARSED.format(name)
-        unparsed = unparsed if unparsed in rows.columns else name
-        is_bad = pl.col(name).is_null() & (pl.col(unparsed).is_not_null() | (name != s.RATING))
-        shown = rows.filter(is_bad).select(ROW, unparsed).head(limit + 1).rows()
-        lines = (
-            {} if path.suffix == ".parquet" else line_numbers(path, [row for row, _ in shown])
-        )
-        for row, text in shown:
-            where = f"column {wanted[name]!r}" + ("" if lines else f" of row {row}")
-            bad.add(lines.get(row, row), text or "", f"{expected} in {where}")
-        rows = rows.filter(~is_bad)
-    logger.info("%s: %d rows, %d bad rows left out", path, rows.height, bad.count)
-    if rows.is_empty():
+    bad: list[tuple[int, str, str]] = []  # line, name, text
+    good = rows
+    for name in required:
+        if wanted[name] is not None and good[name].null_count():
+            is_bad = pl.col(name).is_null()
+            if name == s.RATING:
+                is_bad &= pl.col(UNPARSED.format(name)).is_not_null()
+            found = good.filter(is_bad).select(LINE, pl.lit(name), UNPARSED.format(name))
+            bad += found.iter_rows()
+            good = good.filter(~is_bad)
+    for line, name, text in sorted(bad):
+        where = f"column {wanted[name]!r}"
+        where += f" of row {line}" if counts.file.suffix == ".parquet" else ""
+        hint = hints[name](text) if text and name in hints else ""
+        counts.reject(line, quoted(text or ""), f"{required[name]} in {where}", hint)
+    return good
+
+
+def _count_flags(rows: pl.DataFrame, counts: FileCounts, wanted: Names) -> None:
+    """Count the flags, and those that are neither true nor false."""
+    if wanted[s.VERIFIED] is None:
+        return
+    text, name = pl.col(UNPARSED.format(s.VERIFIED)), f"column {wanted[s.VERIFIED]!r}"
+    unclear = rows.filter(pl.col(s.VERIFIED).is_null() & text.is_not_null())
+    counts.present({name: rows.select(text.count()).item()})
+    if unclear.height:
+        counts.not_understood(name, unclear.select(LINE, text).rows())
+
+
+def _check_rows(counts: FileCounts, wanted: Names) -> None:
+    if not counts.n_rows:
         raise RawDataError(
-            f"{path}: expected rows with {sorted(filter(None, wanted.values()))}, got none"
+            f"{counts.file}: expected rows with {sorted(filter(None, wanted.values()))}, got "
+            "none"
         )
-    return rows

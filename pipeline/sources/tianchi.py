@@ -22,8 +22,9 @@ from pipeline import params
 from pipeline.job.errors import RawDataError
 from pipeline.published.tianchi import ARCHIVES, HISTORY, ITEMS_TEXT, PICTURES
 from pipeline.sources.lines import Batch, parsed
-from pipeline.sources.raw import BadLines, Tables, empty_columns
+from pipeline.sources.raw import FileCounts, Ledger, Tables, empty_columns
 from pipeline.sources.stream import Stream, completed
+from pipeline.sources.values import LATEST
 from pipeline.tables import schema as s
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ HISTORY_LINE = r"^(?<user>\S+)\s+(?<item>\S+)\s+(?<day>[0-9]{8})$"
 ITEM_LINE = r"^(?<raw_id>\S+)\s+(?<category>\S+)(?:\s+(?<terms>\S+))?$"
 
 
-def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tables:
+def read(source: params.TianchiSource, folder: Path, ledger: Ledger) -> Tables:
     """Read purchases and item features; the arguments are those of every `Reader`.
 
     Returns:
@@ -50,33 +51,36 @@ def read(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Tabl
     Raises:
         RawDataError: a file does not exist, is damaged, or has too many bad lines.
     """
-    return stream(source, folder, max_bad_lines).tables()
+    return stream(source, folder, ledger).tables()
 
 
-def stream(source: params.TianchiSource, folder: Path, max_bad_lines: int) -> Stream:
+def stream(source: params.TianchiSource, folder: Path, ledger: Ledger) -> Stream:
     """Read the same as `read`, one batch at a time."""
 
     def items(reviewed: pl.Series, work: Path) -> Iterator[pl.DataFrame]:
-        metadata = parsed(folder / ITEMS_TEXT, _item_rows, max_bad_lines)
+        metadata = parsed(ledger.of(folder / ITEMS_TEXT), _item_rows)
         pictures = _pictures(folder)
-        for table in completed(metadata, METADATA, reviewed, work):
+        for table in completed(metadata, METADATA, reviewed, work, ledger):
             yield _with_pictures(table, pictures)
 
     empty = pl.DataFrame(schema=s.REVIEWS)
-    purchases = parsed(folder / HISTORY, _purchases, max_bad_lines)
+    purchases = parsed(ledger.of(folder / HISTORY), _purchases)
     return Stream(chain([empty], purchases), items)
 
 
-def _purchases(batch: Batch, bad: BadLines) -> pl.DataFrame:
+def _purchases(batch: Batch, counts: FileCounts) -> pl.DataFrame:
     day = pl.col("day").str.to_datetime("%Y%m%d", strict=False).dt.epoch("s")
     lines = batch.matched(HISTORY_LINE).with_columns(day.alias(s.TIME))
-    rows = bad.without(lines, pl.col(s.TIME).is_not_null(), "`user item yyyymmdd`")
+    is_time = pl.col(s.TIME).is_between(0, LATEST - 1).fill_null(False)
+    rows = counts.without(lines, is_time, "`user item yyyymmdd`")
     return rows.select(s.USER, s.ITEM, s.TIME, *empty_columns(s.RATING, s.PART))
 
 
-def _item_rows(batch: Batch, bad: BadLines) -> pl.DataFrame:
+def _item_rows(batch: Batch, counts: FileCounts) -> pl.DataFrame:
     lines = batch.matched(ITEM_LINE)
-    rows = bad.without(lines, pl.col(s.RAW_ID).is_not_null(), "`item category term,term,...`")
+    rows = counts.without(
+        lines, pl.col(s.RAW_ID).is_not_null(), "`item category term,term,...`"
+    )
     return rows.select(
         s.RAW_ID,
         *empty_columns(s.TITLE, s.DESCRIPTION, s.IMAGE),

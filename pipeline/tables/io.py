@@ -26,6 +26,7 @@ from pipeline.tables.verified import PARQUET, opened
 
 ROW_GROUP = 1 << 16  # rows
 AGAIN = "; run the stage that writes it again"
+ARROW_SCHEMA = b"ARROW:schema"  # the key of Arrow's own entry
 
 
 @contextmanager
@@ -83,13 +84,14 @@ def _schema(file: pq.ParquetFile) -> pl.Schema:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the entries that `write_parquet` put into a table's metadata.
+    """Return the entries that `write_parquet` or `parquet_writer` put into the metadata.
 
     Raises:
         SchemaError: the file is missing or damaged.
     """
     with opened(path) as file:
-        return text_metadata(file.schema_arrow)
+        entries = file.metadata.metadata or {}
+        return {k.decode(): v.decode() for k, v in entries.items() if k != ARROW_SCHEMA}
 
 
 def text_metadata(schema: pa.Schema) -> dict[str, str]:
@@ -126,7 +128,9 @@ def write_parquet(
 
 @contextmanager
 def parquet_writer(
-    path: Path, metadata: Mapping[str, str] | None = None
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+    at_end: Callable[[], Mapping[str, str]] = dict,
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """Yield a function that appends rows to a table; leave no file if the block raises.
 
@@ -136,9 +140,11 @@ def parquet_writer(
     Args:
         path: the final name.
         metadata: entries of the Parquet schema's metadata.
+        at_end: returns further entries once all rows are written.
     """
     with replacing(path) as partial, _RowGroups(partial, metadata) as groups:
         yield groups.add
+        groups.metadata_at_end = at_end()
 
 
 @dataclass(slots=True)
@@ -148,6 +154,7 @@ class _RowGroups:
     path: Path
     metadata: Mapping[str, str] | None
     pending: list[pl.DataFrame] = field(default_factory=list)
+    metadata_at_end: Mapping[str, str] = field(default_factory=dict)
     n_pending: int = 0
     file: pq.ParquetWriter | None = None
 
@@ -169,6 +176,8 @@ class _RowGroups:
         if error is None and self.pending and (self.n_pending or not self.file):
             self._write(pl.concat(self.pending))
         if self.file is not None:
+            if self.metadata_at_end:
+                self.file.add_key_value_metadata(dict(sorted(self.metadata_at_end.items())))
             self.file.close()
 
     def _write(self, rows: pl.DataFrame) -> None:

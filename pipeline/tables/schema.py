@@ -24,6 +24,8 @@ MANIFEST_FILE = "manifest.json"  # list of {file, url, bytes, sha256}
 
 # data/interim/<dataset>/
 REVIEWS_FILE, ITEMS_FILE = "reviews.parquet", "items.parquet"
+# Metadata key of the reviews: JSON with what was read of the raw files, and what was not.
+INGEST = "ingest"
 # One row per review, in the order of the raw file (order breaks ties between equal times).
 # `part` is filled only by published splits: train, validation or test. A source with verified
 # purchases has a column `verified` (bool) after these.

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from limits import LIMITS
 from paths import ROOT
 
 from pipeline import ingest, params
 from pipeline.job.errors import ParamsError, RawDataError, SchemaError
 from pipeline.sources import readers
 from pipeline.sources.raw import Tables
-from pipeline.tables.io import read_parquet
-from pipeline.tables.schema import RAW_ITEMS, REVIEWS
+from pipeline.tables.io import read_metadata, read_parquet
+from pipeline.tables.schema import INGEST, RAW_ITEMS, REVIEWS
 
 REVIEW = {"reviewerID": "U1", "asin": "B1", "overall": 5.0, "unixReviewTime": 1400000000}
 
@@ -141,6 +142,81 @@ def test_an_unknown_dataset_is_an_error_with_the_known_ones(project):
         ingest.main(["gifts", "raw", "interim"])
 
 
+REVIEWS_OF = {
+    "gift_cards": ("Gift_Cards_5.json.gz", "meta_Gift_Cards.json.gz", REVIEW),
+    "beauty": ("reviews_Beauty_5.json.gz", "meta_Beauty.json.gz", REVIEW),
+    "beauty_2023": (
+        "All_Beauty.jsonl.gz",
+        "meta_All_Beauty.jsonl.gz",
+        {"user_id": "U1", "parent_asin": "B1", "rating": 5.0, "timestamp": 1400000000000},
+    ),
+}
+ODD = {  # by the place of a field in the record: user, item, stars, time
+    "no user": (0, ...),
+    "null for an item": (1, None),
+    "an empty item": (1, ""),
+    "a number for a user": (0, 17),
+    "no stars": (2, ...),
+    "null for stars": (2, None),
+    "0 stars": (2, 0.0),
+    "6 stars": (2, 6),
+    "text for stars": (2, "5.0"),
+    "a list for stars": (2, [5.0]),
+    "no time": (3, ...),
+    "a time before 1970": (3, -62135596800000),
+    "the far future": (3, 10**15),
+    "text for a time": (3, "1400000000"),
+}
+
+
+@pytest.mark.parametrize("dataset", REVIEWS_OF)
+@pytest.mark.parametrize(("place", "value"), ODD.values(), ids=ODD)
+def test_one_odd_record_is_a_bad_line_in_every_dump(tmp_path, dataset, place, value):
+    """It is named with its line and the setting, or left out; the others are read."""
+    reviews, metadata, usual = REVIEWS_OF[dataset]
+    odd = {**usual, list(usual)[place]: value}
+    odd = {key: value for key, value in odd.items() if value is not ...}
+    (tmp_path / reviews).write_bytes(
+        gzip.compress("".join(json.dumps(row) + "\n" for row in (usual, odd, usual)).encode())
+    )
+    item = {"parent_asin" if dataset == "beauty_2023" else "asin": "B1", "title": "Card"}
+    (tmp_path / metadata).write_bytes(gzip.compress(f"{item}\n".replace("'", '"').encode()))
+    source = params.load().source(dataset)
+    field = list(usual)[place]
+
+    with pytest.raises(
+        RawDataError, match=rf"{reviews}:2: expected a field '{field}' .*max_bad_lines allows 0"
+    ):
+        ingest.ingest(source, tmp_path, tmp_path / "out", LIMITS)
+    limits = params.Ingest(max_bad_lines=1)
+    counts = ingest.ingest(source, tmp_path, tmp_path / "out", limits)
+
+    assert counts.n_reviews == 2
+    entry = json.loads(read_metadata(tmp_path / "out/reviews.parquet")[INGEST])
+    assert entry["reviews"] == {"records": 3, "bad_lines": 1}
+
+
+def test_a_value_of_another_type_is_counted(project, caplog):
+    """Below the limit it counts as absent; an absent one does not count."""
+    rows = [{"asin": f"B{n}", "title": "Card"} for n in range(200)]
+    pack("meta_Gift_Cards.json.gz", [*rows, {"asin": "B200", "title": 5}, {"asin": "B201"}])
+
+    ingest.main(["gift_cards", "raw", "interim"])
+
+    assert "title: 1 of 201 values were not understood, such as 5 in line 201" in caplog.text
+    entry = json.loads(read_metadata(Path("interim/reviews.parquet"))[INGEST])
+    assert entry["files"]["meta_Gift_Cards.json.gz"]["not_understood"] == {"title": 1}
+
+
+def test_metadata_of_other_items_are_refused(project):
+    pack("meta_Gift_Cards.json.gz", [{"asin": "0123", "title": "A book"}])
+
+    with pytest.raises(
+        RawDataError, match=r"got 0 of 2 items .* have \['A2', 'B1'\], .*'0123'"
+    ):
+        ingest.main(["gift_cards", "raw", "interim"])
+
+
 REVIEWS_OF_B1 = pl.DataFrame([("U1", "B1", 1, 5.0, None)], schema=REVIEWS, orient="row")
 WRONG = {
     "a repeated item": (pl.DataFrame({"raw_id": ["B1", "B1"]}), RawDataError, "each item once"),
@@ -160,7 +236,7 @@ def test_a_reader_that_breaks_its_promise_is_caught(
     monkeypatch.setitem(readers.READERS, "tianchi", reader)
 
     with pytest.raises(error, match=message):
-        ingest.ingest(params.TianchiSource(format="tianchi"), Path("raw"), tmp_path, 0)
+        ingest.ingest(params.TianchiSource(format="tianchi"), Path("raw"), tmp_path, LIMITS)
 
     assert list(tmp_path.iterdir()) == []
 

@@ -1,3 +1,4 @@
+import json
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from pipeline.kcore import (
     statistics,
 )
 from pipeline.tables.io import read_json, read_parquet, write_parquet
-from pipeline.tables.schema import INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
+from pipeline.tables.schema import INGEST, INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
 
 
 def reviews(rows):
@@ -175,6 +176,35 @@ def test_statistics_have_the_counts_of_each_filter(project):
         {"filter": "distinct pairs", "value": None, "users": 2, "items": 3, "reviews": 6},
     ]
     assert (statistics["users"], statistics["items"]) == (2, 3)
+
+
+def test_statistics_account_for_every_record(project):
+    """Each is an interaction, a bad line, or dropped by one of the filters."""
+    counts = {"files": {"a.gz": {"records": 14}}, "reviews": {"records": 14, "bad_lines": 3}}
+    table = read_parquet(Path("interim/reviews.parquet"), REVIEWS)
+    more = table.head(2).with_columns(user=pl.Series(["a", "d"]))  # a repeat, and a stranger
+    write_parquet(
+        pl.concat([table, more]), Path("interim/reviews.parquet"), {INGEST: json.dumps(counts)}
+    )
+
+    statistics = project(min_rating=4.0)
+
+    assert statistics["read"] == counts["files"]
+    assert statistics["rows"] == {
+        "records": 14,
+        "bad_lines": 3,
+        "filtered": {"min_rating": 3, "distinct pairs": 1, "core": 1},
+        "interactions": 6,
+    }
+
+
+def test_records_that_are_nowhere_stop_the_stage(project):
+    counts = {"files": {}, "reviews": {"records": 10, "bad_lines": 0}}
+    table = read_parquet(Path("interim/reviews.parquet"), REVIEWS)
+    write_parquet(table, Path("interim/reviews.parquet"), {INGEST: json.dumps(counts)})
+
+    with pytest.raises(RawDataError, match=r"got 10 records, 9 interactions, 0 bad lines"):
+        project()
 
 
 def test_the_filters_of_a_dataset_override_those_for_all(project):

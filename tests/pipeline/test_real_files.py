@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from limits import LIMITS
 from paths import ROOT, SHARED
 
 from pipeline import ingest, kcore, params
@@ -40,7 +41,7 @@ def gift_cards(request, tmp_path):
     source = params.AmazonSource(
         format="amazon2018", category="Gift_Cards", reviews="5core", metadata=request.param
     )
-    ingest.ingest(source, GIFT_CARDS, tmp_path, 0)
+    ingest.ingest(source, GIFT_CARDS, tmp_path, LIMITS)
     reviews, items = (pl.read_parquet(tmp_path / f"{n}.parquet") for n in ("reviews", "items"))
     return reviews, items, request.param
 
@@ -76,7 +77,7 @@ def test_both_variants_of_gift_cards_are_the_same_bytes(tmp_path):
         source = params.AmazonSource(
             format="amazon2018", category="Gift_Cards", reviews="5core", metadata=name
         )
-        ingest.ingest(source, GIFT_CARDS, tmp_path / str(number), 0)
+        ingest.ingest(source, GIFT_CARDS, tmp_path / str(number), LIMITS)
 
     for table in ("reviews.parquet", "items.parquet"):
         assert (tmp_path / "0" / table).read_bytes() == (tmp_path / "1" / table).read_bytes()
@@ -103,8 +104,8 @@ def test_gift_cards_as_literals_of_2014_give_the_same_items(tmp_path):
         for format_ in ("amazon2014", "amazon2018")
     )
 
-    ingest.ingest(first, raw, tmp_path / "2014", 0)
-    ingest.ingest(second, GIFT_CARDS, tmp_path / "2018", 0)
+    ingest.ingest(first, raw, tmp_path / "2014", LIMITS)
+    ingest.ingest(second, GIFT_CARDS, tmp_path / "2018", LIMITS)
 
     old, new = (pl.read_parquet(tmp_path / year / "items.parquet") for year in ("2014", "2018"))
     assert old.drop("image", "description").equals(new.drop("image", "description"))
@@ -151,7 +152,7 @@ def test_tianchi_has_the_rows_of_a_plain_loop(tmp_path):
     items_by_id = {line.split()[0]: line.split()[1:] for line in text_lines("dim_items.txt")}
     bought = sorted({row[1] for row in rows})
 
-    ingest.ingest(params.TianchiSource(format="tianchi"), TIANCHI, tmp_path, 0)
+    ingest.ingest(params.TianchiSource(format="tianchi"), TIANCHI, tmp_path, LIMITS)
 
     reviews, items = (pl.read_parquet(tmp_path / f"{n}.parquet") for n in ("reviews", "items"))
     assert reviews.rows() == rows
@@ -164,7 +165,7 @@ def test_tianchi_has_the_rows_of_a_plain_loop(tmp_path):
 
 def test_tianchi_has_no_core(tmp_path):
     """The first lines of a file that is sorted by item."""
-    ingest.ingest(params.TianchiSource(format="tianchi"), TIANCHI, tmp_path, 0)
+    ingest.ingest(params.TianchiSource(format="tianchi"), TIANCHI, tmp_path, LIMITS)
     pairs = kcore.distinct_pairs(pl.read_parquet(tmp_path / "reviews.parquet"))
 
     core, rounds = kcore.k_core(pairs, 5)

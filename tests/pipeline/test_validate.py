@@ -9,7 +9,15 @@ from paths import ROOT
 from pipeline import kcore, split, validate
 from pipeline.job.errors import RawDataError
 from pipeline.tables.io import read_json, write_json, write_parquet
-from pipeline.tables.schema import CANDIDATES, INTERACTIONS, ITEMS, RAW_ITEMS, REVIEWS, USERS
+from pipeline.tables.schema import (
+    CANDIDATES,
+    INGEST,
+    INTERACTIONS,
+    ITEMS,
+    RAW_ITEMS,
+    REVIEWS,
+    USERS,
+)
 from pipeline.validate import findings
 
 START = 1388534400  # 2014-01-01
@@ -238,6 +246,28 @@ def test_an_example_of_a_count_has_the_raw_id():
     assert [f.example for f in few] == ["item 'i0', n '1'"]
 
 
+def test_what_the_filters_left_out_is_a_warning():
+    """A review of a pair that is not in the core."""
+    more = pl.DataFrame([("u0", "i2", START, 0.0, None)], REVIEWS, orient="row")
+    reviews = pl.concat([tables()["reviews"], more])
+
+    assert problems({"reviews": reviews}) == {
+        ("warning", "reviews", "ratings outside 1 to 5, in no pair that is kept"): (1, 1)
+    }
+
+
+def test_the_page_says_what_ingest_read(project):
+    counts = {"records": 9, "rows": 7, "bad_lines": 2, "not_understood": {"verified": 3}}
+    entry = json.dumps({"files": {"a.gz": counts}, "reviews": None})
+    table = pl.read_parquet("interim/reviews.parquet")
+    write_parquet(table, Path("interim/reviews.parquet"), {INGEST: entry})
+
+    numbers, page = run()
+
+    assert numbers["profile"]["read"] == {"a.gz": counts}
+    assert "| a.gz | 9 | 2 | 7 | verified: 3 |" in page
+
+
 def test_a_fault_is_counted():
     rows = replaced("reviews", 0, "rating", 6.0)
 
@@ -279,6 +309,7 @@ def test_text_from_outside_stays_in_its_cell():
     finding = validate.Finding("warning", "x", "y", 1, 2, "a | b\n# <script>`")
     counts = {
         "files": {},
+        "read": {},
         "reviews": dict.fromkeys(("rows", "users", "items"), 0)
         | {key: {} for key in ("filled", "years", "ratings")},
         "items": {"rows": 0, "filled": {}},

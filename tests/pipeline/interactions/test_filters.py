@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
+from limits import ledger
 from paths import SHARED
 
 from pipeline import kcore, params
@@ -136,7 +137,7 @@ COUNTS = {
 @pytest.mark.parametrize(("filters", "counts"), COUNTS.values(), ids=COUNTS)
 def test_counts_of_a_real_category_are_those_of_a_slow_script(filters, counts):
     source = params.AmazonSource(format="amazon2018", category="Gift_Cards")
-    tables = amazon2018.read(source, GIFT_CARDS, 0)
+    tables = amazon2018.read(source, GIFT_CARDS, ledger(0))
 
     core, _, _ = kcore.filtered(*tables, 5, rules=Filters(**filters))
 

@@ -28,7 +28,7 @@ def test_rows_values_years_and_stars_are_counted():
     )
     items = items.with_columns(words=pl.Series([["w"], []]))
 
-    counts = profile([], pl.DataFrame(rows, REVIEWS, orient="row"), items, {"train": items})
+    counts = profile([], {}, pl.DataFrame(rows, REVIEWS, orient="row"), items, {"train": items})
 
     assert counts["reviews"]["filled"] == {
         "user": 3,

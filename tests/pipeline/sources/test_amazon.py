@@ -2,6 +2,7 @@ import gzip
 import json
 
 import pytest
+from limits import ledger
 from paths import SHARED
 
 from pipeline import params
@@ -31,13 +32,13 @@ def pack(path, lines):
 def read_2018(folder, metadata, reviews=REVIEWS, limit=0):
     pack(folder / "Toys_5.json.gz", map(json.dumps, reviews))
     pack(folder / "meta_Toys.json.gz", map(json.dumps, metadata))
-    return amazon2018.read(source("amazon2018"), folder, limit)
+    return amazon2018.read(source("amazon2018"), folder, ledger(limit))
 
 
 def read_2014(folder, metadata, reviews=REVIEWS, limit=0):
     pack(folder / "reviews_Toys_5.json.gz", map(json.dumps, reviews))
     pack(folder / "meta_Toys.json.gz", metadata)
-    return amazon2014.read(source("amazon2014"), folder, limit)
+    return amazon2014.read(source("amazon2014"), folder, ledger(limit))
 
 
 def column(tables, name):
@@ -57,11 +58,10 @@ def test_reviews_keep_the_order_of_the_file_and_ids_stay_text(tmp_path):
 
 
 def test_the_dump_of_2018_marks_verified_purchases(tmp_path):
-    """Other values than true and false become null."""
-    verified = [True, False, "true"]
+    verified = [True, False, "Y"]
     reviews = [row | {"verified": value} for row, value in zip(REVIEWS, verified, strict=True)]
 
-    assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, None]
+    assert read_2018(tmp_path, [], reviews).reviews["verified"].to_list() == [True, False, True]
     assert read_2014(tmp_path, []).reviews.columns == list(REVIEWS_TABLE)
 
 
@@ -214,7 +214,7 @@ def test_the_generated_set_is_read_as_a_full_category_called_sample(tmp_path):
     pack(tmp_path / "meta_Sample.json.gz", ['{"asin": "B00X", "image": ["images/B00X.jpg"]}'])
     source = params.SampleSource(format="sample")
 
-    tables = readers.get("sample").read(source, tmp_path, 0)
+    tables = readers.get("sample").read(source, tmp_path, ledger(0))
 
     assert tables.reviews.height == 3
     assert column(tables, "image")["B00X"] == "images/B00X.jpg"
@@ -227,7 +227,7 @@ def test_both_published_variants_of_the_metadata_give_the_same_items():
     newer = params.AmazonSource(format="amazon2018", category="Gift_Cards")
     older = newer.model_copy(update={"metadata": "meta_Gift_Cards.variant_image.json.gz"})
 
-    one, two = (amazon2018.read(settings, folder, 0) for settings in (newer, older))
+    one, two = (amazon2018.read(settings, folder, ledger(0)) for settings in (newer, older))
 
     assert one.items.equals(two.items)
     assert one.reviews.equals(two.reviews)

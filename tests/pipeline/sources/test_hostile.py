@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from limits import ledger
 from paths import ROOT
 
 from pipeline.job.errors import RawDataError
@@ -22,7 +23,7 @@ def reviews(tmp_path, *rows, limit=0):
     path = tmp_path / "reviews.json.gz"
     text = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
     path.write_bytes(gzip.compress(b"\n".join(text) + b"\n"))
-    tables = amazon.read_reviews(path, limit, verified=False)
+    tables = amazon.read_reviews(path, ledger(limit), verified=False)
     return [row[:4] for table in tables for row in table.rows()]
 
 
@@ -30,7 +31,7 @@ def metadata(tmp_path, *rows, limit=0):
     path = tmp_path / "meta.json.gz"
     text = [row if isinstance(row, bytes) else repr(row).encode() for row in rows]
     path.write_bytes(gzip.compress(b"\n".join(text) + b"\n"))
-    return [row for table in amazon2014._metadata(path, limit) for row in table.rows()]
+    return [row for table in amazon2014._metadata(path, ledger(limit)) for row in table.rows()]
 
 
 GOOD_ROW = ("U1", "B1", 1400000000, 5.0)
@@ -59,15 +60,15 @@ def test_ids_of_any_letters_stay_what_they_are(tmp_path, name):
     assert metadata(tmp_path, {**METADATA, "asin": name})[0][0] == name
 
 
-@pytest.mark.parametrize("time", [-86400, -1, 0, 4102444799])
-def test_times_before_1970_and_far_in_the_future_are_kept(tmp_path, time):
+@pytest.mark.parametrize("time", [0, 4102444799])
+def test_times_from_1970_to_2100_are_kept(tmp_path, time):
     assert reviews(tmp_path, {**GOOD, "unixReviewTime": time})[0][2] == time
 
 
-@pytest.mark.parametrize("time", [4102444800, 1400000000000, -(10**12), 10**30, 1e300])
+@pytest.mark.parametrize("time", [-86400, -1, 4102444800, 1400000000000, 10**30, 1e300])
 def test_times_beyond_are_refused_by_line_and_field(tmp_path, time):
     with pytest.raises(RawDataError, match=r"gz:2: expected a field 'unixReviewTime' with a t"):
-        reviews(tmp_path, GOOD, {**GOOD, "unixReviewTime": time}, limit=9)
+        reviews(tmp_path, GOOD, {**GOOD, "unixReviewTime": time})
 
 
 def test_the_last_of_repeated_keys_counts_in_both_formats(tmp_path):
@@ -82,7 +83,7 @@ BROKEN = {
     "a NUL in a text": b'{"reviewerID": "U\x001"',
     "a NUL between": b'\x00{"asin": "B1"}',
     "only NULs": bytes(1000),
-    "bytes that are no UTF-8": b"\xff\xfe\xfa",
+    "bytes that are no UTF-8": b"\xfa\xff\xfe",
     "no text for years": b"\x1f\x8b" * 99,
     "brackets without end": b'{"asin": ' + b"[" * 1_000_000,
     "braces without end": b'{"a":' * 300_000,
@@ -92,7 +93,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("line", BROKEN.values(), ids=BROKEN)
 def test_lines_that_are_no_record_are_named_and_may_be_few(tmp_path, line):
-    with pytest.raises(RawDataError, match=r"reviews\.json\.gz:2: expected a JSON object, got"):
+    with pytest.raises(
+        RawDataError, match=r"reviews\.json\.gz:2: expected a JSON object.*, got"
+    ):
         reviews(tmp_path, GOOD, line)
     with pytest.raises(RawDataError, match=r"meta\.json\.gz:1: expected a Python literal of a"):
         metadata(tmp_path, line)
@@ -101,11 +104,14 @@ def test_lines_that_are_no_record_are_named_and_may_be_few(tmp_path, line):
     assert len(metadata(tmp_path, METADATA, line, METADATA, limit=1)) == 2
 
 
-def test_bytes_that_are_no_utf_8_in_a_text_become_the_sign_for_that(tmp_path):
+def test_a_line_that_is_no_utf_8_is_a_bad_one(tmp_path):
+    """Two ids that differ in such a byte would be one."""
     line = json.dumps({**GOOD, "asin": "B?"}).encode().replace(b"?", b"\xff")
 
-    assert reviews(tmp_path, GOOD, line)[1][1] == "B\ufffd"
-    assert metadata(tmp_path, b"{'asin': 'B\xff'}")[0][0] == "B\ufffd"
+    with pytest.raises(RawDataError, match="gz:2: expected a JSON object in UTF-8"):
+        reviews(tmp_path, GOOD, line)
+    with pytest.raises(RawDataError, match=r"gz:2: expected a Python literal .* in UTF-8"):
+        metadata(tmp_path, METADATA, b"{'asin': 'B\xff'}")
 
 
 @pytest.mark.parametrize("odd", [b"", b"no record\n"])
@@ -188,7 +194,9 @@ LIMITED = """
 import gzip, resource, sys
 from pathlib import Path
 from pipeline.job.errors import RawDataError
-from pipeline.sources import amazon
+from pipeline import params
+from pipeline.sources import amazon, raw
+ledger = raw.Ledger(params.Ingest(max_bad_lines=0))
 kind, path = sys.argv[1], Path(sys.argv[2])
 block = {"line": bytes(1 << 20), "lines": b"\\n" * (1 << 20), "text": b"[" * (1 << 20)}[kind]
 with gzip.open(path, "wb", compresslevel=1) as file:
@@ -196,7 +204,7 @@ with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(block)
 before = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 try:
-    print(sum(table.height for table in amazon.read_reviews(path, 0, verified=False)))
+    print(sum(table.height for table in amazon.read_reviews(path, ledger, verified=False)))
 except RawDataError as error:
     print(error)
 after = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
@@ -236,6 +244,6 @@ def test_a_file_without_a_newline_at_its_end_and_with_windows_ones_is_read(tmp_p
     path = tmp_path / "a.json"
     path.write_bytes(b'{"asin": "a"}\r\n{"asin": "b"}\r\n\r\n{"asin": "c"}')
 
-    tables = records(path, RecordFormat({"asin": amazon.TEXT}, {"asin"}), 0)
+    tables = records(ledger().of(path), RecordFormat({"asin": amazon.TEXT}, {"asin"}))
 
     assert [row[0] for table in tables for row in table.rows()] == ["a", "b", "c"]

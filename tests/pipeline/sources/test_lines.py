@@ -73,7 +73,7 @@ def test_a_gzip_file_that_stops_short_names_its_last_whole_line(tmp_path, size):
 def test_a_gzip_file_that_stops_before_a_line_is_whole_says_so(tmp_path):
     path = packed(tmp_path / "a.gz", b"one line without end", cut=-9)
 
-    with pytest.raises(RawDataError, match=r"stops short; the last whole line is line 0\. Rem"):
+    with pytest.raises(RawDataError, match=r"stops short; the last whole line is line 0\. Put"):
         numbered(path, 1)
 
 

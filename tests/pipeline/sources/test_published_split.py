@@ -1,4 +1,5 @@
 import pytest
+from limits import ledger
 from paths import SHARED
 
 from pipeline import params
@@ -18,7 +19,7 @@ FILES = {
 def read(folder, limit=0, **changed):
     for name, text in {**FILES, **{f"{k}.txt": v for k, v in changed.items()}}.items():
         (folder / name).write_text(text)
-    return published_split.read(SPLIT, folder, limit)
+    return published_split.read(SPLIT, folder, ledger(limit))
 
 
 def test_reviews_are_train_then_validation_then_test(tmp_path):
@@ -92,7 +93,7 @@ def test_an_empty_file_is_refused(tmp_path):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published data are not in ../shared/data")
 def test_the_published_beauty_split_has_the_counts_of_the_paper():
-    reviews, items = published_split.read(SPLIT, SHARED / "beauty_split", 0)
+    reviews, items = published_split.read(SPLIT, SHARED / "beauty_split", ledger(0))
 
     parts = dict(reviews.group_by("part").len().iter_rows())
     assert parts == {"train": 123742, "validation": 15576, "test": 15576}

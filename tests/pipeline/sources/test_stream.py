@@ -1,5 +1,6 @@
 import polars as pl
 import pytest
+from limits import ledger
 
 from pipeline.sources import stream as module
 from pipeline.sources.raw import Tables
@@ -25,7 +26,7 @@ def test_items_come_sorted_once_each_and_with_nulls(tmp_path, monkeypatch, size)
     ]
     reviewed = pl.Series(["a", "b", "c", "d"])
 
-    tables = list(completed(iter(read), COLUMNS, reviewed, tmp_path))
+    tables = list(completed(iter(read), COLUMNS, reviewed, tmp_path, ledger()))
 
     assert pl.concat(tables).rows() == [
         ("a", "one", ["one"]), ("b", None, None), ("c", "three", ["three"]),
@@ -41,14 +42,18 @@ def test_no_more_files_are_open_than_there_may_be(tmp_path, monkeypatch):
     reviewed = pl.Series([f"{n:02}" for n in range(10)])
     known = metadata(*((raw_id, "t") for raw_id in reviewed))
 
-    tables = list(completed(iter([known]), COLUMNS, reviewed, tmp_path))
+    tables = list(completed(iter([known]), COLUMNS, reviewed, tmp_path, ledger()))
 
     assert [table.height for table in tables] == [4, 4, 2]
 
 
 def test_without_reviews_there_is_a_table_without_rows(tmp_path):
     (table,) = completed(
-        iter([metadata(("a", "one"))]), COLUMNS, pl.Series([], dtype=pl.String), tmp_path
+        iter([metadata(("a", "one"))]),
+        COLUMNS,
+        pl.Series([], dtype=pl.String),
+        tmp_path,
+        ledger(),
     )
 
     assert table.schema == COLUMNS

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from limits import ledger
 from paths import ROOT
 from PIL import Image
 
@@ -23,7 +24,7 @@ def source(columns=None, **more):
 
 
 def read(folder, settings, limit=0):
-    return readers.get("tables").read(settings, folder, limit)
+    return readers.get("tables").read(settings, folder, ledger(limit))
 
 
 def write(path, text):
@@ -128,12 +129,14 @@ def test_every_file_format_gives_the_same_tables(tmp_path, name):
         ("s", "1700000000", 1700000000),
         ("s", "1700000000.9", 1700000000),
         ("ms", "1700000000999", 1700000000),
-        ("ms", "-1", -1),
         ("iso", "2024-01-02", 1704153600),
         ("iso", "2024-01-02T00:00:00Z", 1704153600),
         ("iso", "2024-01-02 01:00:00+0100", 1704153600),
         ("iso", "2024-01-02T00:00:00.5-00:00", 1704153600),
-        ("iso", "1969-12-31", -86400),
+        ("iso", "20240102", 1704153600),
+        ("iso", "20240102T013000+0130", 1704153600),
+        ("iso", "2024-01-02T00", 1704153600),
+        ("iso", "2024-W01-2", 1704153600),
     ],
 )
 def test_times_become_whole_seconds(tmp_path, unit, written, seconds):
@@ -159,12 +162,63 @@ def test_times_of_parquet_are_read_by_their_type(tmp_path, when):
         read(tmp_path, source(named[0], interactions=named[1]))
 
 
-def test_verified_is_read_from_words_and_numbers(tmp_path):
-    write(tmp_path / "visits.csv", "who,what,ok\na,1,true\na,2,No\na,3,1\na,4,perhaps\na,5,\n")
+FLAGS = {
+    True: ["true", "True", "T", "yes", "Y", "y", "1", "1.0", " YES "],
+    False: ["false", "FALSE", "f", "no", "N", "n", "0", "0.0"],
+}
 
-    reviews = read(tmp_path, source({"verified": "ok"})).reviews
 
-    assert reviews["verified"].to_list() == [True, False, True, None, None]
+@pytest.mark.parametrize("name", ["visits.csv", "visits.jsonl"])
+def test_flags_are_read_from_words_and_numbers(tmp_path, name):
+    values = [(word, flag) for flag, words in FLAGS.items() for word in words]
+    rows = pl.DataFrame({"who": "a", "what": range(len(values)), "ok": [v for v, _ in values]})
+    rows.write_csv(tmp_path / "visits.csv")
+    rows.write_ndjson(tmp_path / "visits.jsonl")
+
+    reviews = read(tmp_path, source({"verified": "ok"}, interactions=name)).reviews
+
+    assert reviews["verified"].to_list() == [flag for _, flag in values]
+
+
+@pytest.mark.parametrize("flags", [[True, False, None], [1, 0, None], [1.0, 0.0, None]])
+@pytest.mark.parametrize("name", ["visits.parquet", "visits.jsonl"])
+def test_flags_of_other_types_are_read(tmp_path, name, flags):
+    rows = pl.DataFrame({"who": "a", "what": [1, 2, 3], "ok": flags})
+    rows.write_parquet(tmp_path / "visits.parquet")
+    rows.write_ndjson(tmp_path / "visits.jsonl")
+
+    reviews = read(tmp_path, source({"verified": "ok"}, interactions=name)).reviews
+
+    assert reviews["verified"].to_list() == [True, False, None]
+
+
+UNCLEAR = {
+    "visits.csv": "who,what,ok\na,1,perhaps\na,2,yes\na,3,\na,4,no\n",
+    "visits.jsonl": '{"who": "a", "what": 1, "ok": "perhaps"}\n'
+    '{"who": "a", "what": 2, "ok": 1}\n{"who": "a", "what": 3, "ok": null}\n'
+    '{"who": "a", "what": 4, "ok": false}\n',
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_a_flag_that_is_not_understood_is_counted_and_many_are_too_many(tmp_path, caplog, name):
+    """An absent one is not among them."""
+    write(tmp_path / name, UNCLEAR[name])
+    settings = source({"verified": "ok"}, interactions=name)
+    first = 1 + name.endswith("csv")
+
+    with pytest.raises(
+        RawDataError,
+        match=rf"{name}: column 'ok': 1 of 3 values were not understood, such as 'perhaps' in "
+        rf"line {first}; ingest.max_not_understood allows a share of 0.01. Mend the file, or",
+    ):
+        read(tmp_path, settings)
+
+    book = ledger(max_not_understood=0.34)
+    tables = readers.get("tables").read(settings, tmp_path, book)
+    assert tables.reviews["verified"].to_list() == [None, True, None, False]
+    assert book.files[0].summary()["not_understood"] == {"column 'ok'": 1}
+    assert "1 of 3 values were not understood" in caplog.text
 
 
 # --- what is refused ----------------------------------------------------------------------
@@ -194,7 +248,7 @@ def test_a_row_that_cannot_be_parsed_is_named_or_skipped(tmp_path, row, message)
 LINES = {
     "fields with line breaks": ("visits.csv", 'who,what\nann,"a\nb\n"\nbob,2\n,3\n', 6),
     "blank lines": ("visits.csv", "\n\nwho,what\r\nann,1\r\nbob,\r\n", 5),
-    "tabs": ("visits.tsv", 'who\twhat\n"a,\nnn"\t1\n\t2\n', 4),
+    "tabs": ("visits.tsv", 'who\twhat\n"a,\t1\n\t2\n', 3),
     "JSON": ("visits.jsonl", '{"who": "a", "what": "1"}\n\n{"who": "b"}\n', 3),
 }
 
@@ -244,21 +298,157 @@ def test_a_key_that_no_record_has_is_named(tmp_path):
 
 
 DAMAGED = {
-    "a row too long": ("visits.csv", b"who,what\na,1\nb,2,3\n"),
-    "nothing": ("visits.csv", b""),
-    "no UTF-8": ("visits.csv", b"who,what\na,\xff\xfe\n"),
-    "half a record": ("visits.jsonl", b'{"who": "a", "what": "1"}\n{"who": "b", "wh'),
-    "half a gzip file": ("visits.csv.gz", gzip.compress(VISITS.encode())[:-12]),
-    "no Parquet": ("visits.parquet", b"PAR1 and no more"),
+    "nothing": ("visits.csv", b"", "expected a header and rows, got an empty file"),
+    "half a gzip file": (
+        "visits.csv.gz",
+        gzip.compress(VISITS.encode())[:-12],
+        "the gzip stream stops short; .* Put a whole file in its place",
+    ),
+    "no Parquet": ("visits.parquet", b"PAR1 and no more", "expected a whole file of the forma"),
+    "UTF-16": ("visits.csv", VISITS.encode("utf-16"), "expected text in UTF-8, got UTF-16"),
+    "UTF-16, no mark": (
+        "visits.tsv",
+        VISITS.encode("utf-16-be"),
+        "expected text in UTF-8, got",
+    ),
+    "JSON in UTF-16": (
+        "visits.jsonl",
+        '{"who": 1}'.encode("utf-16"),
+        "text in UTF-8, got UTF-16",
+    ),
+    "Latin-1": ("visits.csv", b"who,what,caf\xe9\n", "expected a header in UTF-8"),
+    "lone CRs": (
+        "visits.csv",
+        b"who,what\ra,1\r",
+        "a header .* in lines that end in LF or CR LF",
+    ),
+    "semicolons": (
+        "visits.csv",
+        b"who;what\na;1\n",
+        "expected commas .* got semicolons: .* Write",
+    ),
+    "bars": ("visits.csv", b"who|what\na|1\n", "expected commas .* got bars: 'who|what'"),
+    "tabs in .csv": (
+        "visits.csv",
+        b"who\twhat\na\t1\n",
+        "expected commas .* got tabs",
+    ),
+    "commas in .tsv": ("visits.tsv", b"who,what\na,1\n", "expected tabs .* got commas"),
+    "a column twice": (
+        "visits.csv",
+        b"who,what,who\na,1,b\n",
+        "expected one column 'who', got 2",
+    ),
 }
 
 
-@pytest.mark.parametrize(("name", "content"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_named(tmp_path, name, content):
+@pytest.mark.parametrize(("name", "content", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_file_of_another_format_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(RawDataError, match=rf"{name}: expected a whole file of the format"):
+    with pytest.raises(RawDataError, match=rf"{name}(:1)?: (expected )?{message}"):
         read(tmp_path, source(interactions=name))
+
+
+BAD_LINES = {
+    "too many fields": (
+        "visits.csv",
+        b"who,what\na,1\nb,2,3\nc,4\n",
+        3,
+        "2 fields .* not 3, got",
+    ),
+    "too few fields": (
+        "visits.csv",
+        b"who,what\na,1\nb\nc,4\n",
+        3,
+        "2 fields .* not 1, got 'b'",
+    ),
+    "no UTF-8": ("visits.csv", b"who,what\na,1\nb,\xff\xfe\nc,4\n", 3, "text in UTF-8"),
+    "NUL": ("visits.tsv", b"who\twhat\na\t1\nb\t\x002\nc\t4\n", 3, "text without NUL"),
+    "a lone CR": ("visits.csv", b"who,what\na,1\nb,\r2\nc,4\n", 3, "lines that end in LF"),
+    "nan for an id": ("visits.csv", b"who,what\na,1\nnan,2\nc,4\n", 3, "an id .* got 'nan'"),
+    "half a record": (
+        "visits.jsonl",
+        b'{"who": "a", "what": 1}\n{"w\n{"who": "c", "what": 4}',
+        2,
+        "a JSON",
+    ),
+    "JSON's NaN": (
+        "visits.jsonl",
+        b'{"who": "a", "what": 1}\n{"who": "b", "what": NaN}\n{"who": "c", "what": 4}\n',
+        2,
+        r"a JSON object \(NaN is not JSON; null is\)",
+    ),
+    "a list for an id": (
+        "visits.jsonl",
+        b'{"who": "a", "what": 1}\n{"who": "b", "what": [2]}\n{"who": "c", "what": 4}\n',
+        2,
+        "an id in column 'what'",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "message"), BAD_LINES.values(), ids=BAD_LINES
+)
+def test_a_bad_line_is_named_or_skipped(tmp_path, name, content, line, message):
+    (tmp_path / name).write_bytes(content)
+    book = ledger(1, max_not_understood=1)
+
+    with pytest.raises(
+        RawDataError, match=rf"{name}:{line}: expected {message}.* Mend the file, or raise"
+    ):
+        read(tmp_path, source(interactions=name))
+
+    tables = readers.get("tables").read(source(interactions=name), tmp_path, book)
+    assert tables.reviews.select("user", "item").rows() == [("a", "1"), ("c", "4")]
+    summary = book.files[0].summary()
+    assert (summary["records"], summary["rows"], summary["bad_lines"]) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("name", ["visits.csv", "visits.tsv", "visits.jsonl"])
+def test_blank_lines_and_a_byte_order_mark_are_left_out(tmp_path, name, mark, end):
+    rows = {
+        "visits.csv": ["", "who,what", "", "a,1", "  ", 'b,"2"', "", ""],
+        "visits.tsv": ["", "who\twhat", "a\t1", "", "b\t2", ""],
+        "visits.jsonl": ['{"who": "a", "what": 1}', "", '{"who": "b", "what": "2"}', ""],
+    }
+    (tmp_path / name).write_bytes((mark + end.join(rows[name])).encode())
+
+    reviews = read(tmp_path, source(interactions=name)).reviews
+
+    assert reviews.select("user", "item").rows() == [("a", "1"), ("b", "2")]
+
+
+def test_a_table_of_one_column_is_read(tmp_path):
+    write(tmp_path / "visits.csv", "who,what\na,1\n")
+    write(tmp_path / "items.csv", 'what\n\n1\n"2"\n')
+
+    assert read(tmp_path, source(items="items.csv")).items["raw_id"].to_list() == ["1"]
+
+
+def test_a_quote_that_is_never_closed_counts_with_every_line_that_it_takes(tmp_path):
+    write(tmp_path / "visits.csv", 'who,what,word\na,1,x\nb,2,"Great\nc,3,x\nd,4,x\n')
+
+    with pytest.raises(
+        RawDataError,
+        match=r"csv:3: expected a quoted field that ends .*for 3 lines\), got 'b,2",
+    ):
+        read(tmp_path, source(), limit=2)
+
+    assert read(tmp_path, source(), limit=3).reviews["user"].to_list() == ["a"]
+
+
+def test_a_quote_that_closes_inside_of_a_later_line_is_no_record(tmp_path):
+    """The fields are as many as the header's, but two rows would be one."""
+    write(tmp_path / "visits.csv", 'who,what,word\na,1,"Great\nb,2,"Love it"\nc,3,x\n')
+
+    with pytest.raises(
+        RawDataError, match=r"csv:2: expected a separator after a closing quote"
+    ):
+        read(tmp_path, source())
 
 
 def test_a_table_without_rows_is_named(tmp_path):
@@ -268,13 +458,110 @@ def test_a_table_without_rows_is_named(tmp_path):
         read(tmp_path, source())
 
 
-def test_ids_with_a_fraction_are_refused(tmp_path):
-    """A column of whole numbers with gaps becomes 17.0 in other programs: another item."""
-    rows = pl.DataFrame({"who": ["ann"], "what": [17.0]})
-    rows.write_parquet(tmp_path / "visits.parquet")
+WHOLE = {
+    "visits.csv": b"who,what\nann,17.0\nbob,17\ncy,A9\n",
+    "visits.jsonl": b'{"who":"a","what":17.0}\n{"who":"b","what":17}\n{"who":"c","what":"A9"}',
+}
 
-    with pytest.raises(RawDataError, match=r"column 'what' to hold ids, .* got Float64"):
-        read(tmp_path, source(interactions="visits.parquet"))
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_17_0_meets_17(tmp_path, name):
+    """A column of whole numbers with gaps becomes 17.0 in other programs."""
+    (tmp_path / name).write_bytes(WHOLE[name])
+    write(tmp_path / "items.csv", "what,name\n17,A mug\nA9.0,No\nA9,A pot\n")
+
+    tables = read(tmp_path, source({"title": "name"}, items="items.csv", interactions=name))
+
+    assert tables.reviews["item"].to_list() == ["17", "17", "A9"]
+    assert tables.items.select("raw_id", "title").rows() == [("17", "A mug"), ("A9", "A pot")]
+
+
+@pytest.mark.parametrize("what", ["007.0", "1.10", "17.00", "1e3", "-0.5", "17."])
+def test_an_id_that_is_no_whole_float_stays_what_it_is(tmp_path, what):
+    write(tmp_path / "visits.csv", f"who,what\nann,{what}\n")
+
+    assert read(tmp_path, source()).reviews["item"].to_list() == [what]
+
+
+TYPES = {
+    "categories": pl.Series(["17", "A9"], dtype=pl.Categorical),
+    "an enum": pl.Series(["17", "A9"], dtype=pl.Enum(["A9", "17"])),
+    "bytes": pl.Series([b"17", b"A9"]),
+}
+
+
+@pytest.mark.parametrize("ids", TYPES.values(), ids=TYPES)
+def test_ids_of_parquet_are_text_whatever_their_type(tmp_path, ids):
+    pl.DataFrame({"who": ids, "what": ids}).write_parquet(tmp_path / "visits.parquet")
+
+    reviews = read(tmp_path, source(interactions="visits.parquet")).reviews
+
+    assert reviews.select("user", "item").rows() == [("17", "17"), ("A9", "A9")]
+
+
+@pytest.mark.parametrize("dtype", [pl.Float64, pl.Float32, pl.Decimal(10, 2), pl.Int8])
+def test_whole_numbers_are_ids_and_others_are_none(tmp_path, dtype):
+    rows = pl.DataFrame({"who": pl.Series([17], dtype=dtype), "what": 1})
+    rows.write_parquet(tmp_path / "visits.parquet")
+    settings = source(interactions="visits.parquet")
+
+    assert read(tmp_path, settings).reviews["user"].to_list() == ["17"]
+    if dtype != pl.Int8:
+        rows.with_columns(pl.col("who") + 0.5).write_parquet(tmp_path / "visits.parquet")
+        with pytest.raises(RawDataError, match=r"an id in column 'who' of row 1, got '17.5"):
+            read(tmp_path, settings)
+
+
+def test_tables_without_a_common_item_are_refused_with_examples(tmp_path):
+    write(tmp_path / "visits.csv", "who,what\nann,A-1\nann,A-2\n")
+    write(tmp_path / "items.csv", "what,name\n1,A mug\n2,A pot\n")
+    settings = source({"title": "name"}, items="items.csv")
+
+    with pytest.raises(
+        RawDataError,
+        match=r"visits.csv and .*items.csv: expected the same item ids .* got 0 of 2 .* have "
+        r"\['A-1', 'A-2'\], the items \['1', '2'\].* ingest.min_known_items",
+    ):
+        read(tmp_path, settings)
+
+    tables = readers.get("tables").read(settings, tmp_path, ledger(min_known_items=0.0))
+    assert tables.items["title"].to_list() == [None, None]
+
+
+def test_a_small_part_of_the_catalogue_is_enough(tmp_path):
+    """Of either table: three items of a hundred here, all of them in the other one."""
+    write(tmp_path / "visits.csv", "who,what\n" + "".join(f"ann,{n}\n" for n in range(100)))
+    write(tmp_path / "items.csv", "what,name\n5,A mug\n6,A pot\n7,A jug\n")
+
+    tables = read(tmp_path, source({"title": "name"}, items="items.csv"))
+
+    assert tables.items["title"].count() == 3
+
+
+UNITS = {
+    "milliseconds": ("s", "1487123456000", "looks like ms: write `time: ms`"),
+    "a date": ("s", "2024-01-02", "looks like iso: write `time: iso`"),
+    "a number": ("iso", "1487123456", "looks like s: write `time: s`"),
+    "nanoseconds": ("s", "1487123456000000000", "write the times in that unit"),
+    "before 1970": ("s", "-1", "write the times in that unit"),
+}
+
+
+@pytest.mark.parametrize(("unit", "written", "hint"), UNITS.values(), ids=UNITS)
+def test_a_time_in_another_unit_is_named_with_the_setting(tmp_path, unit, written, hint):
+    write(tmp_path / "visits.csv", f"who,what,when\nann,1,{written}\n")
+
+    with pytest.raises(
+        RawDataError, match=rf"csv:2: .*`sources.[\w-]+.time` is {unit}.*{hint}"
+    ):
+        read(tmp_path, source({"timestamp": "when"}, time=unit))
+
+
+def test_seconds_read_as_milliseconds_are_refused(tmp_path):
+    write(tmp_path / "visits.csv", "who,what,when\nann,1,1487123456\n")
+
+    with pytest.raises(RawDataError, match=r"time is ms, got none after .* write `time: s`"):
+        read(tmp_path, source({"timestamp": "when"}, time="ms"))
 
 
 def test_items_keep_further_columns_and_the_first_row_of_each(tmp_path):

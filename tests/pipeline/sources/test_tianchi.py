@@ -3,6 +3,7 @@ import zipfile
 
 import polars as pl
 import pytest
+from limits import ledger
 from paths import ROOT, SHARED
 from picture_cases import numbered
 
@@ -18,7 +19,7 @@ ITEMS = "29 155 123950,53517\n480073 228\n31 1 2\n29 1 9\n"
 def read(folder, history=HISTORY, items=ITEMS, limit=0):
     (folder / "user_bought_history.txt").write_text(history)
     (folder / "dim_items.txt").write_text(items)
-    return tianchi.read(SOURCE, folder, limit)
+    return tianchi.read(SOURCE, folder, ledger(limit))
 
 
 def test_a_day_is_its_midnight_in_utc(tmp_path):
@@ -146,7 +147,7 @@ def test_no_item_file_row_at_all_leaves_nulls(tmp_path):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published data are not in ../shared/data")
 def test_the_published_head_of_the_files_is_read():
-    reviews, items = tianchi.read(SOURCE, SHARED / "tianchi_head", 0)
+    reviews, items = tianchi.read(SOURCE, SHARED / "tianchi_head", ledger(0))
 
     assert (reviews.height, items.height) == (20000, 659)
     assert reviews.row(0) == ("1915871", "8", 1429228800, None, None)
