@@ -12,9 +12,7 @@ def test_dvc_without_git_is_one_line_with_the_mend(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(
-        Disagreement, match=r"got none\. Run `git init`"
-    ) as no:
+    with pytest.raises(Disagreement, match=r"got none\. Run `git init`") as no:
         engines.dvc_status()
     assert "\n" not in str(no.value)
 
