@@ -34,7 +34,7 @@ from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
 from pipeline.pages import file_names, gallery, markdown_table
 from pipeline.params.extractors import TABLE
-from pipeline.tables import io, results
+from pipeline.tables import io, processed, results
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_feature_metadata, read_present
 from pipeline.tables.pictures import read_pictures
@@ -213,6 +213,7 @@ def main(argv: list[str] | None = None) -> None:
     people = gallery.gallery(material)
     pictures = read_pictures(args.images, gallery.items_shown(people))
     files = _files(settings, args.dataset, args.features)
+    processed.check_counts(args.processed, material.parts)
     results.check_features(args.results, material.facts, files)
     present = {m: read_present(path, material.items.height) for m, path in files.items()}
     made = {m: read_feature_metadata(path) for m, path in files.items()}

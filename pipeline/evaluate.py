@@ -14,7 +14,6 @@ items. No other stage opens the test file.
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
@@ -32,6 +31,7 @@ from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_json, write_parquet
+from pipeline.tables.results import as_metadata
 
 log = logging.getLogger("evaluate")
 
@@ -129,8 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = read_arguments(__doc__, argv)
     content, rows, facts = rank_test_items(params.load(), arguments)
     log.info("%s %s: %s", arguments.dataset, arguments.model, content["sampled"])
-    metadata = {s.FACTS: json.dumps(facts, sort_keys=True)}
-    write_parquet(rows, arguments.results / s.RANKS_FILE, metadata)
+    write_parquet(rows, arguments.results / s.RANKS_FILE, as_metadata(facts))
     write_json(content, arguments.results / s.METRICS_FILE)
 
 

@@ -11,7 +11,6 @@ be compared with it. Lists have `recommend.k` items, fewer for a user who has al
 
 from __future__ import annotations
 
-import json
 import logging
 
 import polars as pl
@@ -28,6 +27,7 @@ from pipeline.learning.command_line import read_arguments
 from pipeline.learning.dataset import Dataset
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_parquet
+from pipeline.tables.results import as_metadata
 
 log = logging.getLogger("recommend")
 
@@ -86,8 +86,7 @@ def main(argv: list[str] | None = None) -> None:
         known = dataset.pairs(validation=True)
         lists = recommendations(model.scorer(), known, settings.recommend.k, raw_ids)  # type: ignore[operator]
     log.info("%s %s: %d rows", arguments.dataset, arguments.model, lists.height)
-    metadata = {s.FACTS: json.dumps(facts, sort_keys=True)}
-    write_parquet(lists, arguments.results / s.RECOMMENDATIONS_FILE, metadata)
+    write_parquet(lists, arguments.results / s.RECOMMENDATIONS_FILE, as_metadata(facts))
 
 
 if __name__ == "__main__":

@@ -45,14 +45,8 @@ from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset, load_features
 from pipeline.learning.live import Draw, curves
 from pipeline.tables.io import write_parquet
-from pipeline.tables.schema import (
-    CHECKPOINT_FILE,
-    FACTS,
-    HISTORY,
-    HISTORY_FILE,
-    TEST,
-    VALIDATION,
-)
+from pipeline.tables.results import as_metadata
+from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
 
 log = logging.getLogger("train")
 WORK = Path(".work/train")
@@ -235,8 +229,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read, train, write."""
     arguments = read_arguments(__doc__, argv)
     tensors, facts, history = train_model(Trainer(arguments, params.load()))
-    metadata = {FACTS: json.dumps(facts, sort_keys=True)}
-    write_parquet(history, arguments.results / HISTORY_FILE, metadata)
+    write_parquet(history, arguments.results / HISTORY_FILE, as_metadata(facts))
     save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
     for state in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):
         state.unlink()

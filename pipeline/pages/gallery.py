@@ -26,7 +26,6 @@ from pipeline.tables.results import check_targets, read_lists, read_results
 SIDE, QUALITY = 96, 80  # pixels of a thumbnail's longer side; of the JPEG
 SHOWN_TRAIN = 24  # a user's latest training items; heavy users have hundreds
 MAX_TITLE = 160  # characters
-STATISTICS = ("users", "items", "interactions", "density", "rounds")  # shown on the page
 People = list[dict[str, Any]]
 
 
@@ -56,15 +55,13 @@ def read(processed: Path, results: Path, settings: Params, dataset: str) -> Mate
     users, items = tables.read_users(processed), tables.read_items(processed)
     sizes = users.height, items.height
     parts = {n: tables.read_part(processed, n, *sizes) for n in tables.PART_FILES}
-    statistics = read_json(processed / s.STATISTICS_FILE, STATISTICS)
-    tables.check_counts(processed, parts, statistics)
     of_models = {m: read_results(results / m) for m in settings.models}
     for model, of_model in of_models.items():
         check_targets(of_model, parts, items.height, results / model, dataset)
     return Material(
         settings=settings,
         dataset=dataset,
-        statistics=statistics,
+        statistics=read_json(processed / s.STATISTICS_FILE),
         items=items,
         users=users,
         parts=parts,

@@ -10,16 +10,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from pipeline.job.errors import SchemaError
 from pipeline.tables import schema as s
-from pipeline.tables.io import read_metadata, read_parquet
+from pipeline.tables.io import read_json, read_metadata, read_parquet
 
 PART_FILES = {s.TRAIN: s.TRAIN_FILE, s.VALIDATION: s.VALIDATION_FILE, s.TEST: s.TEST_FILE}
 NUMBERED = {s.USER: f"users of {s.USERS_FILE}", s.ITEM: f"items of {s.ITEMS_FILE}"}
+STATISTICS = ("users", "items", "interactions", "density", "rounds")  # that pages show
 AGAIN = "; run the stages kcore and split again"
 
 
@@ -125,13 +125,12 @@ def check_same_split(folder: Path, parts: Mapping[str, pl.DataFrame]) -> None:
             )
 
 
-def check_counts(
-    folder: Path, parts: Mapping[str, pl.DataFrame], statistics: Mapping[str, Any]
-) -> None:
+def check_counts(folder: Path, parts: Mapping[str, pl.DataFrame]) -> None:
     """Raise SchemaError unless the parts have as many rows as statistics.json counts.
 
     In a published split the validation items are in train as well.
     """
+    statistics = read_json(folder / s.STATISTICS_FILE, STATISTICS)
     train, validation, test = (parts[name].height for name in (s.TRAIN, s.VALIDATION, s.TEST))
     if statistics["interactions"] not in (train + test, train + validation + test):
         raise SchemaError(

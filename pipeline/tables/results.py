@@ -171,6 +171,11 @@ def check_features(
                 )
 
 
+def as_metadata(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metadata from which `read_facts` reads a checkpoint's facts."""
+    return {s.FACTS: json.dumps(facts, sort_keys=True)}
+
+
 def read_facts(path: Path) -> dict[str, Any]:
     """Return the checkpoint's facts in a Parquet file's metadata; empty if there are none."""
     return dict(json.loads(read_metadata(path).get(s.FACTS, "{}")))

@@ -34,6 +34,7 @@ from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params import study
 from pipeline.params.cell import Cell, Values
 from pipeline.tables.io import read_json, write_json, write_parquet
+from pipeline.tables.results import as_metadata
 from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE
 from pipeline.train import train_model
 
@@ -103,12 +104,13 @@ def main(argv: list[str] | None = None) -> None:
         params.read(), Arguments(args.dataset, cell.model, *folders, args.device)
     )
     tensors, facts, history = train_model(training)
-    write_parquet(history, args.out / HISTORY_FILE)
-    save_checkpoint(tensors, facts | {"model": cell.model}, args.out / CHECKPOINT_FILE)
-    metrics, ranks, _ = rank_test_items(training.settings, training.arguments)
+    facts |= {"model": cell.model}
+    write_parquet(history, args.out / HISTORY_FILE, as_metadata(facts))
+    save_checkpoint(tensors, facts, args.out / CHECKPOINT_FILE)
+    metrics, ranks, facts = rank_test_items(training.settings, training.arguments)
     metrics |= {"values": cell.values, "searched_on": sweep and sweep["model"]}
     log.info("%s %s: %s", args.dataset, cell.name, metrics["sampled"])
-    write_parquet(ranks, args.out / RANKS_FILE)
+    write_parquet(ranks, args.out / RANKS_FILE, as_metadata(facts))
     write_json(metrics, args.out / METRICS_FILE)
     trial.remove_state(args.dataset)
 
