@@ -43,9 +43,8 @@ from pipeline.pictures.table import (
     too_many_failed,
     write_ledger,
     write_pictures,
-    writing,
 )
-from pipeline.tables.io import read_parquet
+from pipeline.tables.io import read_parquet, replacing
 from pipeline.tables.pictures import open_rgb
 from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 from pipeline.transfer.status import Unavailable
@@ -148,8 +147,8 @@ def pack(
         The number of items per status.
 
     Raises:
-        RawDataError: more than `max_failed` of the pictures are missing or broken, or a file
-            cannot be written.
+        NotWritten: a file cannot be written.
+        RawDataError: more than `max_failed` of the pictures are missing or broken.
     """
     n_named, ledger = sum(bool(place) for place in column), work / LEDGER_FILE
     addresses = dict.fromkeys(place for place in column if place and is_address(place))
@@ -161,7 +160,7 @@ def pack(
     with (
         Archives(column, raw, work, settings.max_megabytes) as archives,
         Store(work) as store,
-        writing(output) as partial,
+        replacing(output) as partial,
     ):
         places = Places(raw, store, failures, archives, settings.max_megabytes)
         pictures = write_pictures(checked_pictures(column, places), partial)
@@ -176,7 +175,7 @@ def pack(
 
 def pack_nothing(n_items: int, output: Path) -> Counter[str]:
     """Write the table of a dataset whose features read no pictures; see `pack`."""
-    with writing(output) as partial:
+    with replacing(output) as partial:
         write_pictures((Picture(MISSING, reason=NOT_READ) for _ in range(n_items)), partial)
     return Counter({MISSING: n_items})
 

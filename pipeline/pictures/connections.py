@@ -76,7 +76,7 @@ class Connections:
         """Fetch all, or until so many failed that continuing is pointless.
 
         Raises:
-            RawDataError: a picture cannot be written.
+            NotWritten: a picture cannot be written.
         """
         async with _session(self.settings, self.n_connections) as session:
             workers = [

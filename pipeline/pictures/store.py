@@ -20,8 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.job.errors import RawDataError
-from pipeline.pictures.table import not_written
+from pipeline.job.errors import RawDataError, not_written
 from pipeline.transfer.status import Unavailable
 
 PICTURES, LEDGER = ".pictures", ".sqlite"
@@ -41,7 +40,8 @@ class Shard:
         number: of the process, from 0.
 
     Raises:
-        RawDataError: it cannot be written, is damaged, or another run is writing it.
+        NotWritten: no room for it, or its place is read-only.
+        RawDataError: it is damaged, or another run is writing it.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -202,7 +202,7 @@ def _lock(file: int, path: Path) -> None:
 
 @contextmanager
 def _clear_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of a full disk and of a damaged ledger into RawDataError."""
+    """Turn the errors of a full disk and of a damaged ledger into messages."""
     try:
         yield
     except sqlite3.DatabaseError as error:

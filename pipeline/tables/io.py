@@ -1,7 +1,6 @@
 """Read and write the pipeline's files.
 
-A file is written under a temporary name and then renamed: a killed stage leaves no partial
-file. The folder is created first, which DVC does not do.
+A file is whole or absent: see `replacing`.
 """
 
 from __future__ import annotations
@@ -19,24 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.job.errors import SchemaError
+from pipeline.tables.replacing import replacing as replacing
 from pipeline.tables.schema import Columns
 
 ROW_GROUP = 1 << 16  # rows
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; rename it when the block succeeds.
-
-    The folder is created. If the block raises, the temporary file is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_parquet(path: Path, columns: Columns) -> pl.DataFrame:
