@@ -18,12 +18,12 @@ import errno
 from pathlib import Path
 
 # What a file's place says against writing to it, and how to mend it.
-MEND: dict[int | None, str] = (
-    dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room")
-    | dict.fromkeys((errno.EACCES, errno.EPERM), "Give this user access to it")
-    | dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.EISDIR), "Remove what is in the way")
-    | {errno.EROFS: "Make the place writable"}
-)
+MEND = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "Give this user access to it"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST, errno.EISDIR), "Remove what is in the way"),
+    errno.EROFS: "Make the place writable",
+}
 
 
 class PipelineError(Exception):

@@ -15,7 +15,7 @@ from paths import ROOT
 
 from pipeline.job import one_writer
 from pipeline.job.errors import AlreadyRunning, NotWritten
-from pipeline.tables.io import read_parquet, write_json, write_parquet
+from pipeline.tables.io import write_json, write_parquet
 from pipeline.tables.schema import RAW_ITEMS, REVIEWS
 
 KCORE = ["-m", "pipeline.kcore", "sample", "interim", "processed"]
@@ -122,7 +122,8 @@ def check_two_starts(project, n_starts):
     for k in (3, 5):
         set_core(project, k)
         job = start(project, *KCORE)
-        assert job.communicate()[1] and job.returncode == 0
+        said = job.communicate()[1]
+        assert job.returncode == 0, said
         whole[k] = files(project)
     assert whole[3] != whole[5]
     draw = np.random.default_rng(16)

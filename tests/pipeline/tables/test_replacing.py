@@ -53,7 +53,7 @@ def start(folder, script, *words):
 
 
 def check_two_writers(folder, n_starts):
-    """Two processes write one file; whoever reads it at any time reads what one of them wrote."""
+    """Two processes write one file; at any time it is what one of them wrote."""
     draw, path = np.random.default_rng(16), folder / "t.parquet"
     for _ in range(n_starts):
         delays = draw.uniform(0, 0.05, size=2)
@@ -96,6 +96,7 @@ def test_what_a_killed_writer_left_is_removed_and_named_and_a_living_ones_is_not
 
 
 def rows_of_features(path):
+    metadata = dict.fromkeys(METADATA, "x") | {"dim": "512"}
     vectors = iter(np.random.default_rng(0).random((2000, 512), dtype=np.float32))
     write_features(
         vectors, path, dim=512, metadata=dict.fromkeys(METADATA, "x") | {"dim": "512"}
