@@ -66,7 +66,7 @@ class Places:
         store: the fetched pictures, open.
         failures: address -> reason of those that could not be fetched.
         archives: those below `raw`, open.
-        max_megabytes: a larger local file is not read.
+        max_megabytes: a larger picture is not read.
     """
 
     raw: Path
@@ -85,7 +85,10 @@ class Places:
         if place in self.failures:
             raise Unavailable(self.failures[place])
         if is_address(place):
-            return self.store.read(place)
+            data = self.store.read(place)
+            if len(data) > self.max_megabytes * 1e6:  # kept under another limit
+                raise Unavailable(too_large(self.max_megabytes))
+            return data
         if place in self.archives:
             return self.archives.read(place)
         try:

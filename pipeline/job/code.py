@@ -34,7 +34,7 @@ def closure(files: Iterable[Path], folder: Path) -> list[Path]:
 
 
 @cache
-def code_digest(*files: str) -> str:
+def code_digest(*files: str, within: str = "") -> str:
     """Return a hash of files and of all code of the project that they import.
 
     What is kept of a stopped job is continued only by the code that began it. The hash is that
@@ -43,8 +43,10 @@ def code_digest(*files: str) -> str:
 
     Args:
         files: Python files, relative to `ROOT`.
+        within: the folder whose files count; by default all.
     """
-    of_code = {f for f in closure(map(Path, files), Path()) if not f.is_relative_to(JOB)}
+    imported = closure(map(Path, files), Path(within))
+    of_code = {file for file in imported if not file.is_relative_to(JOB)}
     packages = {parent / "__init__.py" for file in of_code for parent in file.parents}
     of_code |= {file for file in packages if (ROOT / file).is_file()}
     digest = hashlib.sha256()
