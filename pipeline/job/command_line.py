@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import os
 import shlex
 import sys
 import time
@@ -14,7 +15,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pipeline.job.errors import MEND, PipelineError
-from pipeline.job.one_writer import only_writer
+from pipeline.job.one_writer import SNAKEMAKE, only_writer
 from pipeline.job.progress import shown
 
 PARAMS_NOTE = "Numbers come from params.yaml in the working directory."
@@ -95,6 +96,9 @@ def run(main: Callable[[], None], *, writes: bool = True) -> None:
     asks = not {"-h", "--help"}.isdisjoint(sys.argv)
     lock = only_writer(_lock_name(job)) if is_job and writes and not asks else nullcontext()
     try:
+        if "DVC_STAGE" in os.environ:  # set by DVC for what it runs
+            with only_writer(SNAKEMAKE):
+                pass
         with lock, shown(job):
             main()
     except PipelineError as error:

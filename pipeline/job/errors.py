@@ -52,9 +52,8 @@ class NotWritten(PipelineError):  # noqa: N818 (says what happened)
 
 def not_written(path: Path | str, error: Exception) -> NotWritten:
     """Return the error to raise when a file cannot be written."""
-    mend = MEND.get(
-        getattr(error, "errno", None), "Make room, or see whether the disk is sound,"
-    )
+    number = getattr(error, "errno", None) or 0
+    mend = MEND.get(number, "Make room, or repair the disk,")
     return NotWritten(
         f"{path}: cannot be written: {error}. {mend} and run the stage again (what is complete "
         "is kept)"

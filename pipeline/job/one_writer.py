@@ -22,6 +22,7 @@ from pathlib import Path
 from pipeline.job.errors import AlreadyRunning, not_written
 
 FOLDER = Path(".work/locks")
+SNAKEMAKE = "snakemake"  # the lock of a running Snakemake
 log = logging.getLogger(__name__)
 SECONDS = 10.0  # a process that was told to end does so within them
 
@@ -70,6 +71,17 @@ def _take(file: int, path: Path) -> None:
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     os.ftruncate(file, 0)
     os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}: {command}".encode(), 0)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this host runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def holder(path: Path) -> str:

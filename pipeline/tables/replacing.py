@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.job.errors import not_written
+from pipeline.job.one_writer import is_alive
 
 # The partial file of a writer: its host and its process.
 PARTIAL = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial")
@@ -60,7 +61,7 @@ def _remove_left_partials(folder: Path) -> None:
     with os.scandir(folder) as entries:
         left = [match for entry in entries if (match := PARTIAL.fullmatch(entry.name))]
     for name, host, pid in ((match[0], match[1], int(match[2])) for match in left):
-        if host == _host() and not _is_alive(pid):
+        if host == _host() and not is_alive(pid):
             log.warning("%s: removed, left by process %d, which was killed", folder / name, pid)
             (folder / name).unlink(missing_ok=True)
 
@@ -68,13 +69,3 @@ def _remove_left_partials(folder: Path) -> None:
 @cache
 def _host() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
-        return True
-    return True

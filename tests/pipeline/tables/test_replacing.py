@@ -98,9 +98,7 @@ def test_what_a_killed_writer_left_is_removed_and_named_and_a_living_ones_is_not
 def rows_of_features(path):
     metadata = dict.fromkeys(METADATA, "x") | {"dim": "512"}
     vectors = iter(np.random.default_rng(0).random((2000, 512), dtype=np.float32))
-    write_features(
-        vectors, path, dim=512, metadata=dict.fromkeys(METADATA, "x") | {"dim": "512"}
-    )
+    write_features(vectors, path, dim=512, metadata=metadata)
 
 
 @pytest.fixture
