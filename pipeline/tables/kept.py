@@ -7,8 +7,10 @@ them so. What is damaged is thrown away, and the work is done again.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from pipeline.tables.replacing import replacing
 
@@ -35,9 +37,20 @@ def read_kept(path: Path) -> bytes | None:
     return data[HEADER:]
 
 
+def write_kept_json(value: Any, path: Path) -> None:
+    """Write a value as JSON after a line with its checksum, or leave no file."""
+    write_kept(json.dumps(value).encode(), path)
+
+
+def read_kept_json(path: Path) -> Any:
+    """Return what `write_kept_json` wrote; None if it is absent or damaged."""
+    content = read_kept(path)
+    return None if content is None else json.loads(content)
+
+
 def throw_away(path: Path, reason: str) -> None:
     """Remove a file that is not to be believed, and say so."""
-    log.warning("%s: thrown away: %s; the work is done again", path, reason)
+    log.warning("%s: thrown away: %s", path, reason)
     path.unlink(missing_ok=True)
 
 
