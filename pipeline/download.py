@@ -34,7 +34,8 @@ from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
 from pipeline.published import files as published
 from pipeline.published.raw_file import RawFile
-from pipeline.tables.io import read_json, sha256_of, write_json
+from pipeline.tables.io import sha256_of, write_json
+from pipeline.tables.kept import read_kept_json, write_kept_json
 from pipeline.tables.schema import MANIFEST_FILE
 from pipeline.transfer import mirror as mirrors
 from pipeline.transfer.fetch import Fetcher
@@ -214,7 +215,7 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = params.load()
     last = LAST_MANIFESTS / f"{args.dataset}.json"
-    last_entries = list(read_json(last)) if last.exists() else []
+    last_entries = read_kept_json(last) or []
     # Snakemake has removed the manifest, and left the files.
     before = manifest(args.raw) or last_entries
     entries = _entries(args.dataset, args.raw, settings, before)
@@ -222,7 +223,7 @@ def main(argv: list[str] | None = None) -> None:
     remove(args.raw, {old["file"] for old in before} - {new["file"] for new in entries})
     write_json(entries, args.raw / MANIFEST_FILE)
     log_changes(last_entries, entries, args.raw)
-    write_json(entries, last)
+    write_kept_json(entries, last)
     shutil.rmtree(WORK / args.dataset, ignore_errors=True)
     logger.info(
         "%s: %d files, %d bytes", args.raw, len(entries), sum(e["bytes"] for e in entries)

@@ -30,6 +30,8 @@ from pipeline.extractors import registry
 from pipeline.extractors.extraction import Description, Machine, n_cpus, torch_device
 from pipeline.extractors.kept_blocks import encode_resumable, part_bounds, remove_kept, work_key
 from pipeline.extractors.shards import Rows, parse_shard, read_shards
+from pipeline.job import devices
+from pipeline.job.code import code_digest
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.job.progress import Bar
@@ -40,6 +42,9 @@ from pipeline.tables.processed import read_items
 from pipeline.tables.schema import IMAGE, ITEMS_FILE
 
 WORK = Path(".work/features")
+# A registry names extractors by text: none of them would be seen among the imports.
+EXTRACTORS = Path(registry.__file__).parent.glob("*.py")
+CODE = ("pipeline/features.py", *(f"pipeline/extractors/{file.name}" for file in EXTRACTORS))
 log = logging.getLogger(__name__)
 
 
@@ -133,8 +138,9 @@ def encode_pictures(
     encoder = new_encoder(settings, modality.seed, modality.machine)
     entries = metadata(encoder, settings)
     pictures = islice(distinct_pictures(modality.images), first, end)
-    device = torch_device(modality.machine).type
-    folder = modality.work / work_key(entries, device, distinct[first:end])
+    arithmetic = devices.arithmetic(torch_device(modality.machine))
+    key = work_key(entries, arithmetic, code_digest(*CODE), distinct[first:end])
+    folder = modality.work / key
     return Rows(encoder.dim, entries, encode_resumable(encoder, pictures, folder))
 
 

@@ -43,9 +43,8 @@ from pipeline.pictures.table import (
     too_many_failed,
     write_ledger,
     write_pictures,
-    writing,
 )
-from pipeline.tables.io import read_parquet
+from pipeline.tables.io import read_parquet, replacing
 from pipeline.tables.pictures import open_rgb
 from pipeline.tables.schema import IMAGE, ITEM, ITEMS, ITEMS_FILE
 from pipeline.transfer.status import Unavailable
@@ -67,7 +66,7 @@ class Places:
         store: the fetched pictures, open.
         failures: address -> reason of those that could not be fetched.
         archives: those below `raw`, open.
-        max_megabytes: a larger local file is not read.
+        max_megabytes: a larger picture is not read.
     """
 
     raw: Path
@@ -86,7 +85,10 @@ class Places:
         if place in self.failures:
             raise Unavailable(self.failures[place])
         if is_address(place):
-            return self.store.read(place)
+            data = self.store.read(place)
+            if len(data) > self.max_megabytes * 1e6:  # kept under another limit
+                raise Unavailable(too_large(self.max_megabytes))
+            return data
         if place in self.archives:
             return self.archives.read(place)
         try:
@@ -148,8 +150,8 @@ def pack(
         The number of items per status.
 
     Raises:
-        RawDataError: more than `max_failed` of the pictures are missing or broken, or a file
-            cannot be written.
+        NotWritten: a file cannot be written.
+        RawDataError: more than `max_failed` of the pictures are missing or broken.
     """
     n_named, ledger = sum(bool(place) for place in column), work / LEDGER_FILE
     addresses = dict.fromkeys(place for place in column if place and is_address(place))
@@ -161,7 +163,7 @@ def pack(
     with (
         Archives(column, raw, work, settings.max_megabytes) as archives,
         Store(work) as store,
-        writing(output) as partial,
+        replacing(output) as partial,
     ):
         places = Places(raw, store, failures, archives, settings.max_megabytes)
         pictures = write_pictures(checked_pictures(column, places), partial)
@@ -176,7 +178,7 @@ def pack(
 
 def pack_nothing(n_items: int, output: Path) -> Counter[str]:
     """Write the table of a dataset whose features read no pictures; see `pack`."""
-    with writing(output) as partial:
+    with replacing(output) as partial:
         write_pictures((Picture(MISSING, reason=NOT_READ) for _ in range(n_items)), partial)
     return Counter({MISSING: n_items})
 

@@ -18,11 +18,8 @@ LIVE_CURVES=FOLDER draws its curves while it runs; see pipeline/learning/live.py
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +29,25 @@ from torch import Tensor
 
 from model.base import Measure, Preparation, Recommender
 from model.data import Interactions
-from model.fit import LossNotFinite, Progress, Record, Training, fit
+from model.fit import LossNotFinite, Record, Training, fit
 from model.metrics import ScoreNotANumber, hit_ratio, ndcg
 from model.ranking import sampled_ranks
 from pipeline import params
 from pipeline.job import devices
+from pipeline.job.code import code_digest
 from pipeline.job.command_line import run
 from pipeline.job.errors import TrainingDiverged
 from pipeline.job.progress import Bar
-from pipeline.learning.checkpoint import INPUTS, build, inputs, read_checkpoint, save_checkpoint
+from pipeline.learning.checkpoint import INPUTS, build, inputs, save_checkpoint
 from pipeline.learning.command_line import Arguments, read_arguments
 from pipeline.learning.dataset import Dataset, load_features
 from pipeline.learning.live import Draw, curves
+from pipeline.learning.state import WORK, resume, save_state, state_path
 from pipeline.tables.io import write_parquet
 from pipeline.tables.results import as_metadata
 from pipeline.tables.schema import CHECKPOINT_FILE, HISTORY, HISTORY_FILE, TEST, VALIDATION
 
 log = logging.getLogger("train")
-WORK = Path(".work/train")
 
 
 class Trainer:
@@ -58,6 +56,8 @@ class Trainer:
     def __init__(self, arguments: Arguments, settings: params.Params) -> None:
         """Read the processed tables and the features."""
         self.arguments, self.settings = arguments, settings
+        architecture = settings.architecture(arguments.model)
+        self.code = code_digest("pipeline/train.py", f"model/recommenders/{architecture}.py")
         self.dataset = Dataset(arguments.processed)
         self.device = devices.choose(arguments.device)
         self.model_settings = settings.model(arguments.model, arguments.dataset)
@@ -89,13 +89,12 @@ class Trainer:
         """
         budget, names = self.settings.train, self.arguments
         training = self.new_training(pairs)
-        key = self._state_key(pairs)
-        path = WORK / f"{names.dataset}-{names.model}-{phase}-{key}.safetensors"
+        path = self._state_path(phase, pairs, epochs)
         measure = self.measure(part) if phase == "select" else None
         draw = curves(names.dataset, names.model, phase)
         title = f"{names.dataset} {names.model} {phase}"
         try:
-            if not _resume(training, path):
+            if not resume(training, path):
                 training.model.prepare(self._preparation(training, measure))
             records = fit(
                 training,
@@ -136,15 +135,16 @@ class Trainer:
             log.info,
         )
 
-    def _state_key(self, pairs: Interactions) -> str:
-        """Return a hash of all that a saved state depends on: settings, data and features."""
-        settings = self.model_settings.model_dump_json()
-        digest = hashlib.sha256(f"{settings}{self.settings.train}{self.settings.seed}".encode())
-        digest.update(f"{self.device.type}{torch.__version__}".encode())
+    def _state_path(self, phase: str, pairs: Interactions, epochs: int) -> Path:
+        """Return where the state is kept of a training on these settings, data and code."""
+        names, settings = self.arguments, self.settings
+        fixed = self.model_settings.model_dump_json(), settings.train, settings.seed, epochs
         candidates = (t for part in (VALIDATION, TEST) for t in self.dataset.candidates(part))
-        for tensor in (pairs.users, pairs.items, *self.features.values(), *candidates):
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return state_path(
+            (names.dataset, names.model, phase),
+            f"{fixed} {self.code} {devices.arithmetic(self.device)}",
+            (pairs.users, pairs.items, *self.features.values(), *candidates),
+        )
 
 
 def train_model(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any], pl.DataFrame]:
@@ -209,20 +209,7 @@ def _run(
                 {k: f"{v:.4f}" for k, v in values.items() if v is not None}, refresh=False
             )
             bar.update(record.epoch - bar.n)
-            state = json.dumps(asdict(training.progress))
-            save_checkpoint(training.tensors(), {"progress": state}, path)
-
-
-def _resume(training: Training, path: Path) -> bool:
-    """Restore the saved state; return False if there is none."""
-    if not path.exists():
-        return False
-    tensors, facts = read_checkpoint(path)
-    progress = json.loads(facts["progress"])
-    records = [Record(**record) for record in progress.pop("records")]
-    training.restore(tensors, Progress(**progress, records=records))
-    log.info("%s: resuming after epoch %d", path.stem, training.progress.epoch)
-    return True
+            save_state(training, path)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -38,6 +38,7 @@ from pipeline.job.errors import RawDataError
 from pipeline.pages import file_names, markdown_table
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, read_parquet, write_json, write_text
+from pipeline.tables.kept import read_kept_json, write_kept_json
 
 log = logging.getLogger("validate")
 WORK = Path(".work/validate")
@@ -139,10 +140,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> li
 def _log_drift(dataset: str, counts: Profile) -> None:
     """Log the counts that differ from those of the last run, and keep the new ones."""
     last_run = WORK / f"{dataset}.json"
-    if last_run.exists():
-        for line in differences(read_json(last_run), counts):
+    if before := read_kept_json(last_run):
+        for line in differences(before, counts):
             log.warning("%s: since the last run: %s", dataset, line)
-    write_json(counts, last_run)
+    write_kept_json(counts, last_run)
 
 
 def main(argv: list[str] | None = None) -> None:

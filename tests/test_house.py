@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from paths import ROOT, STAGES
 
-from workflow.code import closure, imports
+from pipeline.job.code import closure, imports
 
 # From the ground up. A folder imports lower floors alone; `stages` are the modules at the top.
 FLOORS = (

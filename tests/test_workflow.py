@@ -28,7 +28,7 @@ from workflow_tree import (
 )
 
 from pipeline import params
-from workflow.code import closure
+from pipeline.job.code import closure
 
 TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import itertools
 import json
 import os
 import re
@@ -16,11 +18,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from pipeline.job.errors import Disagreement
+from pipeline.job.one_writer import is_alive
 
 TARGET = "evaluate"  # as `dvc repro`; only Snakemake makes tables and studies
 RECORDS, LOCKS = Path(".snakemake/metadata"), Path(".snakemake/locks")
 RECORD_FORMAT = 6  # of snakemake 9
-DVC_LOCK = Path("dvc.lock")
+DVC_LOCK, DVC_TMP = Path("dvc.lock"), Path(".dvc/tmp")
 # A job in the output of a dry run, with its shell command.
 JOB = re.compile(
     r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)(?:Shell command: (.*)\n)?", re.MULTILINE
@@ -155,6 +158,29 @@ def locks() -> list[Path]:
 
 
 # --- DVC ----------------------------------------------------------------------------------
+
+
+def dvc_at_work() -> str:
+    """Return the process and command of a DVC that is at work in this tree; empty if none is.
+
+    DVC locks the tree, but while a stage runs only the stage's files.
+    """
+    try:
+        locked = json.loads((DVC_TMP / "rwlock").read_text(encoding="utf-8"))
+        groups = [*locked.get("read", {}).values(), [*locked.get("write", {}).values()]]
+        for process in itertools.chain(*groups):
+            if is_alive(process["pid"]):
+                return f"process {process['pid']}: {process['cmd']}"
+    except (OSError, ValueError):  # absent, or about to be replaced
+        pass
+    try:
+        with (DVC_TMP / "lock").open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return ""
+    except BlockingIOError:
+        return f"process {(DVC_TMP / 'lock').read_text(encoding='utf-8').strip()}: dvc"
+    return ""
 
 
 def dvc_status() -> dict[str, str]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,7 @@ from pipeline.published import files as published
 from pipeline.tables.io import replacing, sha256_of, write_json, write_text
 
 SETTINGS = ("weights", "path", "ids")  # of an extractor, that may name a file
-MEMORY = Path(".work/checksums.json")  # {path: [bytes, time of change in ns, sha256]}
-SHA256 = re.compile(r"[0-9a-f]{64}")
+MEMORY = Path(".work/checksums.json")  # {path: [bytes, time of change in ns, sha256, ...]}
 SOURCE = "_source"  # folder of a dataset's own links; no modality has such a name
 KEPT = ".gitkeep"  # in git, so that a fresh clone has the folder and DVC finds it unchanged
 
@@ -145,9 +143,9 @@ def remembered_sha256s(paths: Sequence[Path], memory: Path = MEMORY) -> dict[Pat
                 continue
             # Before reading: a file that changes meanwhile is read again next time.
             state = path.stat()
-            stamp, name = [state.st_size, state.st_mtime_ns], str(path.absolute())
-            if entries.get(name, [])[:2] != stamp:
-                entries[name], is_new = [*stamp, sha256_of(path)], True
+            stamp, name = (state.st_size, state.st_mtime_ns), str(path.absolute())
+            if entries.get(name, [])[:2] != [*stamp]:
+                entries[name], is_new = _entry(name, *stamp, sha256_of(path)), True
         except OSError as error:
             raise RawDataError(
                 f"{path}, named in params.yaml: expected a file that can be read, got {error}"
@@ -166,15 +164,17 @@ def _read_memory(memory: Path) -> dict[str, list[Any]]:
         return {}
     if not isinstance(entries, dict):
         return {}
-    return {name: entry for name, entry in entries.items() if _is_valid(entry)}
+    return {name: entry for name, entry in entries.items() if _is_valid(name, entry)}
 
 
-def _is_valid(entry: object) -> bool:
-    return (
-        isinstance(entry, list)
-        and [type(part) for part in entry] == [int, int, str]
-        and SHA256.fullmatch(entry[2]) is not None
-    )
+def _entry(name: str, size: int, changed: int, sha256: str) -> list[Any]:
+    """Return what is remembered of a file; its last part is a checksum of the others."""
+    text = f"{name} {size} {changed} {sha256}"
+    return [size, changed, sha256, hashlib.sha256(text.encode()).hexdigest()[:16]]
+
+
+def _is_valid(name: str, entry: object) -> bool:
+    return isinstance(entry, list) and len(entry) == 4 and entry == _entry(name, *entry[:3])
 
 
 def check(settings: Params) -> None:

@@ -1,30 +1,42 @@
-"""Refuse to start over in a tree that the other engine built.
+"""Refuse to start where the other engine is at work, or over in a tree that it built.
 
 Neither engine reads the other's records, and so would make everything again. `workflow.sync`
-gives one engine the records of what the other made.
+gives one engine the records of what the other made. What DVC runs refuses on its own while
+Snakemake is at work: see pipeline/job/command_line.py.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-from pipeline.job.errors import Disagreement
-from workflow.engines import DVC_LOCK, RECORDS, locked_outputs, records
+from pipeline.job import one_writer
+from pipeline.job.errors import AlreadyRunning, Disagreement
+from workflow.engines import DVC_LOCK, RECORDS, dvc_at_work, locked_outputs, records
 
 SHOWN = 3  # files, in a message
 IN_GIT = "plots"  # a clone has these files, whatever ran in it
+_until_exit = ExitStack()  # holds Snakemake's lock
 
 
 def before_snakemake(outputs: Iterable[str]) -> None:
-    """Refuse jobs that would make again what DVC made.
+    """Refuse jobs while DVC is at work, or that would make again what it made.
 
     Args:
         outputs: of the jobs that Snakemake is about to run.
 
     Raises:
+        AlreadyRunning: DVC, or another Snakemake, is at work in this tree.
         Disagreement: an output is there, dvc.lock has it, and Snakemake has no record of it.
     """
+    _until_exit.enter_context(one_writer.only_writer(one_writer.SNAKEMAKE))
+    deadline = time.monotonic() + one_writer.SECONDS
+    while process := dvc_at_work():
+        if time.monotonic() > deadline:
+            raise AlreadyRunning(one_writer.SNAKEMAKE, process)
+        time.sleep(0.2)
     locked, recorded = locked_outputs(), records()
     _refuse(
         file

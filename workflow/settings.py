@@ -21,12 +21,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline import params
+from pipeline.job.code import ROOT, closure
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.params import extractors, study, sweep
 from pipeline.tables.io import sha256_of, write_text
 from workflow import named_files, other_engine
-from workflow.code import ROOT, closure
 
 SETTINGS_FOLDER, LINKS_FOLDER = Path("data/settings"), Path("data/named_files")
 PICTURES_FOLDER = Path("data/fingerprints/pictures")

@@ -4,7 +4,7 @@ A run that was killed resumes after its last complete block. Blocks are written 
 a batch never crosses a block, so the vectors do not depend on where a run stopped or how many
 jobs share the work.
 
-    .work/features/<dataset>/<modality>/<part>/<key>/000000.npy ...
+    .work/features/<dataset>/<modality>/<part>/<key>/000000.float32 ...
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ import numpy as np
 
 from pipeline.extractors.extraction import BLOCK, PictureEncoder
 from pipeline.tables.features import Vector
-from pipeline.tables.io import replacing
+from pipeline.tables.kept import read_kept, throw_away, write_kept
 
+VALUE_BYTES = 4  # of float32
 log = logging.getLogger(__name__)
 
 
-def work_key(metadata: Mapping[str, str], device: str, digests: list[bytes]) -> str:
+def work_key(
+    metadata: Mapping[str, str], arithmetic: str, code: str, digests: list[bytes]
+) -> str:
     """Return a folder name that is equal for runs whose blocks are interchangeable.
 
     Args:
         metadata: of the features.
-        device: cpu, cuda or mps; the last digits differ between them.
+        arithmetic: see `job.devices`; the last digits depend on it.
+        code: a hash of the code that makes the blocks.
         digests: the sha256 of the pictures, in order.
     """
-    description = json.dumps([dict(metadata), device], sort_keys=True).encode()
+    description = json.dumps([dict(metadata), arithmetic, code], sort_keys=True).encode()
     return hashlib.sha256(description + b"".join(digests)).hexdigest()[:32]
 
 
@@ -67,6 +71,7 @@ def encode_resumable(
     """
     for sibling in folder.parent.glob("*"):
         if sibling != folder:
+            log.warning("%s: thrown away: made of other pictures, settings or code", sibling)
             shutil.rmtree(sibling)
     number = 0
     while (block := _read(folder / _name(number), encoder.dim)) is not None:
@@ -77,8 +82,7 @@ def encode_resumable(
         log.info("%s: resuming after %d encoded pictures", folder, number * BLOCK)
     vectors = encoder.encode(pictures)
     while new := list(islice(vectors, BLOCK)):
-        with replacing(folder / _name(number)) as partial, partial.open("wb") as file:
-            np.save(file, np.stack(new), allow_pickle=False)
+        write_kept(np.stack(new, dtype=np.float32).tobytes(), folder / _name(number))
         number += 1
         yield from new
 
@@ -89,13 +93,16 @@ def remove_kept(folder: Path) -> None:
 
 
 def _name(number: int) -> str:
-    return f"{number:06}.npy"
+    return f"{number:06}.float32"
 
 
 def _read(path: Path, dim: int) -> np.ndarray | None:
-    """Return a block; None if it is absent or incomplete."""
-    try:
-        block: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    """Return a block; None if it is absent, damaged, or the last one and not full."""
+    content = read_kept(path)
+    if content is None or len(content) != BLOCK * dim * VALUE_BYTES:
         return None
-    return block if block.dtype == np.float32 and block.shape == (BLOCK, dim) else None
+    block = np.frombuffer(content, np.float32).reshape(BLOCK, dim)
+    if not np.isfinite(block).all():
+        throw_away(path, "it has numbers that are not finite")
+        return None
+    return block

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import os
 import shlex
 import sys
 import time
+import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from pipeline.job.errors import PipelineError
+from pipeline.job.errors import MEND, PipelineError
+from pipeline.job.one_writer import SNAKEMAKE, only_writer
 from pipeline.job.progress import shown
 
 PARAMS_NOTE = "Numbers come from params.yaml in the working directory."
@@ -34,6 +37,7 @@ SHARED = {
 }
 TEXTS = ("dataset", "model", "modality", "cell", "--device")
 TIMES = Path(".work/times")  # the seconds that each job took last time
+MACHINE = ("--device", "--threads")  # change no file's content but in the last digits
 TYPES = dict.fromkeys(TEXTS, str) | {"--threads": int}  # the others are paths
 
 
@@ -67,10 +71,15 @@ def _module() -> str:
     return spec.name if spec else ""
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], *, writes: bool = True) -> None:
     """Run a stage, log to standard error, turn a PipelineError into a message and status 1.
 
     DVC and Snakemake read the status: a stage that failed must not look successful.
+
+    Args:
+        main: of the module.
+        writes: whether two processes with the same arguments would write the same files; the
+            second is refused.
     """
     on_terminal = sys.stderr.isatty()
     logging.basicConfig(
@@ -83,18 +92,39 @@ def run(main: Callable[[], None]) -> None:
     for name in ("httpx", "httpcore", "gensim"):
         logging.getLogger(name).setLevel(logging.WARNING)
     job, start = title([Path(sys.argv[0]).stem, *sys.argv[1:]]), time.monotonic()
+    is_job = _module().startswith("pipeline.")  # or a command about jobs
+    asks = not {"-h", "--help"}.isdisjoint(sys.argv)
+    lock = only_writer(_lock_name(job)) if is_job and writes and not asks else nullcontext()
     try:
-        with shown(job):
+        if "DVC_STAGE" in os.environ:  # set by DVC for what it runs
+            with only_writer(SNAKEMAKE):
+                pass
+        with lock, shown(job):
             main()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in MEND:
+            raise
+        print(f"error: {error}. {MEND[error.errno]} and run again", file=sys.stderr)
+        raise SystemExit(1) from None
     seconds = time.monotonic() - start
-    if not _module().startswith("pipeline."):
-        return  # a command about jobs, not a job
+    if not is_job:
+        return
     _remember(job, seconds)
     if on_terminal:
         print(f"{job:<44} {duration(seconds):>8}", file=sys.stderr)
+
+
+def _lock_name(job: str) -> str:
+    """Return a name that is equal for commands that write the same files.
+
+    An engine may give a job other threads than the other engine does, or than a person.
+    """
+    words = iter(sys.argv[1:])
+    named = [word for word in words if not (word in MACHINE and next(words, ""))]
+    return f"{job} {zlib.crc32(shlex.join(named).encode()):08x}"
 
 
 def duration(seconds: float) -> str:

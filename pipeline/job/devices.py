@@ -34,3 +34,13 @@ def choose(name: str) -> torch.device:
     if device.index is not None:
         torch.cuda.set_device(device)  # otherwise pinned memory would belong to GPU 0
     return device
+
+
+def arithmetic(device: torch.device) -> str:
+    """Return what the last digits of a result depend on: the kind of device, CPU threads."""
+    import torch
+
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)} torch {torch.__version__}"
+    kind = f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{kind} {torch.get_num_threads()} threads torch {torch.__version__}"

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.job.errors import RawDataError
+from pipeline.job.errors import NotWritten, RawDataError
 from pipeline.pictures.table import too_large
 from pipeline.pictures.tars import Tar, plain
 from pipeline.transfer.status import Unavailable
@@ -61,7 +61,7 @@ class Archives:
         max_megabytes: a larger member is not read.
 
     Raises:
-        RawDataError: a temporary file cannot be written.
+        NotWritten: a temporary file cannot be written.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ def _open(
         return Tar(path, wanted, scratch, max_megabytes)
     except Unavailable as error:
         return str(error)
-    except RawDataError:
+    except (RawDataError, NotWritten):
         raise
     # The libraries raise nearly anything for a file that is damaged or not an archive.
     except Exception as error:

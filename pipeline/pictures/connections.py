@@ -78,7 +78,7 @@ class Connections:
         """Fetch all, or until so many failed that continuing is pointless.
 
         Raises:
-            RawDataError: a picture cannot be written.
+            NotWritten: a picture cannot be written.
         """
         async with self._session() as session:
             workers = [

@@ -63,7 +63,8 @@ def fetch(addresses: Iterable[str], folder: Path, settings: Images, n_named: int
         The reason for each address that is unavailable.
 
     Raises:
-        RawDataError: a picture cannot be written, or another run is writing.
+        NotWritten: a picture cannot be written.
+        RawDataError: another run is writing.
     """
     with Store(folder) as store:
         wanted = store.absent(addresses)

@@ -1,27 +1,31 @@
 """Fetched pictures, packed into a few large files instead of a million small ones.
 
     .work/images/<dataset>/shard-0.pictures    one picture's bytes after another
-    .work/images/<dataset>/shard-0.sqlite      the ledger: address, first byte, size, reason
+    .work/images/<dataset>/shard-0.sqlite      the ledger: address, first byte, size, sha256,
+                                               reason
 
 Each fetching process appends to its own shard. Bytes are written before their row in the
 ledger, and rows are committed together: a process that is killed at any moment loses the last
 second of its work at most, and what follows the last row is cut off. An address that failed has
-a reason instead of a place.
+a reason instead of a place. What does not match its checksum, or was fetched by other code, is
+fetched again.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import logging
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pipeline.job.errors import RawDataError
-from pipeline.pictures.table import not_written
+from pipeline.job.code import code_digest
+from pipeline.job.errors import RawDataError, not_written
 from pipeline.transfer.status import Unavailable
 
 PICTURES, LEDGER = ".pictures", ".sqlite"
@@ -29,8 +33,19 @@ COMMIT_SECONDS = 0.5
 LOCK_SECONDS = 10.0  # a process whose parent was killed ends within one
 TABLE = (
     "CREATE TABLE IF NOT EXISTS pictures (address TEXT PRIMARY KEY, first INTEGER, "
-    "size INTEGER, reason TEXT) WITHOUT ROWID"
+    "size INTEGER, sha256 BLOB, reason TEXT) WITHOUT ROWID"
 )
+# The disk or another process is at fault, not the ledger.
+NO_DAMAGE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+)
+# Of the code that fetches, as a number that the ledger's header holds.
+CODE = int(code_digest("pipeline/pictures/fetch.py", within="pipeline/pictures")[:7], 16)
+log = logging.getLogger(__name__)
 
 
 class Shard:
@@ -41,7 +56,8 @@ class Shard:
         number: of the process, from 0.
 
     Raises:
-        RawDataError: it cannot be written, is damaged, or another run is writing it.
+        NotWritten: no room for it, or its place is read-only.
+        RawDataError: another run is writing it.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -66,13 +82,13 @@ class Shard:
             remaining = memoryview(data)
             while remaining:
                 remaining = remaining[self._file.write(remaining) :]
-            self._note(address, self._end, len(data), None)
+            self._note(address, self._end, len(data), hashlib.sha256(data).digest(), None)
             self._end += len(data)
 
     def fail(self, address: str, reason: str) -> None:
         """Note why a picture is unavailable."""
         with _clear_errors(self.path):
-            self._note(address, None, None, reason)
+            self._note(address, None, None, None, reason)
 
     def commit(self) -> None:
         """Make everything so far survive this process."""
@@ -88,8 +104,8 @@ class Shard:
             self._ledger.close()
             self._file.close()
 
-    def _note(self, *row: int | str | None) -> None:
-        self._ledger.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)", row)
+    def _note(self, *row: int | str | bytes | None) -> None:
+        self._ledger.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)", row)
         if time.monotonic() - self._committed > COMMIT_SECONDS:
             self.commit()
 
@@ -120,10 +136,10 @@ class Store:
         raise Unavailable("not fetched")
 
     def absent(self, addresses: Iterable[str]) -> list[str]:
-        """Return the addresses whose pictures have not been fetched."""
+        """Return the addresses whose pictures have not been fetched, or are damaged."""
         absent = list(addresses)
         for shard in self._shards:
-            absent = [address for address in absent if shard.place(address) is None]
+            absent = [address for address in absent if not shard.has(address)]
         return absent
 
     def forget(self, addresses: Iterable[str]) -> None:
@@ -149,20 +165,29 @@ class _ReadableShard:
             self._ledger = _open_ledger(path)
         self._file = os.open(path, os.O_RDONLY)
 
-    def place(self, address: str) -> tuple[int, int] | None:
-        """Return a picture's first byte and size."""
-        query = "SELECT first, size FROM pictures WHERE address = ? AND size IS NOT NULL"
-        with self._lock, _clear_errors(self._path):
-            row = self._ledger.execute(query, (address,)).fetchone()
-        return None if row is None else (int(row[0]), int(row[1]))
+    def has(self, address: str) -> bool:
+        """Whether a picture is there as it was fetched; forget a damaged one."""
+        try:
+            return self.read(address) is not None
+        except RawDataError as error:
+            log.warning(
+                "%s: thrown away: %s, %s; it is fetched again", self._path, address, error
+            )
+            self.forget([(address,)])
+            return False
 
     def read(self, address: str) -> bytes | None:
-        if (place := self.place(address)) is None:
+        query = (
+            "SELECT first, size, sha256 FROM pictures WHERE address = ? AND size IS NOT NULL"
+        )
+        with self._lock, _clear_errors(self._path):
+            row = self._ledger.execute(query, (address,)).fetchone()
+        if row is None:
             return None
-        first, size = place
+        first, size, sha256 = row
         data = os.pread(self._file, size, first)
-        if len(data) < size:
-            raise RawDataError("cut short where it was kept")
+        if hashlib.sha256(data).digest() != sha256:
+            raise RawDataError("damaged where it was kept")
         return data
 
     def forget(self, addresses: list[tuple[str]]) -> None:
@@ -176,12 +201,38 @@ class _ReadableShard:
 
 
 def _open_ledger(path: Path) -> sqlite3.Connection:
-    ledger = sqlite3.connect(path.with_suffix(LEDGER), check_same_thread=False)
+    """Open a shard's ledger; start anew if it is damaged or of other code."""
+    file = path.with_suffix(LEDGER)
+    if file.exists() and (reason := _unusable(file)):
+        log.warning("%s: thrown away: %s; its pictures are fetched again", file, reason)
+        for part in ("", "-wal", "-shm"):
+            file.with_name(file.name + part).unlink(missing_ok=True)
+    ledger = _connected(file)
+    ledger.execute(TABLE)
+    ledger.execute(f"PRAGMA user_version = {CODE}")
+    return ledger
+
+
+def _unusable(file: Path) -> str:
+    """Return why a ledger is not to be believed; empty if it is."""
+    try:
+        with closing(_connected(file)) as ledger:
+            if ledger.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                return "it is damaged"
+            code = ledger.execute("PRAGMA user_version").fetchone()
+            return "" if code == (CODE,) else "its pictures were fetched by other code"
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in NO_DAMAGE:
+            raise
+        return f"it is damaged ({error})"
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    ledger = sqlite3.connect(file, check_same_thread=False)
     # One connection at a time: without shared memory, which network disks lack.
     ledger.execute("PRAGMA locking_mode = EXCLUSIVE")
     ledger.execute("PRAGMA journal_mode = WAL")
     ledger.execute("PRAGMA synchronous = NORMAL")
-    ledger.execute(TABLE)
     return ledger
 
 
@@ -202,15 +253,10 @@ def _lock(file: int, path: Path) -> None:
 
 @contextmanager
 def _clear_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of a full disk and of a damaged ledger into RawDataError."""
+    """Turn the errors of a full disk and of the ledger into messages."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):  # full, locked, not to be opened
-            raise not_written(path.with_suffix(LEDGER), error) from error
-        raise RawDataError(
-            f"{path.with_suffix(LEDGER)}: expected a ledger of pictures, got a damaged one: "
-            f"{error}. Delete {path.parent} and run the stage again"
-        ) from error
+        raise not_written(path.with_suffix(LEDGER), error) from error
     except OSError as error:
         raise not_written(path, error) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,30 +46,6 @@ class Picture:
 def too_large(max_megabytes: float) -> str:
     """Return the reason for a picture beyond the limit."""
     return f"more than images.max_megabytes = {max_megabytes:g}"
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """`io.replacing`, with an error that says what to do if the disk is full.
-
-    Nothing else in the block may raise OSError.
-
-    Raises:
-        RawDataError: the file cannot be written.
-    """
-    try:
-        with replacing(path) as partial:
-            yield partial
-    except OSError as error:
-        raise not_written(path, error) from error
-
-
-def not_written(path: Path, error: Exception) -> RawDataError:
-    """Return the error that stops the stage when a file cannot be written."""
-    return RawDataError(
-        f"{path}: cannot be written: {error}. Make room and run the stage again (what was "
-        "fetched is kept)"
-    )
 
 
 def write_pictures(pictures: Iterable[Picture], path: Path) -> list[Picture]:
@@ -115,13 +90,13 @@ def write_ledger(failed: Mapping[int, Picture], path: Path) -> None:
         path: .work/images/<dataset>/ledger.csv, with the columns of `LEDGER`.
 
     Raises:
-        RawDataError: the file cannot be written.
+        NotWritten: the file cannot be written.
     """
     if not failed:
         path.unlink(missing_ok=True)
         return
     rows = [(item, row.place, row.status, row.reason) for item, row in failed.items()]
-    with writing(path) as partial:
+    with replacing(path) as partial:
         pl.DataFrame(rows, schema=LEDGER, orient="row").write_csv(partial)
     log.warning("%d pictures failed, each with its reason in %s", len(failed), path)
 

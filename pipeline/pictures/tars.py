@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from pipeline.job.errors import RawDataError
+from pipeline.job.errors import NotWritten, RawDataError, not_written
 from pipeline.job.progress import Bar
-from pipeline.pictures.table import not_written, too_large
+from pipeline.pictures.table import too_large
 from pipeline.transfer.status import Unavailable
 
 CHUNK = 1 << 20  # bytes copied at once
@@ -36,7 +36,7 @@ class Tar:
         max_megabytes: a larger member is not read.
 
     Raises:
-        RawDataError: the temporary file cannot be written.
+        NotWritten: the temporary file cannot be written.
         OSError, tarfile.TarError: it is not such an archive.
     """
 
@@ -48,11 +48,7 @@ class Tar:
         self._damage = ""
         compressed = path.suffix.lower() != ".tar"
         # Closed by `close`, which removes the temporary file.
-        self._file: IO[bytes] = (
-            tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
-            if compressed
-            else path.open("rb")
-        )
+        self._file: IO[bytes] = _temporary(scratch) if compressed else path.open("rb")
         try:
             self._find(path, wanted, compressed)
         except BaseException:
@@ -88,7 +84,7 @@ class Tar:
                     name = plain(member.name)
                     if name in wanted:
                         self._note(name, member, file if compressed else None)
-            except RawDataError:
+            except (RawDataError, NotWritten):
                 raise
             except Unavailable as error:
                 self._damage = f", which {error}"
@@ -127,6 +123,14 @@ class Tar:
                 self._file.flush()
             except OSError as error:
                 raise not_written(self._scratch, error) from error
+
+
+def _temporary(scratch: Path) -> IO[bytes]:
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=scratch)
+    except OSError as error:
+        raise not_written(scratch, error) from error
 
 
 def plain(name: str) -> str:

@@ -1,8 +1,7 @@
 """Read and write the pipeline's files.
 
-A file is written under a temporary name and then renamed: a killed stage leaves no partial
-file. The folder is created first, which DVC does not do. Parquet pages have checksums, which
-every reading verifies.
+A file is whole or absent: see `replacing`. Parquet pages have checksums, which every reading
+verifies.
 """
 
 from __future__ import annotations
@@ -21,27 +20,13 @@ import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
 from pipeline.job.errors import SchemaError
+from pipeline.tables.replacing import replacing as replacing
 from pipeline.tables.schema import Columns
 from pipeline.tables.verified import PARQUET, opened
 
 ROW_GROUP = 1 << 16  # rows
 AGAIN = "; run the stage that writes it again"
 ARROW_SCHEMA = b"ARROW:schema"  # the key of Arrow's own entry
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; rename it when the block succeeds.
-
-    The folder is created. If the block raises, the temporary file is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_parquet(path: Path, columns: Columns) -> pl.DataFrame:

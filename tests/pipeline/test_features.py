@@ -211,7 +211,7 @@ def test_an_extractor_that_does_not_read_the_field(workspace):
 def test_no_blocks_are_left_once_the_features_are_written(workspace, fake_vgg16):
     run_stage("visual")
 
-    assert not list(Path(".work").rglob("*.npy"))
+    assert not list(Path(".work").rglob("*.float32"))
 
 
 @pytest.mark.slow

@@ -4,17 +4,21 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 import yaml
 from small_dataset import FOLDERS, METADATA_OF_6, N_ITEMS, N_USERS, ROOT, run, write
 
 from pipeline import evaluate, params, recommend, train
 from pipeline.job.errors import SchemaError, TrainingDiverged
 from pipeline.learning.checkpoint import read_checkpoint
+from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset
+from pipeline.learning.state import resume, save_state
 from pipeline.tables.features import write_features
 from pipeline.tables.io import read_json, write_parquet
 from pipeline.tables.schema import HISTORY, RANKS, RECOMMENDATIONS
@@ -138,6 +142,56 @@ def test_a_killed_training_leaves_no_output_and_resumes_to_the_same_bytes(worksp
     )
     assert killed.read_bytes() == whole.read_bytes()
     assert not list(workspace.glob(".work/train/*"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+@pytest.mark.parametrize("phase", ["select", "refit"])
+def test_a_damaged_state_is_named_and_its_training_begins_again(
+    workspace, monkeypatch, caplog, phase, damage
+):
+    """The state that training leaves is kept from removal, and damaged."""
+    run(train, "lightgcn", "results/whole")
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
+    run(train, "lightgcn", "results/killed")
+    monkeypatch.undo()
+    monkeypatch.chdir(workspace)
+    (state,) = workspace.glob(f".work/train/*-{phase}-*.safetensors")
+    data = state.read_bytes()
+    flipped = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    state.write_bytes({"cut": data[:-100], "flipped": flipped, "empty": b""}[damage])
+
+    run(train, "lightgcn", "results/killed")
+
+    assert f"{state.name}: thrown away: its content does not match" in caplog.text
+    killed, whole = (
+        workspace / "results" / n / "checkpoint.safetensors" for n in ("killed", "whole")
+    )
+    assert killed.read_bytes() == whole.read_bytes()
+
+
+def test_a_state_of_numbers_that_are_not_finite_is_thrown_away(workspace, caplog):
+    arguments = Arguments("sample", "lightgcn", *map(Path, [*FOLDERS, "results"]), "cpu")
+    trainer = train.Trainer(arguments, params.load())
+    pairs = trainer.dataset.pairs(validation=False)
+    training, path = trainer.new_training(pairs), workspace / "state"
+    next(iter(training.model.parameters())).data[0] = float("nan")
+    save_state(training, path)
+
+    assert not resume(trainer.new_training(pairs), path)
+    assert f"{path}: thrown away: it has numbers that are not finite" in caplog.text
+
+
+def test_the_state_depends_on_the_threads_and_on_the_epochs(workspace):
+    arguments = Arguments("sample", "lightgcn", *map(Path, [*FOLDERS, "results"]), "cpu")
+    trainer = train.Trainer(arguments, params.load())
+    pairs, before = trainer.dataset.pairs(validation=False), torch.get_num_threads()
+    paths = set()
+    for threads, epochs in ((1, 5), (2, 5), (1, 6)):
+        torch.set_num_threads(threads)
+        paths.add(trainer._state_path("refit", pairs, epochs))
+    torch.set_num_threads(before)
+
+    assert len(paths) == 3
 
 
 def test_selection_on_test_is_labelled_optimistic(workspace):

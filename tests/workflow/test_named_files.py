@@ -77,7 +77,8 @@ def test_several_files_are_remembered_side_by_side(file, memory, read, tmp_path)
         b'{"NAME": []}',
         b'{"NAME": [3, STAMP]}',
         b'{"NAME": [3, STAMP, "x"]}',
-        b'{"NAME": [true, STAMP, "SHA"]}',
+        b'{"NAME": [3, STAMP, "SHA"]}',
+        b'{"NAME": [3, STAMP, "SHA", "0123456789abcdef"]}',
         b"[" * 100_000,
     ],
 )

@@ -26,17 +26,17 @@ import json
 import logging
 import math
 import statistics
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from pipeline import params
+from pipeline.experiments.sweep.journal import Journal
 from pipeline.experiments.sweep.pruned_run import Pruned, Watched
 from pipeline.experiments.trial import Trial, outcome, trial_of
+from pipeline.job import devices
+from pipeline.job.code import code_digest
 from pipeline.job.command_line import parser, run
-from pipeline.job.errors import ParamsError, RawDataError
+from pipeline.job.errors import ParamsError
 from pipeline.learning.command_line import Arguments, use_threads
 from pipeline.params import sweep
 from pipeline.params.cell import Cell, Values
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sweep_search")
 WORK = Path(".work/sweep")
+CODE = code_digest("pipeline/experiments/sweep/search.py")
 RANDOM, BEFORE_PRUNING = 10, 5  # trials: optuna's own defaults
 MOST_PROPOSALS = 20  # for each trial, repeats included; then the search ends
 
@@ -62,7 +63,6 @@ class Search:
 
         Raises:
             ParamsError: no such model in the sweep, or optuna is not installed.
-            RawDataError: the study's file is damaged.
         """
         self.raw, self.job, self.settings = raw, job, params.parse(raw)
         self.sweep = sweep.section(self.settings)
@@ -168,18 +168,13 @@ class Search:
         return [t for t in trials if t.state.is_finished() and "repeats" not in t.user_attrs]
 
     def _open(self, path: Path) -> optuna.Study:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        journal = self.optuna.storages.journal.JournalFileBackend(str(path))
-        try:
-            return self.optuna.create_study(
-                storage=self.optuna.storages.JournalStorage(journal),
-                pruner=self.optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING),
-                study_name="sweep",
-                direction="maximize",
-                load_if_exists=True,
-            )
-        except ValueError as error:
-            raise RawDataError(f"{path}: damaged ({error}); remove it to search anew") from None
+        return self.optuna.create_study(
+            storage=self.optuna.storages.JournalStorage(Journal(path)),
+            pruner=self.optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING),
+            study_name="sweep",
+            direction="maximize",
+            load_if_exists=True,
+        )
 
     def _key(self) -> str:
         """Return a digest of what the trials depend on: settings, data, features and code."""
@@ -187,24 +182,13 @@ class Search:
         fixed["budget"] = self.sweep.budget.model_dump()
         numbers = [fixed, self.ranges, self.sweep.seeds, self.settings.seed]
         digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
-        for path in _code():
-            digest.update(path.read_bytes())
         job = Trainer(self.job, self.settings)
-        digest.update(f"{job.device.type}{torch.__version__}".encode())
+        digest.update(f"{job.code} {CODE} {devices.arithmetic(job.device)}".encode())
         pairs = job.dataset.pairs(validation=False)
         candidates = job.dataset.candidates(VALIDATION)
         for tensor in (pairs.users, pairs.items, *job.features.values(), *candidates):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
-
-
-def _code() -> list[Path]:
-    """Return the files of this project that are imported now."""
-    modules = [
-        m for name, m in sys.modules.items() if name.split(".")[0] in ("model", "pipeline")
-    ]
-    files = {Path(file) for m in modules if (file := getattr(m, "__file__", None))}
-    return sorted(files | {Path(__file__)})
 
 
 def library() -> Any:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from pipeline.extractors.extraction import BLOCK, PictureEncoder
 from pipeline.extractors.kept_blocks import encode_resumable, part_bounds, remove_kept, work_key
+from pipeline.tables.kept import HEADER
 
 PICTURES = [f"picture {number}".encode() for number in range(2 * BLOCK + 10)]
 
@@ -47,14 +50,33 @@ def test_a_stopped_run_resumes_after_its_last_complete_block(tmp_path):
     assert second == PICTURES[BLOCK:]
 
 
-def test_a_damaged_block_and_later_ones_are_encoded_again(tmp_path):
+def cut(data: bytes) -> bytes:
+    return data[:100]
+
+
+def flipped(data: bytes) -> bytes:
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+
+
+def not_finite(data: bytes) -> bytes:
+    """As `write_kept` would write it."""
+    content = data[HEADER:-4] + np.float32(np.nan).tobytes()
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, not_finite])
+def test_a_damaged_block_is_named_and_it_and_later_ones_are_encoded_again(
+    tmp_path, caplog, damage
+):
     folder = tmp_path / "key"
     whole = rows(encode_resumable(encoder([]), iter(PICTURES), folder))
-    (folder / "000001.npy").write_bytes((folder / "000001.npy").read_bytes()[:100])
+    block = folder / "000001.float32"
+    block.write_bytes(damage(block.read_bytes()))
     seen: list[bytes] = []
 
     assert rows(encode_resumable(encoder(seen), iter(PICTURES), folder)) == whole
     assert seen == PICTURES[BLOCK:]
+    assert f"{block}: thrown away: " in caplog.text
 
 
 def test_blocks_of_other_work_are_not_used_but_removed(tmp_path):
@@ -72,14 +94,15 @@ def test_blocks_of_other_work_are_not_used_but_removed(tmp_path):
 def test_the_key_depends_on_everything_that_changes_the_numbers():
     metadata = {"weights": "one"}
     keys = {
-        work_key(metadata, "cpu", [b"a", b"b"]),
-        work_key({"weights": "two"}, "cpu", [b"a", b"b"]),
-        work_key(metadata, "cuda", [b"a", b"b"]),
-        work_key(metadata, "cpu", [b"b", b"a"]),
+        work_key(metadata, "cpu", "code", [b"a", b"b"]),
+        work_key({"weights": "two"}, "cpu", "code", [b"a", b"b"]),
+        work_key(metadata, "cuda", "code", [b"a", b"b"]),
+        work_key(metadata, "cpu", "edited", [b"a", b"b"]),
+        work_key(metadata, "cpu", "code", [b"b", b"a"]),
     }
 
-    assert len(keys) == 4
-    assert work_key(dict(metadata), "cpu", [b"a", b"b"]) in keys
+    assert len(keys) == 5
+    assert work_key(dict(metadata), "cpu", "code", [b"a", b"b"]) in keys
 
 
 @pytest.mark.parametrize(("n", "of"), [(0, 3), (1, 8), (BLOCK, 2), (10 * BLOCK + 7, 4)])

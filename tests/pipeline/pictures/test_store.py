@@ -108,7 +108,10 @@ def test_bytes_that_are_gone_while_read_are_said_to_be(tmp_path):
     filled(tmp_path, a=b"one")
     os.truncate(tmp_path / "shard-0.pictures", 2)
 
-    with Store(tmp_path) as kept, pytest.raises(RawDataError, match="cut short where it was"):
+    with (
+        Store(tmp_path) as kept,
+        pytest.raises(RawDataError, match="damaged where it was kept"),
+    ):
         kept.read("a")
 
 
@@ -129,3 +132,42 @@ def test_several_threads_may_read(tmp_path):
 
     with Store(tmp_path) as kept, ThreadPoolExecutor(8) as pool:
         assert list(pool.map(kept.read, pictures)) == list(pictures.values())
+
+
+@pytest.mark.parametrize("at", [0, 2, 5])
+def test_a_picture_with_a_flipped_byte_is_fetched_again(tmp_path, caplog, at):
+    filled(tmp_path, a=b"one", b=b"two")
+    path = tmp_path / "shard-0.pictures"
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    damaged = "ab"[at // 3]
+
+    with Store(tmp_path) as kept:
+        assert kept.absent(["a", "b"]) == [damaged]
+    assert f"{path}: thrown away: {damaged}, damaged where it was kept" in caplog.text
+    filled(tmp_path, **{damaged: b"new"})
+    assert found(tmp_path, damaged) == {damaged: b"new"}
+
+
+@pytest.mark.parametrize(("first", "end"), [(0, 0), (0, 100), (0, 5000), (0, 13), (17, None)])
+def test_a_ledger_that_was_cut_is_thrown_away(tmp_path, caplog, first, end):
+    filled(tmp_path, **{f"a{n}": b"%d" % n for n in range(300)})
+    path = tmp_path / "shard-0.sqlite"
+    path.write_bytes(path.read_bytes()[first:end])
+
+    filled(tmp_path, b=b"two")
+
+    assert f"{path}: thrown away: " in caplog.text
+    assert found(tmp_path, "a1", "b") == {"b": b"two"}
+
+
+def test_pictures_that_other_code_fetched_are_fetched_again(tmp_path, monkeypatch, caplog):
+    filled(tmp_path, a=b"one")
+    monkeypatch.setattr(picture_store, "CODE", picture_store.CODE ^ 1)
+
+    assert found(tmp_path, "a") == {}
+    assert "its pictures were fetched by other code" in caplog.text
+    filled(tmp_path, a=b"new")
+    assert found(tmp_path, "a") == {"a": b"new"}
+    assert (tmp_path / "shard-0.pictures").read_bytes() == b"new"

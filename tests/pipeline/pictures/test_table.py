@@ -2,9 +2,7 @@
 
 import polars as pl
 import pyarrow.parquet as pq
-import pytest
 
-from pipeline.job.errors import RawDataError
 from pipeline.pictures import table as picture_table
 from pipeline.pictures.table import Picture
 
@@ -28,13 +26,3 @@ def test_the_ledger_holds_any_name(tmp_path):
     assert table.rows() == [
         (3 * n, name, "broken", "zero bytes") for n, name in enumerate(names)
     ]
-
-
-def test_a_file_that_cannot_be_written_is_named_with_the_mend(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-
-    with (
-        pytest.raises(RawDataError, match=r"file/a: cannot be written: .*Make room and run"),
-        picture_table.writing(tmp_path / "file/a") as partial,
-    ):
-        partial.write_bytes(b"")

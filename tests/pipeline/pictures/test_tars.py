@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from picture_cases import memory, numbered
 
-from pipeline.job.errors import RawDataError
+from pipeline.job.errors import NotWritten, RawDataError
 from pipeline.pictures import tars as picture_tars
 from pipeline.pictures.tars import Tar
 from pipeline.transfer.status import Unavailable
@@ -200,6 +200,6 @@ def test_no_room_for_what_a_compressed_archive_holds(opened, tmp_path):
 
     with (
         Path("/dev/full").open("r+b", buffering=0) as tar._file,
-        pytest.raises(RawDataError, match=r"cannot be written: .*No space left"),
+        pytest.raises(NotWritten, match=r"cannot be written: .*No space left"),
     ):
         tar._find(path, {"a.png"}, compressed=True)

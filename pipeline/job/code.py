@@ -1,13 +1,15 @@
-"""The code that a job depends on, from the imports."""
+"""The code that a job depends on, from the imports; a hash of it."""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]  # of the project
+ROOT = Path(__file__).parents[2]  # of the project
+JOB = Path("pipeline/job")
 
 
 def closure(files: Iterable[Path], folder: Path) -> list[Path]:
@@ -29,6 +31,29 @@ def closure(files: Iterable[Path], folder: Path) -> list[Path]:
             seen.add(file)
             to_visit += imports(file)
     return sorted(file for file in seen if file.is_relative_to(folder))
+
+
+@cache
+def code_digest(*files: str, within: str = "") -> str:
+    """Return a hash of files and of all code of the project that they import.
+
+    What is kept of a stopped job is continued only by the code that began it. The hash is that
+    of the first call, since an edit does not reach a program that is running. Left out are
+    pipeline/params, for which the settings speak, and pipeline/job, which computes nothing.
+
+    Args:
+        files: Python files, relative to `ROOT`.
+        within: the folder whose files count; by default all.
+    """
+    imported = closure(map(Path, files), Path(within))
+    of_code = {file for file in imported if not file.is_relative_to(JOB)}
+    packages = {parent / "__init__.py" for file in of_code for parent in file.parents}
+    of_code |= {file for file in packages if (ROOT / file).is_file()}
+    digest = hashlib.sha256()
+    for file in sorted(of_code):
+        content = (ROOT / file).read_bytes()
+        digest.update(f"{file.as_posix()} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 @cache
