@@ -42,6 +42,7 @@ rule sweep_cell:
 rule sweep_search:
     input:
         code=code(
+            "pipeline/experiments/sweep/journal.py",
             "pipeline/experiments/sweep/pruned_run.py",
             "pipeline/experiments/sweep/search.py",
             "pipeline/experiments/trial.py",
