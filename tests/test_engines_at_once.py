@@ -118,7 +118,7 @@ def test_a_stage_of_dvc_is_at_work_while_its_process_lives(dvc_tmp, kind):
     lock(os.getpid())
     assert engines.dvc_at_work() == f"process {os.getpid()}: dvc repro"
     with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}: dvc repro. Wait for it"):
-        other_engine.before_snakemake([])
+        other_engine.wait_for_dvc()
 
 
 def test_dvc_is_at_work_while_it_holds_its_lock(dvc_tmp):

@@ -383,7 +383,7 @@ def test_a_damaged_checkpoint_is_named(built, tmp_path):
     output = run(tree, "snakemake", "--cores", "1", "evaluate", fails=True)
 
     last = output.strip().splitlines()[-1]
-    assert last.startswith(f"error: {checkpoint}: expected a checkpoint, got ")
+    assert last.startswith(f"error: {checkpoint}: expected a checkpoint as its stage wrote")
     assert "Traceback" not in output
     assert "RuleException" not in output
 

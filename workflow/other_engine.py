@@ -21,15 +21,11 @@ IN_GIT = "plots"  # a clone has these files, whatever ran in it
 _until_exit = ExitStack()  # holds Snakemake's lock
 
 
-def before_snakemake(outputs: Iterable[str]) -> None:
-    """Refuse jobs while DVC is at work, or that would make again what it made.
-
-    Args:
-        outputs: of the jobs that Snakemake is about to run.
+def wait_for_dvc() -> None:
+    """Hold the lock of a running Snakemake until this process ends; wait while DVC is at work.
 
     Raises:
         AlreadyRunning: DVC, or another Snakemake, is at work in this tree.
-        Disagreement: an output is there, dvc.lock has it, and Snakemake has no record of it.
     """
     _until_exit.enter_context(one_writer.only_writer(one_writer.SNAKEMAKE))
     deadline = time.monotonic() + one_writer.SECONDS
@@ -37,6 +33,17 @@ def before_snakemake(outputs: Iterable[str]) -> None:
         if time.monotonic() > deadline:
             raise AlreadyRunning(one_writer.SNAKEMAKE, process)
         time.sleep(0.2)
+
+
+def before_snakemake(outputs: Iterable[str]) -> None:
+    """Refuse jobs that would make again what DVC made.
+
+    Args:
+        outputs: of the jobs that Snakemake is about to run.
+
+    Raises:
+        Disagreement: an output is there, dvc.lock has it, and Snakemake has no record of it.
+    """
     locked, recorded = locked_outputs(), records()
     _refuse(
         file

@@ -170,9 +170,7 @@ class _ReadableShard:
         try:
             return self.read(address) is not None
         except RawDataError as error:
-            log.warning(
-                "%s: thrown away: %s, %s; it is fetched again", self._path, address, error
-            )
+            log.warning("%s: thrown away: %s, %s", self._path, address, error)
             self.forget([(address,)])
             return False
 

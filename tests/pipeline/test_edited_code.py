@@ -150,7 +150,8 @@ def test_features(code, work):
     }
     Path("params.yaml").write_text(yaml.safe_dump(raw | {"models": ["lightgcn"]}))
     n = 3 * BLOCK
-    items = {name: [None] * n for name in ITEMS} | {"item": list(range(n))}
+    items = {name: [None] * n for name in ITEMS}
+    items |= {"item": list(range(n)), "raw_id": [str(number) for number in range(n)]}
     write_parquet(pl.DataFrame(items, schema=ITEMS), Path("processed/items.parquet"))
     rows = [(i, "ok", numbered(i), 4, 4, "x") for i in range(n)]
     write_parquet(pl.DataFrame(rows, schema=IMAGES, orient="row"), Path("images.parquet"))

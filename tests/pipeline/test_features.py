@@ -47,7 +47,8 @@ def png(colour: str) -> bytes:
 def workspace(tmp_path, monkeypatch):
     """Four items with titles, three with pictures, of which two are the same."""
     monkeypatch.chdir(tmp_path)
-    columns = {name: [None] * 4 for name in ITEMS} | {"item": [0, 1, 2, 3], "title": TITLES}
+    columns = {name: [None] * 4 for name in ITEMS}
+    columns |= {"item": [0, 1, 2, 3], "raw_id": list("abcd"), "title": TITLES}
     items = pl.DataFrame(columns, schema=ITEMS).with_columns(
         words=pl.Series([["7", "8"], [], ["8"], None], dtype=pl.List(pl.String)),
         price=pl.lit(1.0),
@@ -185,6 +186,7 @@ def test_shards_gather_to_the_same_bytes(workspace, fake_vgg16):
     colours = [png(f"#{number:06x}") for number in range(3 * BLOCK)]
     titles = pl.DataFrame({"item": range(len(colours))}, schema={"item": pl.Int32})
     items = titles.with_columns(pl.lit("a").alias(name) for name in ITEMS if name != "item")
+    items = items.with_columns(raw_id=pl.col("item").cast(pl.String))
     write_parquet(items.cast(dict(ITEMS)), Path("processed/items.parquet"))
     write_images(colours)
     run_stage("visual")
@@ -220,6 +222,7 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bytes(workspace):
     colours = [png(f"#{number * 4001:06x}") for number in range(4 * BLOCK + 5)]
     rows = pl.DataFrame({"item": range(len(colours))}, schema={"item": pl.Int32})
     items = rows.with_columns(pl.lit("a").alias(name) for name in ITEMS if name != "item")
+    items = items.with_columns(raw_id=pl.col("item").cast(pl.String))
     write_parquet(items.cast(dict(ITEMS)), Path("processed/items.parquet"))
     write_images(colours)
     write_params({"visual": VGG16 | {"extractor": "resnet50"}})

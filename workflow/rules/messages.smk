@@ -27,6 +27,7 @@ def results():
 
 onstart:
     try:
+        other_engine.wait_for_dvc()
         other_engine.before_snakemake(
             file for job in workflow.dag.needrun_jobs() for file in job.output
         )
