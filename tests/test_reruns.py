@@ -44,9 +44,7 @@ def as_built(tree: Path) -> Path:
                 path.touch()
     run(tree, "dvc", "commit", "--force")
     pretend(tree, "evaluate")
-    (
-        tree / "dvc.lock"
-    ).touch()  # as workflow.sync does at the end
+    (tree / "dvc.lock").touch()  # as workflow.sync does at the end
     return tree
 
 

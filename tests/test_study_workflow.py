@@ -76,6 +76,7 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
     assert not [name for name in cell.inputs if name.startswith("data/features")]
 
 
+@pytest.mark.slow
 def test_an_edit_plans_what_it_concerns(tree):
     pretend(tree, "study")
     assert cells(tree) == []
@@ -88,6 +89,7 @@ def test_an_edit_plans_what_it_concerns(tree):
     assert cells(tree) == [name.replace("seed-1", "seed-2") for name in CELLS]
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_page_or_the_tables_trains_nothing_again(tree):
     """Edits are of code; each one follows those before it."""
     pretend(tree, "study")

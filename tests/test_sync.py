@@ -232,6 +232,7 @@ def test_after_snakemake_dvc_has_nothing_to_do(agreed, built):
     assert made(built).items() <= made(agreed).items()
 
 
+@pytest.mark.slow
 def test_after_dvc_snakemake_goes_by_content(bare, tmp_path):
     """A touched file counts as unchanged, an edited one does not."""
     tree = copied(bare, tmp_path)
@@ -403,6 +404,7 @@ def test_a_bare_repro_leaves_snakemake_without_records(bare, tmp_path):
     assert "`python -m workflow.sync after-dvc`" in output
 
 
+@pytest.mark.slow
 def test_an_output_edited_by_hand_is_detected_after_snakemake_has_used_it(built, tmp_path):
     tree = copied(built, tmp_path)
     with (tree / STATISTICS).open("a") as file:
@@ -416,6 +418,7 @@ def test_an_output_edited_by_hand_is_detected_after_snakemake_has_used_it(built,
     assert f"kcore: {STATISTICS}: written after its job ended" in output
 
 
+@pytest.mark.slow
 def test_a_run_of_snakemake_that_was_killed(built, tmp_path):
     tree = copied(built, tmp_path)
     another_param(tree)

@@ -180,6 +180,7 @@ def test_no_engine_builds_a_compared_extractor_by_itself(tree):
         assert not [job for job in jobs if "vbpr" in job.command]
 
 
+@pytest.mark.slow
 def test_another_setting_of_one_compared_extractor_plans_that_feature_and_its_model(tree):
     """The outputs are placeholders that Snakemake has recorded: what is planned matters."""
     edit(tree, extractors={"sample": SWAP})
@@ -276,6 +277,7 @@ def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
         assert not [job for job in engine if "pipeline.experiments.sweep.cell" in job.command]
 
 
+@pytest.mark.slow
 def test_an_edited_value_plans_the_cells_that_have_it_and_the_table(tree):
     """Another test part plans nothing."""
     edit(tree, sweep=SWEEP)
@@ -300,6 +302,7 @@ def test_an_edited_value_plans_the_cells_that_have_it_and_the_table(tree):
     assert len(again) == 2 * 2 * 2 + 1
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_sweeps_table_trains_nothing_again(tree):
     """An edit of the code that all trials share plans every cell."""
     edit(tree, sweep=SWEEP)
@@ -420,6 +423,7 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage):
     assert_lists_what_is_imported(code, MODULES[stage])
 
 
+@pytest.mark.slow
 def test_factors_are_of_generated_datasets_and_depend_on_the_code_that_they_import(tree):
     """Snakemake alone has them; `study` asks for them and `evaluate` does not."""
     models = ["bprmf", "mcln", "base_vt"]
@@ -510,6 +514,7 @@ def test_a_deployed_model_reads_every_part_and_depends_on_the_code_that_it_impor
     assert not [j for j in snakemake_jobs(tree) if " base " in j.command]
 
 
+@pytest.mark.slow
 def test_an_edit_of_what_is_deployed_plans_that_alone(tree):
     """The outputs are placeholders that Snakemake has recorded: what is planned matters."""
 
@@ -615,6 +620,7 @@ def test_a_run_says_where_its_results_are_or_how_the_log_of_a_failed_job_ends(tr
 # --- end to end ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_dvc_sees_another_content_of_a_file_that_a_feature_names(tree, tmp_path):
     """Its dependencies are a fixed list, in which the file is not."""
     own = tmp_path / "own.parquet"

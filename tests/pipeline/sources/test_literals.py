@@ -128,7 +128,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(st.dictionaries(texts, values, max_size=4), min_size=1, max_size=4))
 def test_rewritten_lines_have_pythons_value(rows):
     lines = [repr(row) for row in rows]
@@ -147,7 +147,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(pieces, max_size=14).map("".join))
 def test_quotes_in_any_order_never_make_another_value(middle):
     line = "{'a': '" + middle.replace("\n", "") + "'}"
