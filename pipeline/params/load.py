@@ -9,12 +9,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from pipeline.params import checks, expand
 from pipeline.params.typed_file import File, Params
 from pipeline.params.yaml_file import PARAMS_FILE, read, validate
+
+RENAMED = {("study", "items"): ("factors", "items")}  # keys of older files: their names now
+log = logging.getLogger(__name__)
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
@@ -32,6 +36,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
 
 def parse(raw: dict[str, Any]) -> Params:
     """Check the content of a params.yaml that is already a mapping; see `load`."""
+    raw = _with_new_names(raw)
     keys = File.model_fields.keys() - {"sections"}
     sections = {key: value for key, value in raw.items() if key not in keys}
     expand.check_layers(sections, raw.get("sources"))
@@ -47,3 +52,15 @@ def parse(raw: dict[str, Any]) -> Params:
     )
     checks.check(settings)
     return settings
+
+
+def _with_new_names(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the content with the keys of `RENAMED` under their new names."""
+    for (section, key), (new_section, new_key) in RENAMED.items():
+        values = raw.get(section)
+        if isinstance(values, dict) and key in values:
+            log.warning("params.yaml: %s.%s is now %s.%s", section, key, new_section, new_key)
+            others = {name: value for name, value in values.items() if name != key}
+            moved = {new_key: values[key]} | (raw.get(new_section) or {})
+            raw = raw | {section: others, new_section: moved}
+    return raw

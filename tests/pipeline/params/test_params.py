@@ -1,3 +1,4 @@
+import copy
 import re
 from datetime import date
 from pathlib import Path
@@ -335,3 +336,12 @@ def test_every_named_model_of_the_file_has_valid_settings(model):
     assert set(settings.model_modalities(model, "sample")) <= {
         *settings.every_feature("sample")
     }
+
+
+def test_a_key_of_an_older_file_is_read_under_its_new_name(caplog):
+    raw = copy.deepcopy(RAW)
+    del raw["factors"]
+    raw["study"] = raw["study"] | {"items": 40}
+
+    assert params.parse(raw).factors.items == 40
+    assert "params.yaml: study.items is now factors.items" in caplog.text
