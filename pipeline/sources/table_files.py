@@ -175,12 +175,14 @@ def _renamed(rows: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
 
 
 def _check_columns(present: Sequence[str], names: Mapping[str, str], path: Path) -> None:
+    is_text = path.name.removesuffix(".gz").endswith((".csv", ".tsv"))
+    header = ", or mend the header, which is the first line" if is_text else ""
     for ours, theirs in names.items():
         if theirs not in present:
             key = f"columns.{ours}" if ours in (*REVIEWS, VERIFIED, *RAW_ITEMS) else "fields"
             raise RawDataError(
                 f"{path}: expected a column {theirs!r}, which sources.{path.parent.name}.{key} "
-                f"names, got {list(present)}; name another one in params.yaml"
+                f"names, got {list(present)}; name another one in params.yaml{header}"
             )
 
 

@@ -336,6 +336,17 @@ DAMAGED = {
         "expected commas .* got tabs",
     ),
     "commas in .tsv": ("visits.tsv", b"who,what\na,1\n", "expected tabs .* got commas"),
+    "UTF-16 without a mark or ASCII at its start": (
+        "visits.csv",
+        "\u0441,what\n".encode("utf-16-le"),
+        "expected a header in UTF-8",
+    ),
+    "gzip in .csv": ("visits.csv", gzip.compress(b"who,what\na,1\n"), "text .* got gzip"),
+    "gzip in .jsonl": ("visits.jsonl", gzip.compress(b"{}"), "text in UTF-8, got gzip"),
+    "Parquet in .csv": ("visits.csv", b"PAR1\x15\x04", "text in UTF-8, got Parquet"),
+    "a workbook in .tsv": ("visits.tsv", b"PK\x03\x04\x14\0", "text .* got a zip archive"),
+    "a JSON array": ("visits.jsonl", b'[\n{"who": 1},\n', ".* Write one object on each line"),
+    "no header": ("visits.csv", b"# a note\nwho,what\n", ".* or mend the header, which"),
     "a column twice": (
         "visits.csv",
         b"who,what,who\na,1,b\n",
@@ -413,7 +424,7 @@ def test_a_bad_line_is_named_or_skipped(tmp_path, name, content, line, message):
 @pytest.mark.parametrize("name", ["visits.csv", "visits.tsv", "visits.jsonl"])
 def test_blank_lines_and_a_byte_order_mark_are_left_out(tmp_path, name, mark, end):
     rows = {
-        "visits.csv": ["", "who,what", "", "a,1", "  ", 'b,"2"', "", ""],
+        "visits.csv": [" ", "who,what", "", "a,1", " \t", 'b,"2"', "", ""],
         "visits.tsv": ["", "who\twhat", "a\t1", "", "b\t2", ""],
         "visits.jsonl": ['{"who": "a", "what": 1}', "", '{"who": "b", "what": "2"}', ""],
     }
