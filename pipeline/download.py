@@ -33,7 +33,7 @@ from pipeline import params
 from pipeline.job import command_line
 from pipeline.job.errors import RawDataError
 from pipeline.published import files as published
-from pipeline.published.raw_file import RawFile
+from pipeline.published.raw_file import OWN, RawFile
 from pipeline.tables.io import sha256_of, write_json
 from pipeline.tables.kept import read_kept_json, write_kept_json
 from pipeline.tables.schema import MANIFEST_FILE
@@ -45,6 +45,7 @@ from pipeline.transfer.raw_folder import Entry, entry, log_changes, manifest, mo
 from pipeline.transfer.status import without_credentials
 
 logger = logging.getLogger(__name__)
+PUT = "Run again to resume, or put the file into"
 
 # Outside the declared outputs, which Snakemake removes before a run.
 WORK = Path(".work/download")
@@ -118,7 +119,8 @@ def _fetch(
             tried = "\n".join(absent[file])
             raise RawDataError(
                 f"{target / file.name}: the file is unavailable\n{tried}\n"
-                f"Run again to resume, or put the file into {mirror.where_to_put}"
+                + ("Mend the file in" if file.page.startswith(OWN) else PUT)
+                + f" {mirror.where_to_put}"
             )
         return part
 

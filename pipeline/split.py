@@ -148,11 +148,18 @@ def _check_room(
         return
     user, others = short.sort("left", s.USER).row(0)
     lower = f"Lower evaluate.candidates to {others}, or use" if others else "Use"
+    bot = ""
+    if n_items > n and 2 * short.height <= left.height:  # else it is the catalogue
+        bot = (
+            "; a bot or a test account is left out by kcore.max_per_user: "
+            f"{min(n_items - n, n_items - others - 1)}"
+        )
+    elif n_items <= n and not others:
+        lower = f"Lower evaluate.candidates, well below {n_items}, or use"
     raise RawDataError(
         f"split: user {users[s.RAW_ID][user]!r} met {n_items - others} of {n_items} items; "
         f"expected at least {n} others to draw candidates from, got {others}. {lower} a larger "
-        "catalogue (more of the dump, or a lower kcore.k); a bot or a test account is left out "
-        f"by kcore.max_per_user: {n_items - others - 1}"
+        f"catalogue (more of the dump, or a lower kcore.k){bot}"
     )
 
 

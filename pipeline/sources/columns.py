@@ -42,7 +42,7 @@ def stripped(name: str, dtype: Any) -> pl.Expr:
 def check_text(name: str, dtype: Any, path: Path, *, is_list: bool) -> None:
     """Raise RawDataError unless a column has values that `stripped` reads, or lists of text."""
     is_texts = isinstance(dtype, pl.List) and isinstance(dtype.inner, TEXTS)
-    if dtype.is_nested() and not (is_list and is_texts):
+    if not (is_list and is_texts) and (dtype.is_nested() or dtype == pl.Duration):
         raise RawDataError(
             f"{path}: expected column {name!r} to be text, got {dtype}; write the file again, "
             "or leave the column out of params.yaml"
@@ -58,8 +58,22 @@ def check_ids(name: str, dtype: Any, path: Path) -> None:
         )
 
 
+def check_scalars(name: str, dtype: Any, path: Path) -> None:
+    """Raise RawDataError unless a column has a number, a flag, a text or a date in each row."""
+    if dtype.is_nested() or dtype in (pl.Time, pl.Duration):
+        raise RawDataError(
+            f"{path}: expected column {name!r} to hold one number, text or date in each row, "
+            f"got {dtype}; write the file again, or name another column in params.yaml"
+        )
+
+
 def check_times(name: str, dtype: Any, path: Path, unit: Unit) -> None:
-    """Raise RawDataError if a column has dates where `unit` promises numbers."""
+    """Raise RawDataError if a column has dates where `unit` wants numbers, or rounded times."""
+    if dtype == pl.Float32:
+        raise RawDataError(
+            f"{path}: expected column {name!r} to hold times, got {dtype}, which rounds them "
+            "to minutes; write the file again, with 64 bits"
+        )
     if dtype.is_temporal() and unit != "iso":
         raise RawDataError(
             f"{path}: expected column {name!r} to hold numbers, since `time` is {unit}, got "
@@ -155,7 +169,7 @@ def _python_iso(text: str) -> int | None:
     if not ISO.fullmatch(text):
         return None
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text.upper())
     except ValueError:
         return None
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)

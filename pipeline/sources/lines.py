@@ -26,6 +26,12 @@ from pipeline.published.raw_file import GZIP_MAGIC
 from pipeline.sources.raw import SHOWN, FileCounts, check_exists
 
 BATCH = 8 << 20  # bytes of text; few enough for the processor's cache
+# How files begin that are no text, and the mend.
+PACKED = {
+    GZIP_MAGIC: "gzip: unpack it, or give it a name that ends in .gz",
+    b"PAR1": "Parquet: give it a name that ends in .parquet",
+    b"PK\x03\x04": "a zip archive or a workbook: unpack it, or save it as text (CSV UTF-8)",
+}
 QUOTED = 20  # bytes of a file in another encoding that a message quotes
 CHUNK = 1 << 18  # bytes per read; less than MAX_LINE
 MAX_LINE = 16 << 20  # bytes; the longest published record is far below 1 MiB
@@ -179,6 +185,9 @@ def _too_long(path: Path, number: int) -> RawDataError:
 def _without_mark(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Leave out a byte-order mark; refuse text in UTF-16 or UTF-32."""
     start = next(chunks, b"")
+    for magic, mend in PACKED.items():
+        if start.startswith(magic):
+            raise RawDataError(f"{path}: expected text in UTF-8, got {mend}")
     zeros = [code == 0 for code in start[:4]]
     is_wide = zeros in ([False, True, False, True], [True, False, True, False])
     if is_wide or start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

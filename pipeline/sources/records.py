@@ -68,6 +68,9 @@ class RecordFormat:
     as_json: Callable[[Batch], Batch] | None = None
     ranges: Mapping[str, values.Limits] = field(default_factory=dict)  # of NUMBER fields
     numbered: bool = False  # whether the first column is `LINE`
+    # Of SCALAR fields: what is expected. A list, an object or a number that is not exact in
+    # one of them makes a bad line; elsewhere it is null.
+    scalars: Mapping[str, str] = field(default_factory=dict)
 
 
 def records(counts: FileCounts, form: RecordFormat) -> Iterator[pl.DataFrame]:
@@ -218,7 +221,9 @@ def _line_by_line(batch: Batch, form: RecordFormat, counts: FileCounts) -> pl.Da
                 rows += table.rows(named=True)
                 continue
         if why or not isinstance(record, dict):
-            counts.add(number, quoted(text), f"{form.expected}{why}")
+            is_array = text in ("[", "{") or text.startswith("[{")
+            hint = "Write one object on each line, without brackets around them"
+            counts.add(number, quoted(text), f"{form.expected}{why}", hint if is_array else "")
         elif (row := _row(record, form, number, text, counts)) is not None:
             rows.append({LINE: number, **row} if form.numbered else row)
     empty = pl.DataFrame(pl.from_arrow(pa.schema(list(form.fields.items())).empty_table()))
@@ -230,6 +235,10 @@ def _row(
     record: dict[Any, Any], form: RecordFormat, line: int, text: str, counts: FileCounts
 ) -> dict[str, Any] | None:
     """Return the fields of a record, or None if it lacks a required one."""
+    for name in form.scalars:
+        if not values.is_scalar(record.get(name)):
+            counts.add(line, quoted(record[name]), form.scalars[name])
+            return None
     row = {
         name: values.read(record.get(name), kind, _limits(name, form))
         for name, kind in form.fields.items()

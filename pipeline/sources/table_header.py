@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.job.errors import RawDataError
-from pipeline.sources.lines import batches
-from pipeline.sources.raw import quoted
+from pipeline.sources.lines import BLANK, batches
+from pipeline.sources.raw import SHOWN, quoted
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 OTHERS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
@@ -34,6 +34,11 @@ class Header:
         """Whether a field may be quoted."""
         return self.separator != SEPARATORS[".tsv"]
 
+    @property
+    def blank(self) -> str:
+        """What a blank line may consist of."""
+        return BLANK.decode().replace(self.separator, "")
+
     def records(self, lines: Iterable[str], *, strict: bool = False) -> Any:
         """Return Python's reader."""
         quoting: Any = csv.QUOTE_MINIMAL if self.has_quotes else csv.QUOTE_NONE
@@ -51,13 +56,18 @@ def read(path: Path) -> Header:
     text = io.StringIO(first.text.decode(errors=ESCAPED) if first else "", newline="\n")
     rows = Header(path, separator, (), 0).records(text)
     try:
-        names: list[str] = next(filter(None, rows), [])
-        "".join(names).encode()
-    except (csv.Error, UnicodeEncodeError) as error:
+        is_filled = (row for row in rows if len(row) > 1 or "".join(row).strip())
+        names: list[str] = next(is_filled, [])
+        is_text = "\0" not in "".join(names).encode().decode()
+    except (csv.Error, UnicodeEncodeError):
+        is_text, names = False, []
+    if not is_text:
+        start = (first.text if first else b"")[: 2 * SHOWN].decode(errors="replace")
         raise RawDataError(
             f"{path}:{rows.line_num}: expected a header in UTF-8, in lines that end in LF or "
-            f"CR LF, got: {error}. Write the file again in UTF-8"
-        ) from None
+            f"CR LF, got {quoted(start)}. Write the file again in that form (in Excel: CSV "
+            "UTF-8)"
+        )
     if not names:
         raise RawDataError(f"{path}: expected a header and rows, got an empty file")
     return Header(path, separator, names, rows.line_num)

@@ -9,11 +9,12 @@ Files are read in batches, of which only the columns in `columns` and `fields` a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
@@ -38,8 +39,9 @@ ID = "an id"
 TIMES = {
     "s": "a time in seconds since 1970",
     "ms": "a time in milliseconds since 1970",
-    "iso": "a date, or a date and time, in ISO 8601",
+    "iso": "a date, or a date and time, in ISO 8601, from 1970 to 2099",
 }
+DATES = (19700101, 20991231)  # as YYYYMMDD; as seconds, they are days of August 1970
 
 
 def read(source: params.TablesSource, folder: Path, ledger: Ledger) -> Tables:
@@ -80,33 +82,49 @@ def _interactions(
         s.RATING: names.rating,
         s.VERIFIED: names.verified,
     }
-    table = scan(counts, wanted)
+    expected = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[source.time], s.RATING: "a number"}
+    table = scan(counts, wanted, scalars=expected)
     for name in (s.USER, s.ITEM):
         c.check_ids(str(wanted[name]), table.schema[name], counts.file)
+    for name, kind in table.schema.items():
+        c.check_scalars(str(wanted[name]), kind, counts.file)
     if s.TIME in table.schema:
-        c.check_times(s.TIME, table.schema[s.TIME], counts.file, source.time)
-    expected = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[source.time], s.RATING: "a number"}
+        c.check_times(str(wanted[s.TIME]), table.schema[s.TIME], counts.file, source.time)
     columns = [*s.REVIEWS, *([s.VERIFIED] if names.verified else [])]
     hints = {s.TIME: partial(c.time_hint, unit=source.time, key=f"sources.{folder.name}.time")}
-    latest = 0
+    times: list[int | None] = []  # the first and the last of each batch
     for batch in table.batches:
-        rows = _parsed(batch, table, source.time)
+        rows = _without_header(_parsed(batch, table, source.time), counts, wanted)
         good = _without_bad(rows, counts, expected, wanted, hints)
         _count_flags(good, counts, wanted)
-        latest = max(latest, int(good.select(pl.col(s.TIME).max().fill_null(0)).item()))
+        times += [good[s.TIME].min(), good[s.TIME].max()]  # type: ignore[list-item]
         yield good.select(columns)
     _check_rows(counts, wanted)
-    if source.time == "ms" and 0 < latest < LATEST // 1000:
+    _check_unit(
+        [time for time in times if time is not None],
+        source.time,
+        f"{counts.file}: expected {TIMES[source.time]}, since sources.{folder.name}.time is",
+    )
+
+
+def _check_unit(times: Sequence[int], unit: c.Unit, expected: str) -> None:
+    """Refuse times that are all in another unit, by the first and the last of them."""
+    if unit == "ms" and 0 < max(times, default=0) < LATEST // 1000:
         raise RawDataError(
-            f"{counts.file}: expected times in milliseconds since 1970, since sources."
-            f"{folder.name}.time is ms, got none after February 1970; write `time: s` if they "
-            "are seconds"
+            f"{expected} ms, got none after February 1970; write `time: s` if they are seconds"
+        )
+    if unit == "s" and times and DATES[0] <= min(times) and max(times) <= DATES[1]:
+        raise RawDataError(
+            f"{expected} s, got {min(times)} to {max(times)}, which look like dates; write "
+            "`time: iso` if they are"
         )
 
 
 def _parsed(batch: pl.DataFrame, table: TableFile, unit: c.Unit) -> pl.DataFrame:
     """Return schema.REVIEWS, `verified`, `LINE`, and the text of each column of the file."""
     kinds = table.schema
+    if s.VERIFIED in kinds and kinds[s.VERIFIED].is_float():
+        batch = batch.with_columns(pl.col(s.VERIFIED).fill_nan(None))
     texts = batch.select(c.stripped(name, kind) for name, kind in kinds.items())
     parsed = [c.identifiers(texts[name], kinds[name]) for name in (s.USER, s.ITEM)]
     if s.TIME in kinds:
@@ -157,6 +175,8 @@ def _item_batches(
     ]
     absent = empty_columns(*(name for name in wanted if name not in table.schema))
     for batch in table.batches:
+        # NaN is what other programs write in a column of numbers where there is none.
+        batch = batch.with_columns((cs.float() - cs.by_name(s.RAW_ID)).fill_nan(None))
         rows = batch.select(LINE, *texts, *absent)
         ids = c.identifiers(rows[s.RAW_ID], table.schema[s.RAW_ID])
         rows = rows.with_columns(ids, rows[s.RAW_ID].alias(UNPARSED.format(s.RAW_ID)))
@@ -173,6 +193,16 @@ def _image(pictures: str | None) -> pl.Expr:
     path = pl.concat_str(pl.lit(f"{pictures}/"), image)
     is_address = image.str.contains(r"^(?i)https?://")
     return pl.when(is_address).then(image).otherwise(path).alias(s.IMAGE)
+
+
+def _without_header(rows: pl.DataFrame, counts: FileCounts, wanted: Names) -> pl.DataFrame:
+    """Drop the header where it is repeated, as in joined files, and count it as a bad line."""
+    texts = (pl.col(UNPARSED.format(name)) for name in (s.USER, s.ITEM))
+    user, item = (text.str.strip_prefix("\ufeff") for text in texts)
+    is_header = ((user == wanted[s.USER]) & (item == wanted[s.ITEM])).fill_null(False)
+    for line in rows.filter(is_header)[LINE]:
+        counts.reject(line, quoted(str(wanted[s.USER])), "a record, not the header again")
+    return rows.filter(~is_header)
 
 
 def _without_bad(

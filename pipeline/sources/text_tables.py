@@ -28,12 +28,12 @@ import pyarrow.csv
 
 from pipeline.job.errors import RawDataError
 from pipeline.sources import read_ahead
-from pipeline.sources.lines import NEWLINE, RETURN, Batch, batches
+from pipeline.sources.lines import BLANK, NEWLINE, RETURN, Batch, batches
 from pipeline.sources.raw import SHOWN, FileCounts, quoted
 from pipeline.sources.records import LINE, N_THREADS, PIECE
 from pipeline.sources.table_header import ESCAPED, Header
 
-QUOTE, SPACE = b'" '
+QUOTE = ord('"')
 MAX_RECORD = 1 << 20  # bytes of a record over several lines
 
 
@@ -129,7 +129,7 @@ class _Reader:
         n_fields = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
         if (n_fields != len(self.head.names))[~is_blank].any():
             return None
-        if len(self.head.names) == 1 and np.isin(first, [SPACE, QUOTE]).any():
+        if len(self.head.names) == 1 and np.isin(first, [*BLANK, QUOTE]).any():
             return None  # perhaps a blank line
         table = self._arrow(text)
         numbers = np.flatnonzero(~is_blank) + batch.first
@@ -181,7 +181,7 @@ class _Reader:
             if reader.line_num > len(lines) and not is_last:
                 return self._part(good, n_read, n_bad), self._rest(batch, lines, n_read)
             taken = lines[n_read : reader.line_num]
-            is_blank = len(taken) == 1 and not taken[0].strip(" \r\n")
+            is_blank = len(taken) == 1 and not taken[0].strip(self.head.blank)
             if not is_blank:
                 why = why or self._fault(record, taken, is_open=reader.line_num > len(lines))
                 if why:

@@ -20,6 +20,7 @@ PATHS = pa.list_(TEXTS)  # each from general to special; only the first is kept
 PICTURES = pa.list_(pa.struct([(n, TEXT) for n in ("hi_res", "large", "thumb", "variant")]))
 LATEST = 4102444800  # 2100-01-01 in seconds; milliseconds would be far beyond
 EXACT = 1 << 53  # whole numbers below are exact in a float
+EXACT_32 = 1 << 24  # and in one of 32 bits
 WORDS = {
     TEXT: "text",
     NUMBER: "a number",
@@ -47,14 +48,40 @@ def is_understood(value: Any, kind: pa.DataType, found: Any) -> bool:
 def scalar_text(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return a column of scalars as text; whole numbers have no point: 17.0 is 17.
 
-    A float from `EXACT` on has a fraction or an exponent.
+    A float from `EXACT` on has a fraction or an exponent. Bytes that are not UTF-8 are null.
     """
     column = pl.col(name)
+    if dtype == pl.Binary:
+        return column.map_batches(_decoded, return_dtype=pl.String)
     if not dtype.is_float():
         return column.cast(pl.String, strict=False)
     whole = column.cast(pl.Int64, strict=False)
-    is_whole = (whole.cast(pl.Float64) == column) & (column.abs() < EXACT)
+    is_whole = (whole.cast(pl.Float64) == column) & (
+        column.abs() < (EXACT if dtype == pl.Float64 else EXACT_32)
+    )
     return pl.when(is_whole).then(whole.cast(pl.String)).otherwise(column.cast(pl.String))
+
+
+def _decoded(texts: pl.Series) -> pl.Series:
+    try:
+        return texts.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        found = [None if text is None else _utf8(text) for text in texts]
+        return pl.Series(texts.name, found, pl.String)
+
+
+def _utf8(text: bytes) -> str | None:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def is_scalar(value: Any) -> bool:
+    """Return whether a value is null or a SCALAR whose text is the value itself."""
+    if isinstance(value, float):
+        return abs(value) < EXACT  # false for NaN
+    return value is None or isinstance(value, str | int)
 
 
 def read(value: Any, kind: pa.DataType, limits: Limits = ANY) -> Any:

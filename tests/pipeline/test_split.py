@@ -97,6 +97,11 @@ def test_a_user_who_met_every_item_is_named():
         candidates(FEW, named(2), 6, 1, 1)
 
 
+def test_no_account_is_left_out_where_the_catalogue_is_too_small():
+    with pytest.raises(RawDataError, match=r"Lower evaluate.candidates, .* kcore.k\)$"):
+        candidates(FEW, named(2), 6, 99, 1)
+
+
 def test_a_user_of_whom_nothing_is_ranked_needs_no_candidates():
     ranked = {name: rows.filter(pl.col("user") == 0) for name, rows in FEW.items()}
 

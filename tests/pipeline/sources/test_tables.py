@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from limits import ledger
@@ -334,6 +336,17 @@ DAMAGED = {
         "expected commas .* got tabs",
     ),
     "commas in .tsv": ("visits.tsv", b"who,what\na,1\n", "expected tabs .* got commas"),
+    "UTF-16 without a mark or ASCII at its start": (
+        "visits.csv",
+        "\u0441,what\n".encode("utf-16-le"),
+        "expected a header in UTF-8",
+    ),
+    "gzip in .csv": ("visits.csv", gzip.compress(b"who,what\na,1\n"), "text .* got gzip"),
+    "gzip in .jsonl": ("visits.jsonl", gzip.compress(b"{}"), "text in UTF-8, got gzip"),
+    "Parquet in .csv": ("visits.csv", b"PAR1\x15\x04", "text in UTF-8, got Parquet"),
+    "a workbook in .tsv": ("visits.tsv", b"PK\x03\x04\x14\0", "text .* got a zip archive"),
+    "a JSON array": ("visits.jsonl", b'[\n{"who": 1},\n', ".* Write one object on each line"),
+    "no header": ("visits.csv", b"# a note\nwho,what\n", ".* or mend the header, which"),
     "a column twice": (
         "visits.csv",
         b"who,what,who\na,1,b\n",
@@ -411,7 +424,7 @@ def test_a_bad_line_is_named_or_skipped(tmp_path, name, content, line, message):
 @pytest.mark.parametrize("name", ["visits.csv", "visits.tsv", "visits.jsonl"])
 def test_blank_lines_and_a_byte_order_mark_are_left_out(tmp_path, name, mark, end):
     rows = {
-        "visits.csv": ["", "who,what", "", "a,1", "  ", 'b,"2"', "", ""],
+        "visits.csv": [" ", "who,what", "", "a,1", " \t", 'b,"2"', "", ""],
         "visits.tsv": ["", "who\twhat", "a\t1", "", "b\t2", ""],
         "visits.jsonl": ['{"who": "a", "what": 1}', "", '{"who": "b", "what": "2"}', ""],
     }
@@ -603,3 +616,99 @@ def test_contradictory_settings_are_refused(change, message):
 
     with pytest.raises(ParamsError, match=rf"params.yaml: sources\.shop.*{re.escape(message)}"):
         params.parse(raw)
+
+
+# --- what later readers tried -------------------------------------------------------------
+
+TYPES_REFUSED = {
+    "a list of stars": ("stars", pl.Series([[5], [4]]), "one number, text or date"),
+    "a time of the day": ("when", pl.Series([1, 2], dtype=pl.Time), "one number, text or date"),
+    "a duration": ("when", pl.Series([1, 2], dtype=pl.Duration), "one number, text or date"),
+    "rounded times": ("when", pl.Series([1.0, 2.0], dtype=pl.Float32), "which rounds them"),
+    "bytes for an id": ("who", pl.Series([b"a", b"\xff"]), "an id in column 'who' of row 2"),
+    "a rounded id": (
+        "what",
+        pl.Series([17, 16777217], dtype=pl.Float32),
+        "an id in column 'what' of row 2, got '16777216.0'",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"), TYPES_REFUSED.values(), ids=TYPES_REFUSED
+)
+def test_a_type_of_parquet_that_does_not_fit_is_named(tmp_path, name, values, message):
+    rows = {"who": ["a", "b"], "what": [1, 2], "when": [60, 61], "stars": [1, 2]}
+    pl.DataFrame(rows | {name: values}).write_parquet(tmp_path / "visits.parquet")
+    settings = source({"timestamp": "when", "rating": "stars"}, interactions="visits.parquet")
+
+    with pytest.raises(RawDataError, match=message):
+        read(tmp_path, settings)
+
+
+def test_times_with_an_offset_for_a_zone_are_named(tmp_path):
+    """Polars aborts at them."""
+    when = pa.array([60, 61], pa.timestamp("ms", "+05:30"))
+    table = pa.table({"who": ["a", "b"], "what": [1, 2], "when": when})
+    pq.write_table(table, tmp_path / "visits.parquet")
+
+    with pytest.raises(RawDataError, match=r"column 'when' with the zone '\+05:30'; write"):
+        read(tmp_path, source({"timestamp": "when"}, interactions="visits.parquet", time="iso"))
+
+
+INEXACT = {
+    "an object for an id": '{"who": {"id": 2}, "what": 2, "stars": 1}',
+    "a list for stars": '{"who": "b", "what": 2, "stars": [1]}',
+    "infinite stars": '{"who": "b", "what": 2, "stars": 1e400}',
+    "a rounded id": '{"who": "b", "what": 9007199254740993.0, "stars": 1}',
+}
+
+
+@pytest.mark.parametrize("line", INEXACT.values(), ids=INEXACT)
+def test_a_value_of_json_that_is_no_scalar_is_a_bad_line_and_nothing_else(tmp_path, line):
+    good = '{"who": "a", "what": 1, "stars": 5}\n'
+    write(tmp_path / "visits.jsonl", f"{good}{line}\n{good}")
+    settings = source({"rating": "stars"}, interactions="visits.jsonl")
+
+    with pytest.raises(RawDataError, match=r"jsonl:2: expected an? .*in column '\w+', got \S"):
+        read(tmp_path, settings)
+    assert read(tmp_path, settings, limit=1).reviews["user"].to_list() == ["a", "a"]
+
+
+@pytest.mark.parametrize("in_items", [False, True])
+def test_a_key_that_is_nowhere_in_json_is_a_column_that_is_not_there(tmp_path, in_items):
+    write(tmp_path / "visits.jsonl", '{"who": "a", "what": 1, "stars": 5}\n')
+    write(tmp_path / "items.jsonl", '{"what": 1, "name": "A mug"}\n')
+    more = {"title": "Name"} if in_items else {"rating": "Stars"}
+    settings = source(more, interactions="visits.jsonl", items="items.jsonl")
+
+    with pytest.raises(RawDataError, match=r"expected a column '(Name|Stars)', which sources"):
+        read(tmp_path, settings)
+
+
+def test_dates_read_as_seconds_are_refused(tmp_path):
+    write(tmp_path / "visits.csv", "who,what,when\nann,1,20180107\nbob,1,20190101\n")
+
+    with pytest.raises(RawDataError, match=r"which look like dates; write `time: iso`"):
+        read(tmp_path, source({"timestamp": "when"}))
+
+
+def test_a_repeated_header_is_a_bad_line(tmp_path):
+    write(tmp_path / "visits.csv", "who,what\na,1\n\ufeffwho,what\nb,2\n")
+
+    with pytest.raises(RawDataError, match=r"csv:3: expected a record, not the header again"):
+        read(tmp_path, source())
+    assert read(tmp_path, source(), limit=1).reviews["user"].to_list() == ["a", "b"]
+
+
+def test_nan_in_a_column_of_numbers_is_absent(tmp_path):
+    rows = {"who": ["a", "b"], "what": [1, 2], "ok": [1.0, float("nan")]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "visits.parquet")
+    items = {"what": [1, 2], "name": ["A mug", "A pot"], "year": [1999.0, float("nan")]}
+    pl.DataFrame(items).write_parquet(tmp_path / "items.parquet")
+    files = {"interactions": "visits.parquet", "items": "items.parquet", "fields": ["year"]}
+
+    tables = read(tmp_path, source({"verified": "ok", "title": "name"}, **files))
+
+    assert tables.reviews["verified"].to_list() == [True, None]
+    assert tables.items["year"].to_list() == ["1999", None]
