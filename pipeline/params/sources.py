@@ -116,6 +116,10 @@ class TablesSource(Section):
         if self.items is None and (of_items or self.fields):
             key = (of_items or ["fields"])[0]
             raise PydanticCustomError("items", f"expected `items`: {key} is a column of it")
+        if self.columns.user == self.columns.item:
+            raise PydanticCustomError(
+                "columns", "expected other columns of users than of items"
+            )
         return self
 
 

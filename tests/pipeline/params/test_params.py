@@ -59,6 +59,15 @@ def test_the_file_in_the_repository_is_valid():
         ("features.sample.textual.dim", 0, r"features\.sample\.textual\.dim: "),
         ("sources.sample.scael", 2.0, r"sources\.sample\.scael: unknown key"),
         ("sources.sample.format", "csv", r"sources\.sample.*'amazon2014'"),
+        (
+            "sources.shop",
+            {
+                "format": "tables",
+                "interactions": "a.csv",
+                "columns": {"user": "who", "item": "who"},
+            },
+            r"sources\.shop.*expected other columns of users than of items",
+        ),
         ("sources.beauty.category", "../etc", r"sources\.beauty.*category"),
         ("mcln.sample", {"modalities": ["audio"]}, r"mcln\.sample\.modalities: 'audio'"),
         ("train.select_on", "luck", r"train\.select_on"),
