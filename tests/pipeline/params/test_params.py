@@ -66,7 +66,7 @@ def test_the_file_in_the_repository_is_valid():
                 "interactions": "a.csv",
                 "columns": {"user": "who", "item": "who"},
             },
-            r"sources\.shop.*expected another column of users than of items",
+            r"sources\.shop.*expected other columns of users than of items",
         ),
         ("sources.beauty.category", "../etc", r"sources\.beauty.*category"),
         ("mcln.sample", {"modalities": ["audio"]}, r"mcln\.sample\.modalities: 'audio'"),
