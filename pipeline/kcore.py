@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 
 from pipeline import params
-from pipeline.interactions import accounts, filters, id_codes
+from pipeline.interactions import filters, id_codes, record_counts
 from pipeline.interactions.filters import Filters, Steps
 from pipeline.interactions.peeling import peel
 from pipeline.job.command_line import parser, run
@@ -240,10 +240,10 @@ def main(argv: list[str] | None = None) -> None:
         )
         table = statistics(interactions, items.height, rounds, steps, sides)
         log.info("%s: %s", args.dataset, filters.summary(steps))
-    read = accounts.read_counts(reviews)
+    read = record_counts.read_counts(reviews)
     n_reviews = scan_parquet(reviews, s.REVIEWS).select(pl.len()).collect().item()
     of = read["reviews"], n_reviews, table["filters"], interactions.height
-    table |= {"read": read["files"], "rows": accounts.accounts(*of)}
+    table |= {"read": read["files"], "rows": record_counts.reconciled(*of)}
     counts = {k: v for k, v in table.items() if k not in ("filters", "rounds", "read")}
     log.info("%s: %s", args.dataset, counts)
     write_parquet(interactions, args.processed / s.INTERACTIONS_FILE)

@@ -29,10 +29,10 @@ import polars as pl
 
 from pipeline import params
 from pipeline.interactions import checks
-from pipeline.interactions.accounts import read_counts
 from pipeline.interactions.checks import Finding
 from pipeline.interactions.drift import differences
 from pipeline.interactions.profile import Profile, profile
+from pipeline.interactions.record_counts import read_counts
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
 from pipeline.pages import file_names, markdown_table

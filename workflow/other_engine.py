@@ -99,6 +99,6 @@ def _refuse(
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise Disagreement(
             f"{built_by} made {', '.join(names[:SHOWN])}{more}. {but_not} has no record of "
-            f"them and would make them again. Run `{command}` first; to make them again "
-            f"anyway, {or_else}"
+            f"these files, or an older one, and would make them again. Run `{command}` first; "
+            f"to make them again anyway, {or_else}"
         )

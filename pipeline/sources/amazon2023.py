@@ -5,7 +5,7 @@
     meta_<Category>.jsonl.gz           JSON lines
 
 An item is a `parent_asin`, which colours and sizes of a product share; metadata have no other
-id. Times are in milliseconds and become whole seconds.
+id. Times are in milliseconds and become whole seconds; one in seconds is a bad line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ from pipeline.sources.lines import Batch, parsed
 from pipeline.sources.raw import FileCounts, Ledger, Tables
 from pipeline.sources.records import RecordFormat, records
 from pipeline.sources.stream import Stream
-from pipeline.sources.values import FLAG, LATEST, MILLISECONDS, NUMBER, PICTURES, TEXT, TEXTS
+from pipeline.sources.values import (
+    FIRST_MILLISECOND,
+    FLAG,
+    LATEST,
+    MILLISECONDS,
+    NUMBER,
+    PICTURES,
+    TEXT,
+    TEXTS,
+)
 from pipeline.tables import schema as s
 
 REVIEW_FIELDS = {
@@ -86,7 +95,8 @@ def _rating_rows(batch: Batch, counts: FileCounts) -> pl.DataFrame:
         pl.col(s.RATING).cast(pl.Float64), pl.col(s.TIME).cast(pl.UInt64)
     )
     is_stars = pl.col(s.RATING).is_between(*amazon.STARS)
-    is_good = (is_stars & (pl.col(s.TIME) < LATEST * 1000)).fill_null(False)
+    is_time = pl.col(s.TIME).is_between(FIRST_MILLISECOND, LATEST * 1000 - 1)
+    is_good = (is_stars & is_time).fill_null(False)
     expected = f"`{HEADER}` with 1 to 5 stars and a time in milliseconds"
     return counts.without(rows, is_good, expected)
 

@@ -25,6 +25,7 @@ from pipeline.sources import read_ahead, values
 from pipeline.sources.lines import Batch, batches
 from pipeline.sources.raw import FileCounts, quoted
 from pipeline.sources.values import (
+    FIRST_MILLISECOND,
     FLAG,
     INTEGER,
     LATEST,
@@ -197,9 +198,10 @@ def _is_valid(rows: pl.DataFrame, form: RecordFormat) -> bool:
 
 def _limits(name: str, form: RecordFormat) -> values.Limits:
     """Return the least and the greatest value of a number."""
-    units = {INTEGER: 1, MILLISECONDS: 1000}
-    if form.fields[name] in units:
-        return 0, LATEST * units[form.fields[name]] - 1
+    if form.fields[name] == INTEGER:
+        return 0, LATEST - 1
+    if form.fields[name] == MILLISECONDS:
+        return FIRST_MILLISECOND, LATEST * 1000 - 1
     return form.ranges.get(name, values.ANY)
 
 

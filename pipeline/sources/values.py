@@ -19,6 +19,7 @@ SCALAR = pa.large_string()  # a text, a number or a flag, as text
 PATHS = pa.list_(TEXTS)  # each from general to special; only the first is kept
 PICTURES = pa.list_(pa.struct([(n, TEXT) for n in ("hi_res", "large", "thumb", "variant")]))
 LATEST = 4102444800  # 2100-01-01 in seconds; milliseconds would be far beyond
+FIRST_MILLISECOND = LATEST  # less would be a time in seconds, or in the first weeks of 1970
 EXACT = 1 << 53  # whole numbers below are exact in a float
 EXACT_32 = 1 << 24  # and in one of 32 bits
 WORDS = {

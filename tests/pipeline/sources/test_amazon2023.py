@@ -95,7 +95,9 @@ def test_a_batch_that_arrow_refuses_is_read_to_the_same_end(tmp_path):
     assert two.row(1)[:4] == ("B", "Howard & Co", "a text", None)
 
 
-@pytest.mark.parametrize("time", [-1, 4102444800000, 1588687728923.5, "1588687728923", None])
+@pytest.mark.parametrize(
+    "time", [-1, 1588687728, 4102444800000, 1588687728923.5, "1588687728923", None]
+)
 def test_a_time_that_is_none_is_named(tmp_path, time):
     message = (
         r"All_Beauty\.jsonl\.gz:2: .* 'timestamp' with a time in milliseconds since 1970, got "
@@ -168,14 +170,15 @@ def test_the_published_5_core_is_ids_stars_and_times(tmp_path, head):
         "A,B,4.0",
         "A,B,four,1588687728923",
         "A,B,4.0,4102444800000",
-        ",B,4.0,1",
+        ",B,4.0,1588687728923",
+        "A,B,4.0,1588687728",
         HEADER,
-        "A,B,0.0,1",
-        "A,B,6,1",
+        "A,B,0.0,1588687728923",
+        "A,B,6,1588687728923",
     ],
 )
 def test_a_line_of_the_5_core_that_is_no_rating_is_named(tmp_path, line):
     with pytest.raises(RawDataError, match=r"All_Beauty\.csv\.gz:3: expected `user_id,"):
         five_core(tmp_path, [HEADER, "AGKH,B01C,4.0,1588687728923", line])
 
-    assert five_core(tmp_path, [HEADER, "A,B01C,1.0,1", line], limit=1).height == 1
+    assert five_core(tmp_path, [HEADER, "A,B01C,1.0,1588687728923", line], limit=1).height == 1

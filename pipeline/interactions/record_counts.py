@@ -25,7 +25,7 @@ def read_counts(reviews: Path) -> dict[str, Any]:
     return dict(json.loads(entry)) if entry else {"files": {}, "reviews": None}
 
 
-def accounts(
+def reconciled(
     records: dict[str, int] | None, n_reviews: int, steps: Steps, n_interactions: int
 ) -> dict[str, Any]:
     """Return `records`, `bad_lines`, what each filter dropped (`filtered`), and `interactions`.
@@ -44,7 +44,6 @@ def accounts(
     left = [n_reviews, *(step["reviews"] for step in steps)]
     drops = (before - after for before, after in pairwise(left))
     dropped = dict(zip((step["filter"] for step in steps), drops, strict=True))
-    dropped.pop("all reviews", None)
     dropped["core" if steps else "validation"] = left[-1] - n_interactions
     lost = records["bad_lines"] + sum(dropped.values())
     if records["records"] != n_interactions + lost or min(dropped.values()) < 0:
@@ -53,4 +52,5 @@ def accounts(
             f"{records['records']:,} records, {n_interactions:,} interactions, "
             f"{records['bad_lines']:,} bad lines, filtered {dropped}. Run ingest again"
         )
+    dropped.pop("all reviews", None)  # drops nothing, as was checked
     return {**records, "filtered": dropped, "interactions": n_interactions}
