@@ -16,7 +16,7 @@ from pipeline.job import one_writer
 from pipeline.job.errors import AlreadyRunning
 from workflow import engines, other_engine
 
-NO_OTHER = "expected no other process at this job, got one"
+NO_OTHER = "already running"
 RAW = "data/raw/sample/manifest.json"
 
 
@@ -59,7 +59,7 @@ def test_dvc_is_refused_beside_snakemake_and_a_job_that_a_kill_left_is_named(tre
     engine, job = begin(tree, "snakemake", "--cores", "1", RAW)
     said = run(tree, "dvc", "repro", "download", fails=True)
     assert (
-        f"snakemake: expected no other process at this job, got one: process {engine.pid}"
+        f"snakemake: already running: process {engine.pid}"
         in said
     )
     assert "Traceback" not in said
@@ -80,7 +80,7 @@ def test_snakemake_is_refused_beside_dvc(tree):
     said = run(tree, "snakemake", "--cores", "1", RAW, fails=True)
 
     assert (
-        f"snakemake: expected no other process at this job, got one: process {engine.pid}"
+        f"snakemake: already running: process {engine.pid}"
         in said
     )
     assert "Traceback" not in said

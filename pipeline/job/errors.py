@@ -66,8 +66,8 @@ class AlreadyRunning(PipelineError):  # noqa: N818 (says what happens)
     def __init__(self, job: str, holder: str) -> None:
         """Say who it is."""
         super().__init__(
-            f"{job}: expected no other process at this job, got one: {holder}. Wait for it, or "
-            "end it if it was left behind (kill and its number), and run again"
+            f"{job}: already running: {holder}. Wait until it ends, or stop it "
+            "with `kill` if it was left behind, and run again"
         )
 
 
