@@ -16,7 +16,7 @@ from pipeline.job import one_writer
 from pipeline.job.errors import AlreadyRunning
 from workflow import engines, other_engine
 
-NO_OTHER = "already running"
+RUNNING = "already running"
 RAW = "data/raw/sample/manifest.json"
 
 
@@ -58,10 +58,7 @@ def begin(tree, *command):
 def test_dvc_is_refused_beside_snakemake_and_a_job_that_a_kill_left_is_named(tree):
     engine, job = begin(tree, "snakemake", "--cores", "1", RAW)
     said = run(tree, "dvc", "repro", "download", fails=True)
-    assert (
-        f"snakemake: already running: process {engine.pid}"
-        in said
-    )
+    assert f"snakemake: already running: process {engine.pid}" in said
     assert "Traceback" not in said
 
     engine.kill()
@@ -79,10 +76,7 @@ def test_snakemake_is_refused_beside_dvc(tree):
 
     said = run(tree, "snakemake", "--cores", "1", RAW, fails=True)
 
-    assert (
-        f"snakemake: already running: process {engine.pid}"
-        in said
-    )
+    assert f"snakemake: already running: process {engine.pid}" in said
     assert "Traceback" not in said
     os.kill(job, 9)
     engine.wait()
@@ -117,7 +111,9 @@ def test_a_stage_of_dvc_is_at_work_while_its_process_lives(dvc_tmp, kind):
     assert engines.dvc_at_work() == ""
     lock(os.getpid())
     assert engines.dvc_at_work() == f"process {os.getpid()}: dvc repro"
-    with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}: dvc repro. Wait for it"):
+    with pytest.raises(
+        AlreadyRunning, match=f"process {os.getpid()}: dvc repro. Wait until it ends"
+    ):
         other_engine.wait_for_dvc()
 
 
