@@ -52,7 +52,7 @@ def test_another_process_at_the_job_is_named_and_its_death_frees_the_job(tmp_pat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(one_writer, "SECONDS", 0.2)
     with held(tmp_path) as job:
-        message = rf"train sample mcln: .* got one: process {job.pid} on .*end it .*run again"
+        message = rf"train sample mcln: already running: process {job.pid} on .*run again"
         with (
             pytest.raises(AlreadyRunning, match=message),
             one_writer.only_writer("train sample mcln"),
