@@ -38,7 +38,7 @@ class LeftOut:
 
     def __init__(self, name: str, folder: Path) -> None:
         """Read the tables, draw who is new, and train without them."""
-        self.name, self.settings = name, params.load()
+        self.name, self.settings = name, params.load().of("sample")
         self.data = Dataset(folder / "data/processed/sample")
         self.features_folder = folder / "data/features/sample"
         results = folder / f"results/sample/{name}"

@@ -200,7 +200,7 @@ def main(argv: list[str] | None = None) -> None:
         "--table", help="a name under `tables`, or `extractors`; written to results/TABLE"
     )
     args = arguments.parse_args(argv)
-    settings, output = params.load(), args.results
+    settings, output = params.load().of(args.dataset), args.results
     if args.table:
         models = settings.table(args.table, args.dataset)
         settings, output = settings.model_copy(update={"models": models}), output / args.table

@@ -215,7 +215,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = command_line.parser(__doc__, "dataset", "raw")
     args = parser.parse_args(argv)
 
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     last = LAST_MANIFESTS / f"{args.dataset}.json"
     last_entries = read_kept_json(last) or []
     # Snakemake has removed the manifest, and left the files.

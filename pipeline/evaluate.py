@@ -127,7 +127,7 @@ def rank_test_items(
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
     arguments = read_arguments(__doc__, argv)
-    content, rows, facts = rank_test_items(params.load(), arguments)
+    content, rows, facts = rank_test_items(params.load().of(arguments.dataset), arguments)
     log.info("%s %s: %s", arguments.dataset, arguments.model, content["sampled"])
     write_parquet(rows, arguments.results / s.RANKS_FILE, as_metadata(facts))
     write_json(content, arguments.results / s.METRICS_FILE)

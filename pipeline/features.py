@@ -201,7 +201,7 @@ def _arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Read the content, run the extractor, write the features."""
     args = _arguments().parse_args(argv)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     if not _has_modality(settings, args.dataset, args.modality):
         write_no_features(args.output)
         log.info("%s has no modality %s: wrote an empty table", args.dataset, args.modality)

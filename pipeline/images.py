@@ -197,7 +197,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("output", type=Path, help="data/images/<dataset>.parquet")
     args = arguments.parse_args(argv)
 
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     settings.source(args.dataset)
     items = read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM)
     features = settings.dataset_features(args.dataset).values()

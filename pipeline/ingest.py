@@ -216,7 +216,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = command_line.parser(__doc__, "dataset", "raw", "interim")
     args = parser.parse_args(argv)
 
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     source = settings.source(args.dataset)
     counts = ingest(source, args.raw, args.interim, settings.ingest)
     n_users, n_items = len(counts.users.values()), len(counts.reviewed.values())

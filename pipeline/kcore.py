@@ -222,10 +222,10 @@ def main(argv: list[str] | None = None) -> None:
     """Read, filter, number, write."""
     arguments = parser(__doc__, "dataset", "interim", "processed")
     args = arguments.parse_args(argv)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
 
     reviews, raw_items = args.interim / s.REVIEWS_FILE, args.interim / s.ITEMS_FILE
-    section = settings.kcore.of(args.dataset)
+    section = settings.kcore
     if settings.source(args.dataset).format == "published_split":
         filters.check_none(section, args.dataset)
         interactions, users, items = as_published(

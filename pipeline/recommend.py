@@ -78,7 +78,7 @@ def recommendations(
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
     arguments = read_arguments(__doc__, argv)
-    settings = params.load()
+    settings = params.load().of(arguments.dataset)
     dataset = Dataset(arguments.processed)
     model, facts = restored(settings, arguments, dataset)
     raw_ids = dataset.items.select(s.ITEM, s.RAW_ID)

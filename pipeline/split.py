@@ -213,7 +213,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read, split, draw, write."""
     arguments = parser(__doc__, "dataset", "interim", "processed")
     args = arguments.parse_args(argv)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
 
     users, items = processed.read_users(args.processed), processed.read_items(args.processed)
     if settings.source(args.dataset).format == "published_split":

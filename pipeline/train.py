@@ -215,7 +215,9 @@ def _run(
 def main(argv: list[str] | None = None) -> None:
     """Read, train, write."""
     arguments = read_arguments(__doc__, argv)
-    tensors, facts, history = train_model(Trainer(arguments, params.load()))
+    tensors, facts, history = train_model(
+        Trainer(arguments, params.load().of(arguments.dataset))
+    )
     write_parquet(history, arguments.results / HISTORY_FILE, as_metadata(facts))
     save_checkpoint(tensors, facts, arguments.results / CHECKPOINT_FILE)
     for state in WORK.glob(f"{arguments.dataset}-{arguments.model}-*.safetensors"):

@@ -150,7 +150,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read, check, write."""
     arguments = parser(__doc__, "dataset", "raw", "interim", "processed", "results")
     args = arguments.parse_args(argv)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
 
     reviews = read_parquet(args.interim / s.REVIEWS_FILE, s.REVIEWS)
     items = read_parquet(args.interim / s.ITEMS_FILE, s.RAW_ITEMS)

@@ -46,15 +46,16 @@ def slices(settings: params.Params) -> Slices:
     """
     by_name: Slices = {}
     for dataset in settings.datasets:
-        by_name |= _data_slices(settings, dataset)
-        by_name |= _feature_slices(settings, dataset)
-        for model in settings.all_models(dataset):
-            by_name |= _model_slices(settings, dataset, model)
-        by_name |= _comparison_slices(settings, dataset)
-        by_name |= _factor_slices(settings, dataset)
-        for model in sweep.models(settings, dataset):
-            by_name |= _sweep_slices(settings, dataset, model)
-        by_name |= _study_slices(settings, dataset)
+        own = settings.of(dataset)
+        by_name |= _data_slices(own, dataset)
+        by_name |= _feature_slices(own, dataset)
+        for model in own.all_models(dataset):
+            by_name |= _model_slices(own, dataset, model)
+        by_name |= _comparison_slices(own, dataset)
+        by_name |= _factor_slices(own, dataset)
+        for model in sweep.models(own, dataset):
+            by_name |= _sweep_slices(own, dataset, model)
+        by_name |= _study_slices(own, dataset)
     return by_name
 
 
@@ -65,7 +66,7 @@ def _data_slices(settings: params.Params, dataset: str) -> Slices:
     return {
         f"download/{dataset}": [source, settings.seed, named_files.source_checksums(source)],
         f"ingest/{dataset}": [source, settings.ingest],
-        f"kcore/{dataset}": [source.format, settings.kcore.of(dataset)],
+        f"kcore/{dataset}": [source.format, settings.kcore],
         f"split/{dataset}": [source.format, settings.split, settings.seed, n_candidates],
         f"validate/{dataset}": [source.format],
         f"images/{dataset}": [settings.images, reads_images],

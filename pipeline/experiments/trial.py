@@ -20,6 +20,7 @@ from pipeline.job.errors import TrainingDiverged
 from pipeline.learning.command_line import Arguments
 from pipeline.params.cell import Cell
 from pipeline.params.experiments import Budget
+from pipeline.params.own_stages import section_of
 from pipeline.tables.schema import VALIDATION
 from pipeline.train import WORK, Trainer
 
@@ -45,9 +46,10 @@ class Trial:
         section["default"] = {"variant_of": model} | section.get("default", {}) | values
         if dataset in section:
             section[dataset] |= values
-        budget = dict(raw["train"]) | self.budget.model_dump()
+        train = section_of(raw, "train", dataset) | self.budget.model_dump()
         changes = {"datasets": [dataset], "models": [self.name], "seed": self.cell.seed}
-        return params.parse({**raw, **changes, "train": budget, self.name: section})
+        trained = {**raw, **changes, "train": train, self.name: section}
+        return params.parse(trained).of(dataset)
 
     def start(self, raw: Mapping[str, Any], job: Arguments, start: Start = Trainer) -> Trainer:
         """Return the training, ready to run; of `job` all but the model is used."""

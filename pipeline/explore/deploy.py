@@ -108,7 +108,7 @@ def main(argv: list[str] | None = None) -> None:
     line.add_argument("out", type=Path, help="folder to write to")
     args = line.parse_args(argv)
     arguments = arguments_of(args)
-    deploy(Trainer(arguments, params.load()), args.out)
+    deploy(Trainer(arguments, params.load().of(arguments.dataset)), args.out)
     for state in WORK.glob(f"{arguments.dataset}-{arguments.model}-{PHASE}-*.safetensors"):
         state.unlink()
 

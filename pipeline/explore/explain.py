@@ -226,7 +226,8 @@ def main(argv: list[str] | None = None) -> None:
     args = line.parse_args(argv)
     if (args.user is None) != (args.item is None):
         raise ParamsError("--user and --item: expected both or neither, got one")
-    arguments, settings = arguments_of(args), params.load()
+    arguments = arguments_of(args)
+    settings = params.load().of(arguments.dataset)
     with torch.inference_mode():
         model, _ = restored(settings, arguments, Dataset(arguments.processed))
         explains = explainer(model, arguments.processed)

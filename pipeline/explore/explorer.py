@@ -125,7 +125,9 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     if find_spec("flask") is None:
         raise ParamsError("explore: expected the package flask; pip install -e '.[explore]'")
-    material = gallery.read(args.processed, args.results, params.load(), args.dataset)
+    material = gallery.read(
+        args.processed, args.results, params.load().of(args.dataset), args.dataset
+    )
     app = application(Catalogue(material, args.features, args.images))
     running = server(app, args.port)
     print(f"http://{HOST}:{running.server_port}", flush=True)

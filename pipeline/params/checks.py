@@ -7,7 +7,6 @@ from pipeline.params import expand, study, sweep
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.models import ARCHITECTURES, ContentModel
 from pipeline.params.typed_file import File, Params
-from pipeline.params.yaml_file import unknown
 
 # The fields of an item that can hold something, by the source's format; see pipeline/sources.
 AMAZON = ("raw_id", "title", "description", "image", "brand", "category")
@@ -28,10 +27,6 @@ def check(settings: Params) -> None:
         ParamsError: a dataset, model or table that does not exist, a value that a model does
             not take, or a modality that a dataset lacks.
     """
-    for dataset in settings.kcore.datasets:
-        if dataset not in settings.sources:
-            what = f"no dataset {dataset!r}"
-            raise unknown("kcore.datasets", what, settings.sources, "a source")
     for dataset in settings.datasets:
         settings.source(dataset)
         for model in settings.models:

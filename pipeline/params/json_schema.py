@@ -17,7 +17,9 @@ from pydantic_core.core_schema import DictSchema
 
 from pipeline.job.command_line import parser, run
 from pipeline.params.models import ARCHITECTURES
+from pipeline.params.own_stages import KEY
 from pipeline.params.section import NAME, Section
+from pipeline.params.stages import Stages
 from pipeline.params.typed_file import File
 
 Json: TypeAlias = dict[str, Any]
@@ -52,6 +54,8 @@ def params_schema() -> Json:
     file = definitions.pop("File")
     file["properties"].pop("sections")
     file["required"].remove("sections")
+    for stage in Stages.model_fields:
+        _add_datasets(file["properties"][stage], definitions)
     for section in set(ARCHITECTURES.values()):
         definition = definitions[section.__name__]
         definition.pop("required", None)  # layers complete each other
@@ -68,6 +72,21 @@ def params_schema() -> Json:
         "additionalProperties": _variant(models),
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _add_datasets(stage: Json, definitions: Json) -> None:
+    """Add the key `datasets`, whose entries name the keys of the section that they change."""
+    methods = [way["$ref"] for way in stage.get("oneOf", [])]  # an entry of `split` is whole
+    for reference in methods or [stage["$ref"]]:
+        section = definitions[reference.rsplit("/", 1)[1]]
+        own = {key: value for key, value in section.items() if key != "required"}
+        own["properties"] = dict(own["properties"])
+        section["properties"][KEY] = {
+            "type": "object",
+            "description": "What is other for a dataset.",
+            "patternProperties": {NAME: dict(stage) if methods else own},
+            "additionalProperties": False,
+        }
 
 
 def _layers(section: Json) -> Json:

@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pipeline.params import checks, expand
+from pipeline.params import checks, expand, own_stages
 from pipeline.params.typed_file import File, Params
 from pipeline.params.yaml_file import PARAMS_FILE, read, validate
 
@@ -41,14 +41,18 @@ def parse(raw: dict[str, Any]) -> Params:
     sections = {key: value for key, value in raw.items() if key not in keys}
     expand.check_layers(sections, raw.get("sources"))
     others = {key: value for key, value in raw.items() if key in keys}
-    file = validate(File, others | {"sections": sections}, "")
+    shared = own_stages.shared(others)
+    file = validate(File, shared | {"sections": sections}, "")
     checks.check_comparisons(file)
     models = expand.merged(file.sections, file.sources)
     compared, left_out = expand.compared(
         file.extractors, models, file.features, file.modalities
     )
     settings = Params.model_construct(
-        **dict(file), expanded=models | compared, left_out=left_out
+        **dict(file),
+        expanded=models | compared,
+        left_out=left_out,
+        own_stages=own_stages.typed(raw, file, file.sources),
     )
     checks.check(settings)
     return settings

@@ -48,13 +48,13 @@ ProperShare = Annotated[float, Field(gt=0, lt=1)]
 SUM_ERROR = 1e-9  # rounding error of shares that add up to 1
 
 
-class Filters(Section):
-    """The settings of `kcore` that may differ between datasets."""
+class KCore(Section):
+    """Which users and items are kept."""
 
-    k: Count | None = None  # interactions that each user and each item must have
+    k: Count  # interactions that each user and each item must have
     k_user: Count | None = None  # of each user, if not k
     k_item: Count | None = None  # of each item, if not k
-    require: list[str] | None = None  # item fields that must not be empty, such as image
+    require: list[str]  # item fields that must not be empty, such as image
     min_rating: Annotated[float, Field(allow_inf_nan=False)] | None = None  # stars
     verified: bool | None = None  # only reviews of verified purchases
     since: Day | None = None  # UTC; the first day that is kept
@@ -62,26 +62,10 @@ class Filters(Section):
     max_per_user: Count | None = None  # items; users with more, such as bots, are left out
 
     @model_validator(mode="after")
-    def _check_days(self) -> Filters:
+    def _check_days(self) -> KCore:
         if self.since and self.before and self.since >= self.before:
             raise PydanticCustomError("day", "expected `since` to be earlier than `before`")
         return self
-
-
-class KCore(Filters):
-    """Which users and items are kept."""
-
-    k: Count
-    require: list[str]
-    datasets: dict[Name, Filters] = Field(default_factory=dict)
-
-    def of(self, dataset: str) -> KCore:
-        """Return the settings of a dataset: those for all, overridden by its own."""
-        filters = self.datasets.get(dataset, Filters())
-        changes = {name: getattr(filters, name) for name in filters.model_fields_set}
-        for name in ("k", "require"):  # which null does not switch off
-            changes[name] = changes.get(name) or getattr(self, name)
-        return self.model_copy(update=changes | {"datasets": {}})
 
 
 class LeaveOneOut(Section):
@@ -184,7 +168,7 @@ class Compare(Section):
 
 
 class Stages(Section):
-    """The sections of every stage."""
+    """The sections of every stage; each may have `datasets`, see own_stages.py."""
 
     download: Download
     ingest: Ingest

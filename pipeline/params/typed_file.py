@@ -1,6 +1,7 @@
 """params.yaml as typed, frozen values.
 
     settings = params.load()
+    settings = params.load().of("beauty_split") # with the dataset's own settings of stages
     settings.kcore.k                            # a section
     settings.model("mcln", "beauty_split")      # a model's settings on a dataset
 
@@ -21,7 +22,7 @@ from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
 from pipeline.params.models import ARCHITECTURES, Model
-from pipeline.params.section import Name
+from pipeline.params.section import Name, Section
 from pipeline.params.sources import Source
 from pipeline.params.stages import Deploy, Stages
 from pipeline.params.yaml_file import unknown, validate
@@ -56,6 +57,16 @@ class Params(File):
 
     expanded: dict[str, ExpandedModel]  # the models of `sections` and of `extractors`
     left_out: dict[str, str]  # {dataset: why its extractors cannot be compared}
+    own_stages: dict[str, dict[str, Section]]  # {dataset: {stage: its section there}}
+
+    def of(self, dataset: str) -> Params:
+        """Return the file as it is for a dataset: its stages with the dataset's own settings.
+
+        Raises:
+            ParamsError: no such dataset.
+        """
+        self.source(dataset)
+        return self.model_copy(update=self.own_stages[dataset])
 
     def source(self, dataset: str) -> Source:
         """Return the source of `dataset`, or raise ParamsError with the names there are."""

@@ -57,13 +57,14 @@ def unknown(where: str, what: str, available: Iterable[str], add: str) -> Params
     )
 
 
-def validate(kind: type[T], raw: dict[str, Any], where: str) -> T:
+def validate(kind: type[T], raw: dict[str, Any], where: str, inside: tuple[str, ...] = ()) -> T:
     """Return `raw` as a section.
 
     Args:
         kind: the class of the section.
         raw: its content.
         where: the key of the section; empty for the whole file.
+        inside: keys to name after the first one of each that does not fit.
 
     Raises:
         ParamsError: something in `raw` does not fit; every such key is named in full.
@@ -72,14 +73,17 @@ def validate(kind: type[T], raw: dict[str, Any], where: str) -> T:
         return kind.model_validate(raw)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        raise ParamsError("\n".join(_message(problem, where) for problem in problems)) from None
+        raise ParamsError(
+            "\n".join(_message(problem, where, inside) for problem in problems)
+        ) from None
 
 
-def _message(problem: ErrorDetails, where: str) -> str:
+def _message(problem: ErrorDetails, where: str, inside: tuple[str, ...]) -> str:
     location = list(problem["loc"])
     depth = TAG_DEPTH.get(str(location[0])) if location else None
     if depth is not None:
         del location[depth : depth + 1]
+    location[1:1] = inside
     key = ".".join(str(part) for part in (where, *location) if part != "")
     if problem["type"] == "extra_forbidden":
         return f"params.yaml: {key}: unknown key"

@@ -225,8 +225,8 @@ def test_the_settings_of_kcore_change_only_their_datasets():
     raw["kcore"]["datasets"] = {"beauty": {"k": 3}}
     settings = params.parse(raw)
 
-    assert settings.kcore.of("beauty").k == 3
-    assert settings.kcore.of("sample") == settings.kcore.model_copy(update={"datasets": {}})
+    assert settings.of("beauty").kcore.k == 3
+    assert settings.of("beauty").of("sample").kcore == settings.kcore
 
 
 @pytest.fixture

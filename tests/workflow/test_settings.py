@@ -122,6 +122,19 @@ def test_k_touches_kcore_only():
     assert touched_by(lambda r: r["kcore"].update(k=4)) == {"kcore/sample"}
 
 
+def test_a_datasets_own_settings_of_a_stage_touch_that_dataset_alone():
+    start = RAW | {"datasets": ["sample", "gift_cards"], "models": ["bprmf"]}
+
+    def change(raw):
+        raw["train"]["datasets"] = {"gift_cards": {"epochs": 7}}
+        raw["split"]["datasets"] = {"gift_cards": {"method": "time", "quantiles": [0.8, 0.9]}}
+
+    assert touched_by(change, start) == {
+        "train/gift_cards/bprmf",
+        "deploy/gift_cards/bprmf",
+    } | {"split/gift_cards"}
+
+
 def test_files_are_rewritten_only_when_they_changed_and_removed_when_unused(tmp_path):
     write(params.parse(RAW), tmp_path, tmp_path / "links")
     stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.json")}

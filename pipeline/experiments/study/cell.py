@@ -94,7 +94,8 @@ def main(argv: list[str] | None = None) -> None:
     parse.add_argument("--sweep", type=Path, help="sweep.json, for a budget that searches")
     args = parse.parse_args(argv)
     use_threads(args.threads)
-    settings, sweep = params.load(), read_json(args.sweep) if args.sweep else None
+    settings = params.load().of(args.dataset)
+    sweep = read_json(args.sweep) if args.sweep else None
     check_cutoffs(settings)
     cell = study.cell(settings, args.dataset, args.cell)
     values = changed_settings(settings, args.dataset, cell, sweep)

@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     shared = "dataset", "processed", "features", "results", "--device", "--threads"
     args = parser(__doc__, *shared).parse_args(argv)
     use_threads(args.threads)
-    settings, raw = params.load(), params.read()
+    settings, raw = params.load().of(args.dataset), params.read()
     train, test = (
         read_parquet(args.processed / name, s.INTERACTIONS)
         for name in (s.TRAIN_FILE, s.TEST_FILE)

@@ -173,7 +173,8 @@ def sections(args: Namespace, tables: Mapping[str, Any], svgs: dict[str, str]) -
 
 def main(argv: list[str] | None = None) -> None:
     """Read, draw, write."""
-    args, settings = _arguments(argv), params.load()
+    args = _arguments(argv)
+    settings = params.load().of(args.dataset)
     tables = io.read_json(args.results / file_names.TABLES_JSON)
     svgs = {
         name: figures.write(figure, args.results / file_names.FIGURES_FOLDER, name)

@@ -170,7 +170,7 @@ def first_table_analyses(
 def main(argv: list[str] | None = None) -> None:
     """Read, gather, write."""
     args = parser(__doc__, "dataset", "processed", "features", "results").parse_args(argv)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     of = {name: args.results / name for name in study.cells(settings, args.dataset)}
     metrics = {n: io.read_json(folder / s.METRICS_FILE) for n, folder in of.items()}
     ranks = {n: io.read_parquet(folder / s.RANKS_FILE, s.RANKS) for n, folder in of.items()}

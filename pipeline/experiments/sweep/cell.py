@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     names = "dataset", "model", "cell", "processed", "features", "out", "--device", "--threads"
     args = parser(__doc__, *names).parse_args(argv)
     use_threads(args.threads)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     cell = sweep.cell(settings, args.dataset, args.model, args.cell)
     trial = trial_of(cell, sweep.section(settings).budget, "cell")
     folders = args.processed, args.features, args.out.parent

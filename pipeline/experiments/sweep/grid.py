@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse.parse_args(argv)
     use_threads(args.threads)
     grid = read_grid(args.grid)
-    negatives = params.load().evaluate.candidates
+    negatives = params.load().of(args.dataset).evaluate.candidates
     raw, budget = params.read(), grid.budget.model_dump()
     trials = grid.trials()
     # All at once, so that a wrong run is refused before the first is trained.

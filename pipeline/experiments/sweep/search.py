@@ -64,7 +64,7 @@ class Search:
         Raises:
             ParamsError: no such model in the sweep, or optuna is not installed.
         """
-        self.raw, self.job, self.settings = raw, job, params.parse(raw)
+        self.raw, self.job, self.settings = raw, job, params.parse(raw).of(job.dataset)
         self.sweep = sweep.section(self.settings)
         self.ranges = sweep.ranges(self.settings, job.dataset, job.model)
         self.optuna = library()

@@ -186,7 +186,7 @@ def read(
 def main(argv: list[str] | None = None) -> None:
     """Read, sort, write."""
     args = parser(__doc__, "dataset", "model", "results").parse_args(argv)
-    settings = params.load()
+    settings = params.load().of(args.dataset)
     results = read(settings, args.dataset, args.model, args.results)
     table = gathered(settings, args.dataset, args.model, results)
     write_json(table, args.results / SWEEP_JSON)

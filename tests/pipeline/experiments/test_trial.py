@@ -31,6 +31,18 @@ def test_values_are_over_those_of_the_file_and_the_budget_over_train(layer):
     assert settings.train.model_dump() == RAW["train"] | BUDGET.model_dump()
 
 
+def test_a_dataset_keeps_its_own_train_and_evaluate_below_the_budget():
+    raw = copy.deepcopy(RAW)
+    raw["train"]["datasets"] = {"sample": {"batch_size": 512, "epochs": 999}}
+    raw["evaluate"]["datasets"] = {"sample": {"k": [20]}}
+
+    settings = Trial("tried", Cell("mcln", {}, 7), BUDGET).settings(raw, "sample")
+
+    train = RAW["train"] | {"batch_size": 512} | BUDGET.model_dump()
+    assert settings.train.model_dump() == train
+    assert settings.evaluate.k == [20]
+
+
 def test_a_variant_stays_what_it_is():
     trial = Trial("tried", Cell("base_vt", {"layers": 1}, 7), BUDGET)
 

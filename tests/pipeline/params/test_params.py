@@ -43,6 +43,19 @@ def test_the_file_in_the_repository_is_valid():
         ("kcore.datasets", {"no": {}}, r"kcore\.datasets: no dataset 'no'; expected one of"),
         ("kcore.datasets", {"art": {"kk": 1}}, r"kcore\.datasets\.art\.kk: unknown key"),
         ("kcore.datasets", {"art": {"k": 0}}, r"kcore\.datasets\.art\.k: .*greater than"),
+        ("kcore.datasets", {"art": 5}, r"kcore\.datasets\.art: expected a mapping, got 5"),
+        ("train.datasets", [], r"train\.datasets: expected a mapping of datasets, got \[\]"),
+        (
+            "train.datasets",
+            {"art": {"epochs": "1"}},
+            r"train\.datasets\.art\.epochs: .*integer",
+        ),
+        ("split.datasets", {"art": {"method": "no"}}, r"split\.datasets\.art: .*'ratio'"),
+        (
+            "split.datasets",
+            {"art": {"method": "ratio", "shares": [0.5, 0.5]}},
+            r"split\.datasets\.art\.shares: .*at least 3",
+        ),
         ("surprise", 1, r"surprise: unknown key"),
         ("datasets", ["nowhere"], r"no dataset 'nowhere'.*'sample'"),
         ("datasets", [], r"datasets: "),
@@ -354,3 +367,17 @@ def test_a_key_of_an_older_file_is_read_under_its_new_name(caplog):
 
     assert params.parse(raw).factors.items == 40
     assert "params.yaml: study.items is now factors.items" in caplog.text
+
+
+def test_a_dataset_changes_keys_of_a_stage_and_replaces_its_split():
+    raw = changed("train.datasets", {"art": {"epochs": 7}, "beauty": {"patience": 1}})
+    raw["split"]["datasets"] = {"art": {"method": "ratio", "shares": [0.8, 0.1, 0.1]}}
+    settings = params.parse(raw)
+
+    art, train = settings.of("art"), settings.train
+    assert art.train == train.model_copy(update={"epochs": 7})
+    assert art.split.model_dump() == raw["split"]["datasets"]["art"]
+    assert art.of("beauty").train == train.model_copy(update={"patience": 1})
+    assert art.of("sample") == settings
+    with pytest.raises(ParamsError, match="no dataset 'nowhere'"):
+        settings.of("nowhere")
