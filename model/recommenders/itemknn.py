@@ -11,8 +11,8 @@ training pairs of a block's users, W width of an item's content.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +20,11 @@ from torch import Tensor
 
 from model.base import Recommender
 from model.data import Interactions
-from model.graph import Graph
-from model.ranking import BLOCK, Scorer
+from model.parts.item_graph import Similarity, content, cooccurrence, nearest
+from model.ranking import Scorer
 
-# From (B,) consecutive items to their (B, I) similarities to all items.
-Similarity: TypeAlias = Callable[[Tensor], Tensor]
+# Neighbours added to scores at once; a number, an index and an address for each.
+CELLS = 1 << 20
 
 
 class ItemKNN(Recommender):
@@ -71,16 +71,14 @@ class ItemKNN(Recommender):
             parts.append((1.0, cooccurrence(interactions, shrinkage)))
         if similarity != "cooccurrence" and features:
             parts.append((content_weight if parts else 1.0, content(features)))
-        rows = max(1, BLOCK // max(interactions.n_users, self.n_items))
-        blocks = [
-            _nearest(_total(parts, block), block, neighbours)
-            for block in torch.arange(self.n_items).split(rows)
-        ]
+        kept = nearest(
+            lambda block: _total(parts, block), self.n_items, neighbours, interactions.n_users
+        )
         users, items = interactions.unique_pairs
         sizes = torch.bincount(users, minlength=interactions.n_users)
         buffers = {
-            "nearest": torch.cat([nearest for nearest, _ in blocks]),  # (I, K)
-            "weights": torch.cat([weights for _, weights in blocks]),  # (I, K)
+            "nearest": kept.items,  # (I, K)
+            "weights": kept.similarity,  # (I, K)
             "items": items,  # of all users, user by user
             "starts": F.pad(sizes.cumsum(0), (1, 0)),  # (U + 1,)
         }
@@ -93,8 +91,10 @@ class ItemKNN(Recommender):
         def score(users: Tensor) -> Tensor:
             place_P, item_P = self._history(users.to(self.items.device))
             scores = self.weights.new_zeros(len(users) * self.n_items)
-            cells_PK = place_P[:, None] * self.n_items + self.nearest[item_P]
-            scores.scatter_add_(0, cells_PK.flatten(), self.weights[item_P].flatten())
+            pairs = max(1, CELLS // self.nearest.shape[1])
+            for place, item in zip(place_P.split(pairs), item_P.split(pairs), strict=True):
+                cells_PK = place[:, None] * self.n_items + self.nearest[item]
+                scores.scatter_add_(0, cells_PK.flatten(), self.weights[item].flatten())
             return scores.view(len(users), self.n_items)
 
         return score
@@ -108,51 +108,10 @@ class ItemKNN(Recommender):
         return place_P, self.items[starts[place_P] + within_P]
 
 
-def cooccurrence(interactions: Interactions, shrinkage: float) -> Similarity:
-    """Return n_ij / (sqrt(n_i n_j) + shrinkage), with n the numbers of users in common.
-
-    Args:
-        interactions: the training pairs; repeats count once.
-        shrinkage: at least 0.
-    """
-    users, items = interactions.unique_pairs
-    shape = (interactions.n_items, interactions.n_users)
-    matrix = Graph(items, users, torch.ones(len(items)), shape).matrix
-    counts = torch.bincount(items, minlength=interactions.n_items).float()
-
-    def similarity(block: Tensor) -> Tensor:
-        inside = (items >= block[0]) & (items <= block[-1])
-        columns = torch.zeros(interactions.n_users, len(block))
-        columns[users[inside], items[inside] - block[0]] = 1.0
-        norm = (counts[block, None] * counts).sqrt() + shrinkage
-        return (matrix @ columns).T / norm.clamp_min(1.0)  # below 1 only where n_ij is 0
-
-    return similarity
-
-
-def content(features: Mapping[str, Tensor]) -> Similarity:
-    """Return the cosine of the concatenated unit rows of all modalities.
-
-    For two items that have all modalities it is the mean of their cosines. An item without
-    content has similarity 0 to all.
-
-    Args:
-        features: `{modality: (I, width)}`, not empty.
-    """
-    unit_IW = F.normalize(torch.cat([F.normalize(f) for f in features.values()], dim=1))
-    return lambda block: unit_IW[block] @ unit_IW.T
-
-
 def _total(parts: list[tuple[float, Similarity]], block: Tensor) -> Tensor:
     """Return the weighted sum of similarities of (B,) items, (B, I)."""
-    return torch.stack([weight * part(block) for weight, part in parts]).sum(0)
-
-
-def _nearest(similarity: Tensor, block: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k nearest of (B,) items by (B, I) similarity: items and weights, (B, K).
-
-    An item is not its own neighbour, and items that are not similar have weight 0.
-    """
-    similarity[torch.arange(len(block)), block] = 0.0
-    best = similarity.topk(min(k, similarity.shape[1]), dim=1)
-    return best.indices, best.values.clamp_min(0.0)
+    first, *others = parts
+    total = first[1](block).mul_(first[0])
+    for weight, similarity in others:
+        total.add_(similarity(block), alpha=weight)
+    return total

@@ -2,7 +2,7 @@ import pytest
 import torch
 import toy
 
-import model.recommenders.itemknn
+import model.parts.item_graph
 from model.data import Interactions
 from model.recommenders.itemknn import ItemKNN
 
@@ -107,7 +107,7 @@ def test_without_shrinkage_items_without_users_are_similar_to_nothing():
 def test_small_blocks_give_the_same_neighbours(monkeypatch):
     pairs, features = toy.interactions(), holed()
     whole = make(pairs, features)
-    monkeypatch.setattr(model.recommenders.itemknn, "BLOCK", 100)  # three items at a time
+    monkeypatch.setattr(model.parts.item_graph, "BLOCK", 100)  # three items at a time
 
     blocks = make(pairs, features)
 
