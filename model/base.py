@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.data import Batch, Interactions
 from model.ranking import Scorer
-from model.sampler import user_uniform
+from model.sampler import BATCHES, Sampling
 
 # From a model in evaluation mode to (HR@10, NDCG@10) on held-out candidates.
 Measure: TypeAlias = Callable[["Recommender"], tuple[float, float]]
@@ -47,6 +47,7 @@ class Recommender(nn.Module):
     """
 
     weight_decay: float = 0.0  # Adam's L2 penalty on all parameters
+    sampling: Sampling = "users"  # how the default `batches` are drawn; set by `Training`
 
     def prepare(self, preparation: Preparation) -> None:
         """Do what has to be done before the first epoch; nothing by default.
@@ -57,8 +58,8 @@ class Recommender(nn.Module):
     def batches(
         self, interactions: Interactions, batch_size: int, generator: torch.Generator
     ) -> Iterator[Batch]:
-        """Yield the batches of one epoch; by default uniform users with one negative each."""
-        return user_uniform(interactions, batch_size, generator)
+        """Yield the batches of one epoch; by default one negative each, drawn by `sampling`."""
+        return BATCHES[self.sampling](interactions, batch_size, generator)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar."""

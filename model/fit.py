@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.base import Measure, Recommender
 from model.data import Interactions
+from model.sampler import Sampling
 
 
 class LossNotFinite(ArithmeticError):  # noqa: N818 (says what happened)
@@ -54,6 +55,7 @@ class Training:
         batch_size: int,
         generator: torch.Generator,
         device: torch.device | str = "cpu",
+        sampling: Sampling = "users",
     ) -> None:
         """Set up Adam. Its dense form also updates rows that are not in a batch.
 
@@ -64,7 +66,9 @@ class Training:
             batch_size: triples per step.
             generator: on the CPU, so that draws do not depend on the device.
             device: where the model is trained.
+            sampling: how the batches are drawn, unless the model has its own `batches`.
         """
+        model.sampling = sampling
         self.model, self.interactions = model.to(device), interactions
         self.batch_size, self.generator, self.device = batch_size, generator, device
         # Adam refuses an empty list, as of a model without parameters.

@@ -1,13 +1,21 @@
-"""Sampling of training triples: by user for the BPR family, by pair for InvRL and DMRL."""
+"""Sampling of training triples: by user, or by pair.
+
+`train.sampling` chooses for the models of one negative, `BATCHES`. InvRL and DMRL have several
+negatives and are always trained by pairs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from model.data import Batch, Interactions
+
+Sampling: TypeAlias = Literal["users", "pairs"]
 
 
 def user_uniform(
@@ -70,6 +78,25 @@ def pair_uniform(
         yield Batch(users, interactions.items[rows], drawn, others)
 
 
+def pairs(
+    interactions: Interactions, batch_size: int, generator: torch.Generator
+) -> Iterator[Batch]:
+    """Yield the batches of one pass over the shuffled pairs, with one negative each.
+
+    The scheme of MMRec and RecBole. It weights users by the number of their items.
+
+    Args:
+        interactions: the training pairs.
+        batch_size: pairs per batch; the last batch may be smaller.
+        generator: on the CPU.
+
+    Yields:
+        Batches whose `negatives` are (B,).
+    """
+    for batch in pair_uniform(interactions, batch_size, generator, negatives=1):
+        yield replace(batch, negatives=batch.negatives.squeeze(1))
+
+
 def uninteracted(
     interactions: Interactions, users: Tensor, generator: torch.Generator
 ) -> Tensor:
@@ -125,3 +152,9 @@ def _positives(interactions: Interactions, users: Tensor, generator: torch.Gener
     # float64: float32 would round up to the count for users with very long lists.
     share = torch.rand(users.shape, generator=generator, dtype=torch.float64)
     return interactions.items[interactions.starts[users] + (share * counts).long()]
+
+
+BATCHES: dict[Sampling, Callable[..., Iterator[Batch]]] = {
+    "users": user_uniform,
+    "pairs": pairs,
+}

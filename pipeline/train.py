@@ -122,6 +122,7 @@ class Trainer:
             batch_size=self.settings.train.batch_size,
             generator=generator,
             device=self.device,
+            sampling=self.settings.train.sampling,
         )
 
     def _preparation(self, training: Training, measure: Measure | None) -> Preparation:

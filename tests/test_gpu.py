@@ -18,7 +18,7 @@ from pipeline.learning.command_line import use_threads
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-LEARN = [name for name in MODELS if name not in ("popularity", "itemknn")]
+LEARN = [name for name in MODELS if name not in ("popularity", "itemknn", "ease")]
 EPOCHS = 3
 # Relative to the norm, with random weights; docs/benchmarks.md has the measurements.
 DEVIATIONS = {"float32": 1e-5, "tensorfloat32": 5e-3, "bfloat16": 5e-2}

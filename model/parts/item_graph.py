@@ -112,20 +112,34 @@ def cooccurrence(interactions: Interactions, shrinkage: float) -> Similarity:
         interactions: the training pairs; repeats count once.
         shrinkage: at least 0.
     """
+    _, items = interactions.unique_pairs
+    counts = torch.bincount(items, minlength=interactions.n_items).float()
+    common = common_users(interactions)
+
+    def similarity(block: Tensor) -> Tensor:
+        norm = (counts[block, None] * counts).sqrt_().add_(shrinkage)
+        return common(block) / norm.clamp_min_(1.0)  # below 1 only where n_ij is 0
+
+    return similarity
+
+
+def common_users(interactions: Interactions) -> Similarity:
+    """Return n_ij, the number of users who have both items; n_ii is that of item i.
+
+    Args:
+        interactions: the training pairs; repeats count once.
+    """
     users, items = interactions.unique_pairs
     shape = (interactions.n_items, interactions.n_users)
     matrix = Graph(items, users, torch.ones(len(items)), shape).matrix
-    counts = torch.bincount(items, minlength=interactions.n_items).float()
 
-    def similarity(block: Tensor) -> Tensor:
+    def counts(block: Tensor) -> Tensor:
         inside = (items >= block[0]) & (items <= block[-1])
         columns = torch.zeros(interactions.n_users, len(block))
         columns[users[inside], items[inside] - block[0]] = 1.0
-        norm = (counts[block, None] * counts).sqrt_().add_(shrinkage)
-        # Below 1 only where n_ij is 0.
-        return (matrix @ columns).T / norm.clamp_min_(1.0)
+        return (matrix @ columns).T
 
-    return similarity
+    return counts
 
 
 def content(features: Mapping[str, Tensor]) -> Similarity:

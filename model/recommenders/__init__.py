@@ -22,6 +22,7 @@ MODELS = {
     # Without parameters.
     "popularity": "Popularity",
     "itemknn": "ItemKNN",
+    "ease": "EASE",
     # Only IDs.
     "bprmf": "BPRMF",
     "svdpp": "SVDPP",
@@ -34,6 +35,8 @@ MODELS = {
     "mgat": "MGAT",
     "invrl": "InvRL",
     "dmrl": "DMRL",
+    "bm3": "BM3",
+    "freedom": "FREEDOM",
     "mcln": "MCLN",
     "mcln_released": "ReleasedMCLN",
 }

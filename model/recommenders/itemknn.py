@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from model.base import Recommender
 from model.data import Interactions
+from model.parts.histories import Histories
 from model.parts.item_graph import Similarity, content, cooccurrence, nearest
 from model.ranking import Scorer
 
@@ -48,8 +48,6 @@ class ItemKNN(Recommender):
 
     nearest: Tensor
     weights: Tensor
-    items: Tensor
-    starts: Tensor
 
     def __init__(
         self,
@@ -74,22 +72,15 @@ class ItemKNN(Recommender):
         kept = nearest(
             lambda block: _total(parts, block), self.n_items, neighbours, interactions.n_users
         )
-        users, items = interactions.unique_pairs
-        sizes = torch.bincount(users, minlength=interactions.n_users)
-        buffers = {
-            "nearest": kept.items,  # (I, K)
-            "weights": kept.similarity,  # (I, K)
-            "items": items,  # of all users, user by user
-            "starts": F.pad(sizes.cumsum(0), (1, 0)),  # (U + 1,)
-        }
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.histories = Histories(interactions)
+        self.register_buffer("nearest", kept.items, persistent=False)  # (I, K)
+        self.register_buffer("weights", kept.similarity, persistent=False)  # (I, K)
 
     def scorer(self) -> Scorer:
         """Return the scores of all items, by summing over neighbours."""
 
         def score(users: Tensor) -> Tensor:
-            place_P, item_P = self._history(users.to(self.items.device))
+            place_P, item_P = self.histories(users)
             scores = self.weights.new_zeros(len(users) * self.n_items)
             pairs = max(1, CELLS // self.nearest.shape[1])
             for place, item in zip(place_P.split(pairs), item_P.split(pairs), strict=True):
@@ -98,14 +89,6 @@ class ItemKNN(Recommender):
             return scores.view(len(users), self.n_items)
 
         return score
-
-    def _history(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the items of (B,) users as (P,) places in `users` and (P,) items."""
-        starts, sizes = self.starts[users], self.starts[users + 1] - self.starts[users]
-        place_P = torch.arange(len(users), device=users.device).repeat_interleave(sizes)
-        first_P = (sizes.cumsum(0) - sizes)[place_P]  # place of the user's first item
-        within_P = torch.arange(len(place_P), device=users.device) - first_P
-        return place_P, self.items[starts[place_P] + within_P]
 
 
 def _total(parts: list[tuple[float, Similarity]], block: Tensor) -> Tensor:

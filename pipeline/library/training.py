@@ -20,6 +20,7 @@ from model import ranking, recommenders
 from model.base import Preparation, Recommender
 from model.data import Interactions
 from model.fit import Training, fit
+from model.sampler import Sampling
 from pipeline.job import devices
 from pipeline.job.errors import ParamsError
 from pipeline.library.arguments import checked
@@ -65,6 +66,7 @@ def train(
     n_users: int | None = None,
     n_items: int | None = None,
     batch_size: int = 2048,
+    sampling: Sampling = "users",
     seed: int = SEED,
     device: str = "auto",
     **settings: Any,
@@ -81,6 +83,8 @@ def train(
         n_users: U; default: the largest number and 1.
         n_items: I; default: the rows of the features, or the largest number and 1.
         batch_size: triples per step.
+        sampling: `users` (distinct users and one of their items each) or `pairs` (one pass
+            over the pairs). InvRL and DMRL always take pairs.
         seed: of all random numbers.
         device: auto, cpu, cuda or mps.
         settings: of the model, all of those in its section of pipeline/params/models.py.
@@ -116,6 +120,7 @@ def train(
         batch_size=batch_size,
         generator=generator,
         device=devices.choose(device),
+        sampling=sampling,
     )
     _run(training, epochs)
     return Trained(training.model.eval(), interactions)

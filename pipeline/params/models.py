@@ -142,6 +142,23 @@ class DMRL(BPRMF, ContentModel):
     trained: Literal["all", "tables"]
 
 
+class BM3(LightGCN, ContentModel):
+    """Views of IDs and content that predict each other, without negatives."""
+
+    dropout: Dropout  # of the views
+    alignment_weight: NonNegative
+
+
+class FREEDOM(LightGCN, ContentModel):
+    """A frozen item-item graph, and a user-item graph without some of its edges."""
+
+    item_layers: Whole
+    neighbours: Count
+    modality_weights: dict[Name, NonNegative]  # in the item-item graph; 1 for all others
+    edge_dropout: Dropout
+    content_weight: NonNegative
+
+
 class MCLN(LightGCN, ContentModel):
     """The paper's model; the rows of its Tables 3 and 4 are settings of it."""
 
@@ -181,6 +198,13 @@ class ItemKNN(ContentModel):
     neighbours: Count
     shrinkage: NonNegative
     content_weight: Share
+
+
+class EASE(ContentModel):
+    """A linear model of items from items, in closed form."""
+
+    l2: Positive  # in users
+    content_weight: NonNegative
 
 
 def architectures(recommenders: Mapping[str, str]) -> dict[str, type[Model]]:

@@ -136,6 +136,8 @@ class Train(Section):
     patience: Count  # evaluations without an improvement of validation NDCG@10
     refit: bool
     select_on: Literal["validation", "test"]
+    # triples of an epoch: distinct users with one of their items, or a pass over the pairs
+    sampling: Literal["users", "pairs"] = "users"
 
 
 class Evaluate(Section):

@@ -13,7 +13,7 @@ from model.fit import Training
 from model.recommenders import MODELS, build
 from pipeline import params
 
-LEARN = [name for name in MODELS if name not in ("popularity", "itemknn")]
+LEARN = [name for name in MODELS if name not in ("popularity", "itemknn", "ease")]
 
 
 def make(name, features=None, seed=1, **changes):

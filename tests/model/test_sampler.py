@@ -1,7 +1,10 @@
+import pytest
 import torch
 import toy
 
 from model.data import Interactions
+from model.recommenders import MODELS, build
+from model.sampler import pairs as by_pairs
 from model.sampler import uninteracted, user_uniform
 
 
@@ -56,3 +59,38 @@ def test_the_same_seed_draws_the_same():
     one, two = (list(user_uniform(toy.interactions(), 8, toy.generator(3))) for _ in range(2))
 
     assert all(torch.equal(a.negatives, b.negatives) for a, b in zip(one, two, strict=True))
+
+
+def test_a_pass_over_the_pairs_has_each_once_with_an_item_its_user_never_had():
+    pairs = toy.interactions()
+    batches = list(by_pairs(pairs, 16, toy.generator()))
+
+    assert [len(batch.users) for batch in batches] == [16] * 9 + [6]
+    drawn = torch.cat([batch.users * toy.N_ITEMS + batch.positives for batch in batches])
+    assert torch.equal(drawn.sort().values, pairs.keys)
+    assert not torch.equal(drawn, pairs.keys)
+    for batch in batches:
+        assert batch.negatives.shape == batch.users.shape
+        assert not pairs.contains(batch.users, batch.negatives).any()
+        assert not pairs.contains(batch.users, batch.others).any()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_can_be_trained_by_pairs(name):
+    """Those of one negative follow the setting; InvRL and DMRL always take pairs."""
+    model = build(
+        name,
+        toy.interactions(),
+        toy.features(),
+        generator=toy.generator(),
+        **toy.SETTINGS[name],
+    )
+    sizes = {}
+    for model.sampling in ("users", "pairs"):
+        batches = list(model.batches(toy.interactions(), 16, toy.generator()))
+        sizes[model.sampling] = [len(batch.users) for batch in batches]
+        if model.learns:
+            assert model.loss(batches[-1]).isfinite()
+
+    assert sizes["pairs"] == [16] * 9 + [6]
+    assert sizes["users"] == ([16] * 10 if name not in ("invrl", "dmrl") else sizes["pairs"])

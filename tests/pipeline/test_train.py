@@ -23,7 +23,7 @@ from pipeline.tables.features import write_features
 from pipeline.tables.io import read_json, write_parquet
 from pipeline.tables.schema import HISTORY, RANKS, RECOMMENDATIONS
 
-LEARNING = [m for m in params.ARCHITECTURES if m not in ("popularity", "itemknn")]
+LEARNING = [m for m in params.ARCHITECTURES if m not in ("popularity", "itemknn", "ease")]
 LEARNING += ["base", "base_vt", "mcln_printed"]
 
 
@@ -57,7 +57,7 @@ def test_two_extractors_side_by_side_are_two_modalities(workspace, model):
     assert 0 < read_json(workspace / f"results/{model}/metrics.json")["sampled"]["hr@10"] < 1
 
 
-@pytest.mark.parametrize("model", ["popularity", "itemknn"])
+@pytest.mark.parametrize("model", ["popularity", "itemknn", "ease"])
 def test_a_baseline_goes_through_the_stages_without_an_epoch(workspace, model):
     for stage in (train, evaluate, recommend):
         run(stage, model)

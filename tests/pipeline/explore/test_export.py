@@ -17,7 +17,8 @@ from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset
 from pipeline.tables.io import read_json, sha256_of
 
-PRODUCTS = [m for m in params.ARCHITECTURES if m not in ("popularity", "itemknn", "dmrl")]
+NO_PRODUCTS = ["dmrl", "ease", "itemknn", "popularity"]
+PRODUCTS = [m for m in params.ARCHITECTURES if m not in NO_PRODUCTS]
 OUT = ["users.parquet", "items.parquet", "vectors.json"]
 
 
@@ -92,7 +93,7 @@ def test_the_same_bytes_again(workspace, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-@pytest.mark.parametrize("model", ["dmrl", "itemknn", "popularity"])
+@pytest.mark.parametrize("model", NO_PRODUCTS)
 def test_a_model_without_vectors_is_refused_and_nothing_is_written(workspace, tmp_path, model):
     with pytest.raises(
         ParamsError, match=f"{model}: expected a model whose score is the inner"
