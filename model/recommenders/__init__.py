@@ -35,6 +35,7 @@ MODELS = {
     "invrl": "InvRL",
     "dmrl": "DMRL",
     "mcln": "MCLN",
+    "mcln_plus": "MCLNPlus",
     "mcln_released": "ReleasedMCLN",
 }
 
@@ -59,7 +60,8 @@ def build(
     Args:
         name: a key of `MODELS`.
         interactions: the training pairs.
-        features: `{modality: (I, width) float32}`; may be empty for models of IDs.
+        features: `{modality: (I, width) float32}`; may be empty for models of IDs. For models
+            that read tokens also `{kind: (E, 2) int64}`, pairs of item and token.
         settings: keyword arguments of the model's class, including its `generator`.
 
     Raises:

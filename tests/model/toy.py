@@ -81,6 +81,15 @@ SETTINGS = {
         "trained": "all",
     },
     "mcln": MCLN,
+    "mcln_plus": MCLN
+    | {
+        "token_layers": 2,
+        "token_l2": None,
+        "item_graph": "before",
+        "item_graph_of": "both",
+        "item_neighbours": N_ITEMS,  # no ties, which go by the number of an item
+        "shrinkage": 2.0,
+    },
     "mcln_released": {
         "dim": DIM,
         "layers": 2,
