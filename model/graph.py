@@ -132,6 +132,13 @@ def layer_mean(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
     return _LayerMean.apply(embeddings, graph.matrix, graph.transposed, layers)
 
 
+def last_layer(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
+    """Return (N, D) embeddings to which the graph is applied `layers` times."""
+    for _ in range(layers):
+        embeddings = graph(embeddings)
+    return embeddings
+
+
 class _LayerMean(torch.autograd.Function):
     """The polynomial (1 + P + ... + P^L) x / (L + 1), whose gradient is that of P^T.
 

@@ -82,8 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser(__doc__, "dataset", "processed", "features")
     arguments.add_argument("output", type=Path, help="data/tokens/<dataset>.parquet")
     args = arguments.parse_args(argv)
-    settings = params.load()
-    settings.source(args.dataset)
+    settings = params.load().of(args.dataset)
     items = read_items(args.processed)
     kinds, described = {}, {}
     for kind, section in settings.dataset_tokens(args.dataset).items():

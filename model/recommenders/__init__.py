@@ -34,6 +34,7 @@ MODELS = {
     "mgat": "MGAT",
     "invrl": "InvRL",
     "dmrl": "DMRL",
+    "mhgcf": "MHGCF",
     "mcln": "MCLN",
     "mcln_plus": "MCLNPlus",
     "mcln_released": "ReleasedMCLN",

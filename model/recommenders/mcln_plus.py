@@ -11,9 +11,8 @@ MCLN's Eq. 2-3 and T learned rows of all nodes,
 
     [t_u, t_i, .] = P^L T,    L_tokens = BPR(<t_u, t_i>, <t_u, t_j>) + lambda_t ||rows of T||^2
 
-over the batch's rows of users and items. It is the entity stream of MHGCF (Liu et al.,
-"Multimodal Hierarchical Graph Collaborative Filtering for Multimedia-based Recommendation",
-IEEE TCSS 2022) without the words of reviews, which may be of held-out interactions.
+over the batch's rows of users and items. It is the entity stream of MHGCF (see mhgcf.py)
+without the words of reviews, which may be of held-out interactions.
 
 Item graph: S joins each item to its nearest by content and by shrunk co-occurrence (see
 model/parts/item_graph.py) and is fixed. With E the embeddings of the items, the rows that enter
@@ -32,15 +31,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.data import Batch, Interactions
-from model.graph import Graph, with_tokens
-from model.losses import bpr, squared_norm
+from model.graph import Graph
 from model.parts.item_graph import content_neighbours, cooccurrence_neighbours, item_graph
 from model.parts.mcln_streams import MCLNStreams
+from model.parts.token_stream import TokenStream, apart
 
-ItemGraph = Literal["none", "before", "after"]
+Place = Literal["none", "before", "after"]
 Of = Literal["both", "content", "cooccurrence"]
 
 
@@ -57,16 +56,12 @@ class MCLNPlus(MCLNStreams):
         item_graph_of: the neighbours in S. Without features, `both` is co-occurrence alone.
         item_neighbours: of each item, in each of the two.
         shrinkage: of the co-occurrence, n_ij / (sqrt(n_i n_j) + shrinkage).
-        generator: as for `mcln`, then for the Xavier initialisation of T.
+        generator: as for `mcln`, then for the rows T.
         streams: the settings of `mcln`.
 
     Raises:
         ValueError: `item_graph_of: content` without features.
     """
-
-    token_users: nn.Parameter
-    token_items: nn.Parameter
-    tokens: nn.Parameter
 
     def __init__(
         self,
@@ -75,76 +70,50 @@ class MCLNPlus(MCLNStreams):
         *,
         token_layers: int,
         token_l2: float | None,
-        item_graph: ItemGraph,
+        item_graph: Place,
         item_graph_of: Of,
         item_neighbours: int,
         shrinkage: float,
         generator: torch.Generator,
         **streams: Any,
     ) -> None:
-        content = {name: f for name, f in features.items() if f.is_floating_point()}
-        kinds = [f for f in features.values() if not f.is_floating_point()]
+        content, kinds = apart(features)
         super().__init__(interactions, content, generator=generator, **streams)
-        self.token_layers, self.item_graph = token_layers, item_graph
         self.token_l2 = self.l2 if token_l2 is None else token_l2
-        self.neighbours: Graph | None = None
-        self.token_graph: Graph | None = None
+        self.place = item_graph
+        self.item_graph: Graph | None = None
         if item_graph != "none":
-            self.neighbours = _neighbours(
+            self.item_graph = _item_graph(
                 interactions, content, item_graph_of, item_neighbours, shrinkage
             )
+        self.tokens: TokenStream | None = None
         if kinds:
-            self._add_tokens(interactions, kinds, streams["popularity"])
-
-    def _add_tokens(
-        self, interactions: Interactions, kinds: list[Tensor], popularity: float
-    ) -> None:
-        tokens, n_tokens = numbered(kinds)
-        self.token_graph = with_tokens(interactions, tokens, n_tokens, popularity)
-        dim = self.items.shape[1]
-        for name, size in (
-            ("token_users", interactions.n_users),
-            ("token_items", interactions.n_items),
-            ("tokens", n_tokens),
-        ):
-            table = nn.Parameter(torch.empty(size, dim))
-            nn.init.xavier_uniform_(table, generator=self.generator)
-            self.register_parameter(name, table)
+            self.tokens = TokenStream(
+                interactions,
+                kinds,
+                dim=self.items.shape[1],
+                layers=token_layers,
+                popularity=streams["popularity"],
+                generator=generator,
+            )
 
     def base(self) -> tuple[Tensor, Tensor]:
         """Return e^base of users (U, D) and items (I, D), with the item graph."""
-        if self.neighbours is None:
+        if self.item_graph is None:
             return super().base()
-        similar = self.neighbours(self.items)
-        if self.item_graph == "before":
+        similar = self.item_graph(self.items)
+        if self.place == "before":
             return self.propagated(self.items + similar)
         users, items = self.propagated(self.items)
         return users, items + similar
 
-    def token_rows(self, graph: Graph) -> tuple[Tensor, Tensor]:
-        """Return t of users (U, D) and items (I, D), of the token graph."""
-        nodes = torch.cat([self.token_users, self.token_items, self.tokens])
-        for _ in range(self.token_layers):
-            nodes = graph(nodes)
-        users, items, _ = nodes.split(
-            [len(self.token_users), len(self.token_items), len(self.tokens)]
-        )
-        return users, items
-
     def loss(self, batch: Batch) -> Tensor:
         """Return () MCLN's loss + L_tokens."""
         loss = super().loss(batch)
-        if self.token_graph is None:
+        if self.tokens is None:
             return loss
-        users, items = self.token_rows(self.token_graph)
-        user = users[batch.users]
-        return loss + bpr(
-            (user * items[batch.positives]).sum(1), (user * items[batch.negatives]).sum(1)
-        ) + self.token_l2 * squared_norm(
-            self.token_users[batch.users],
-            self.token_items[batch.positives],
-            self.token_items[batch.negatives],
-        )  # fmt: skip
+        users, items, _ = self.tokens()
+        return loss + self.tokens.loss(batch, users, items, self.token_l2)
 
     def streams(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return users (U, D) and items (I, D) of each term of the score."""
@@ -152,31 +121,20 @@ class MCLNPlus(MCLNStreams):
         terms = {"ids": (users, items)}
         if (content := self.all_content(items)) is not None:
             terms["content"] = (users, content)
-        if self.token_graph is not None:
-            terms["tokens"] = self.token_rows(self.token_graph)
+        if self.tokens is not None:
+            terms["tokens"] = self.tokens()[:2]
         return terms
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return users and items whose inner products are the scores: all streams in a row."""
-        vectors = super().vectors()
-        if self.token_graph is None:
-            return vectors
-        users, items = (
-            torch.cat(rows, 1) for rows in zip(vectors, self.token_rows(self.token_graph), strict=True)
-        )
-        return users, items
+        """Return the vectors of MCLN with those of the tokens beside them."""
+        users, items = super().vectors()
+        if self.tokens is None:
+            return users, items
+        token_users, token_items, _ = self.tokens()
+        return torch.cat([users, token_users], 1), torch.cat([items, token_items], 1)
 
 
-def numbered(kinds: list[Tensor]) -> tuple[Tensor, int]:
-    """Return all kinds as one list of pairs (E, 2), each with tokens of its own, and V."""
-    shifted, n_tokens = [], 0
-    for pairs in kinds:
-        shifted.append(pairs + torch.tensor([0, n_tokens]))
-        n_tokens += int(pairs[:, 1].max()) + 1 if len(pairs) else 0
-    return torch.cat(shifted), n_tokens
-
-
-def _neighbours(
+def _item_graph(
     interactions: Interactions, content: Mapping[str, Tensor], of: Of, k: int, shrinkage: float
 ) -> Graph:
     """Return S."""

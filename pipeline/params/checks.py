@@ -28,9 +28,11 @@ def check(settings: Params) -> None:
         ParamsError: a dataset, model or table that does not exist, a value that a model does
             not take, or a modality that a dataset lacks.
     """
-    _check_tokens(settings)
+    for dataset in settings.tokens:
+        settings.source(dataset)
     for dataset in settings.datasets:
         settings.source(dataset)
+        _check_tokens(settings, dataset)
         for model in settings.models:
             settings.model(model, dataset)
         _check_tables(settings, dataset)
@@ -43,24 +45,23 @@ def check(settings: Params) -> None:
     study.check(settings)
 
 
-def _check_tokens(settings: Params) -> None:
-    """Refuse tokens of no dataset, of a field or feature that it lacks, or of a taken name."""
-    for dataset, kinds in settings.tokens.items():
-        source, features = settings.source(dataset), settings.dataset_features(dataset)
-        for kind, tokens in kinds.items():
-            key = f"params.yaml: tokens.{dataset}.{kind}"
-            if kind in settings.every_feature(dataset):
-                raise ParamsError(f"{key}: expected another name; a feature has this one")
-            if isinstance(tokens, VisualWords):
-                name, value, available = "feature", tokens.feature, list(features)
-            else:
-                # The fields of own tables are not known here.
-                name, value = "field", tokens.field
-                available = list(FIELDS.get(source.format, (value,)))
-            if value not in available:
-                raise ParamsError(
-                    f"{key}.{name}: expected one of {sorted(available)}, got {value!r}"
-                )
+def _check_tokens(settings: Params, dataset: str) -> None:
+    """Refuse tokens of a field or feature that the dataset lacks, or with a taken name."""
+    source, features = settings.source(dataset), settings.dataset_features(dataset)
+    for kind, tokens in settings.dataset_tokens(dataset).items():
+        key = f"params.yaml: tokens.{dataset}.{kind}"
+        if kind in settings.every_feature(dataset):
+            raise ParamsError(f"{key}: expected another name; a feature has this one")
+        if isinstance(tokens, VisualWords):
+            name, value, available = "feature", tokens.feature, list(features)
+        else:
+            # The fields of own tables are not known here.
+            name, value = "field", tokens.field
+            available = list(FIELDS.get(source.format, (value,)))
+        if value not in available:
+            raise ParamsError(
+                f"{key}.{name}: expected one of {sorted(available)}, got {value!r}"
+            )
 
 
 def _check_tables(settings: Params, dataset: str) -> None:

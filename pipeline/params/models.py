@@ -156,6 +156,18 @@ class DMRL(BPRMF, ContentModel):
     trained: Literal["all", "tables"]
 
 
+class MHGCF(LightGCN, ContentModel, TokenModel):
+    """Separate streams of IDs, tokens and each modality."""
+
+    content_layers: Count
+    token_layers: Count
+    popularity: NonNegative
+    l2_others: NonNegative  # on the rows of the streams of tokens and content
+    feature_norm: FeatureNorm
+    token_loss: NonNegative  # weight of the BPR term of items and tokens
+    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for all others
+
+
 class MCLN(LightGCN, ContentModel):
     """The paper's model; the rows of its Tables 3 and 4 are settings of it."""
 
