@@ -38,6 +38,8 @@ class Recommender(nn.Module):
     - `__init__(self, interactions, features, *, <settings>, generator)`: the training pairs,
       the features `{modality: (I, width) float32}`, and the settings of its section in
       params.yaml. All random numbers come from `generator`, so that a seed fixes the result.
+      A model that reads tokens finds them among the features: `{kind: (E, 2) int64}`, pairs of
+      item and token.
     - `loss(batch)`, unless it has no parameters.
     - `scorer()`.
 

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from model.base import Recommender
 from model.graph import Graph, layer_mean
+from model.parts.mcln_streams import DRAWS
 from model.recommenders.lightgcn import LightGCN
-from model.recommenders.mcln import DRAWS, MCLN
+from model.recommenders.mcln import MCLN
 from model.recommenders.mcln_released import ReleasedMCLN
 from model.recommenders.vbpr import VBPR
 

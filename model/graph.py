@@ -1,6 +1,6 @@
 """The user-item graph: normalised adjacency, and its product with embeddings.
 
-Shapes: U users, I items, N = U + I nodes (users first), E entries, D dimensions.
+Shapes: U users, I items, N = U + I nodes (users first), V tokens, E entries, D dimensions.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def symmetric(interactions: Interactions) -> Graph:
 
     Nodes without a neighbour get a row of zeros.
     """
-    return _normalised(interactions, receiver=0.5, neighbour=0.5, self_loops=False)
+    return _of_pairs(interactions, receiver=0.5, neighbour=0.5, loops=False)
 
 
 def popularity_aware(interactions: Interactions, popularity: float) -> Graph:
@@ -77,7 +77,29 @@ def popularity_aware(interactions: Interactions, popularity: float) -> Graph:
         interactions: the training pairs; repeats count once.
         popularity: alpha >= 0; 0 is the GCN norm with self loops.
     """
-    return _normalised(interactions, receiver=0.5, neighbour=0.5 - popularity, self_loops=True)
+    return _of_pairs(interactions, receiver=0.5, neighbour=0.5 - popularity, loops=True)
+
+
+def with_tokens(
+    interactions: Interactions, tokens: Tensor, n_tokens: int, popularity: float
+) -> Graph:
+    """Return the matrix of `popularity_aware` over users, items and tokens, in this order.
+
+    Edges are the training pairs, the pairs of items and tokens, and the self loops.
+
+    Args:
+        interactions: the training pairs; repeats count once.
+        tokens: (E, 2) int64, pairs of item and token; repeats count once.
+        n_tokens: V.
+        popularity: alpha >= 0.
+    """
+    users, items = interactions.unique_pairs
+    first_token = interactions.n_users + interactions.n_items
+    pairs = tokens.unique(dim=0) + torch.tensor([interactions.n_users, first_token])
+    left = torch.cat([users, pairs[:, 0]])
+    right = torch.cat([items + interactions.n_users, pairs[:, 1]])
+    size = first_token + n_tokens
+    return _normalised(left, right, size, receiver=0.5, neighbour=0.5 - popularity, loops=True)
 
 
 def row_mean(interactions: Interactions) -> Graph:
@@ -85,7 +107,7 @@ def row_mean(interactions: Interactions) -> Graph:
 
     The default of NGCF's released code (its `norm`).
     """
-    return _normalised(interactions, receiver=1.0, neighbour=0.0, self_loops=True)
+    return _of_pairs(interactions, receiver=1.0, neighbour=0.0, loops=True)
 
 
 def histories(interactions: Interactions) -> Graph:
@@ -108,6 +130,13 @@ def layer_mean(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
         (N, D).
     """
     return _LayerMean.apply(embeddings, graph.matrix, graph.transposed, layers)
+
+
+def last_layer(graph: Graph, embeddings: Tensor, layers: int) -> Tensor:
+    """Return (N, D) embeddings to which the graph is applied `layers` times."""
+    for _ in range(layers):
+        embeddings = graph(embeddings)
+    return embeddings
 
 
 class _LayerMean(torch.autograd.Function):
@@ -136,15 +165,31 @@ def _polynomial(matrix: Tensor, x: Tensor, layers: int) -> Tensor:
     return total.div_(layers + 1)
 
 
-def _normalised(
-    interactions: Interactions, *, receiver: float, neighbour: float, self_loops: bool
+def _of_pairs(
+    interactions: Interactions, *, receiver: float, neighbour: float, loops: bool
 ) -> Graph:
-    """Return D^-receiver A D^-neighbour, whose rows receive; optionally with self loops."""
+    """Return `_normalised` of the training pairs."""
     users, items = interactions.unique_pairs
     size = interactions.n_users + interactions.n_items
     items = items + interactions.n_users
-    rows, columns = torch.cat([users, items]), torch.cat([items, users])
-    if self_loops:
+    return _normalised(users, items, size, receiver=receiver, neighbour=neighbour, loops=loops)
+
+
+def _normalised(
+    left: Tensor, right: Tensor, size: int, *, receiver: float, neighbour: float, loops: bool
+) -> Graph:
+    """Return D^-receiver A D^-neighbour of undirected edges, whose rows receive.
+
+    Args:
+        left: (E,) int64 nodes, like right; each edge is there once.
+        right: their neighbours.
+        size: N.
+        receiver: exponent of the degree of the row's node.
+        neighbour: exponent of the degree of the column's node.
+        loops: whether every node is a neighbour of itself.
+    """
+    rows, columns = torch.cat([left, right]), torch.cat([right, left])
+    if loops:
         nodes = torch.arange(size)
         rows, columns = torch.cat([rows, nodes]), torch.cat([columns, nodes])
     degree = torch.bincount(rows, minlength=size).double()

@@ -38,8 +38,8 @@ from pipeline.job.progress import Bar
 from pipeline.params.features import Settings
 from pipeline.tables.features import write_features, write_no_features
 from pipeline.tables.pictures import distinct_pictures, picture_digests, spread
-from pipeline.tables.processed import read_items
-from pipeline.tables.schema import IMAGE, ITEMS_FILE
+from pipeline.tables.processed import read_items, text_column
+from pipeline.tables.schema import IMAGE
 
 WORK = Path(".work/features")
 # A registry names extractors by text: none of them would be seen among the imports.
@@ -148,19 +148,6 @@ def _pictures(modality: Modality) -> tuple[list[bytes | None], list[bytes]]:
     """Return the sha256 of every item's picture, and those of the distinct pictures."""
     digests = picture_digests(modality.images, modality.items.height)
     return digests, list(dict.fromkeys(digest for digest in digests if digest))
-
-
-def text_column(items: pl.DataFrame, field: str, where: str) -> pl.Series:
-    """Return a string or list<string> column of the items, or raise ParamsError."""
-    texts = {
-        name for name, dtype in items.schema.items() if dtype in (pl.String, pl.List(pl.String))
-    }
-    if field not in texts:
-        raise ParamsError(
-            f"params.yaml: {where}.field: expected one of {sorted(texts)}, the columns of text "
-            f"in {ITEMS_FILE}, got {field!r}"
-        )
-    return items[field]
 
 
 def metadata(description: Description, settings: Settings) -> dict[str, str]:

@@ -38,9 +38,9 @@ from pipeline.job.code import code_digest
 from pipeline.job.command_line import run
 from pipeline.job.errors import TrainingDiverged
 from pipeline.job.progress import Bar
-from pipeline.learning.checkpoint import INPUTS, build, inputs, save_checkpoint
+from pipeline.learning.checkpoint import INPUTS, build, content, inputs, save_checkpoint
 from pipeline.learning.command_line import Arguments, read_arguments
-from pipeline.learning.dataset import Dataset, load_features
+from pipeline.learning.dataset import Dataset
 from pipeline.learning.live import Draw, curves
 from pipeline.learning.state import WORK, resume, save_state, state_path
 from pipeline.tables.io import write_parquet
@@ -54,15 +54,14 @@ class Trainer:
     """Trains one model on one dataset; its phases share the data and the features."""
 
     def __init__(self, arguments: Arguments, settings: params.Params) -> None:
-        """Read the processed tables and the features."""
+        """Read the processed tables, the features and the tokens."""
         self.arguments, self.settings = arguments, settings
         architecture = settings.architecture(arguments.model)
         self.code = code_digest("pipeline/train.py", f"model/recommenders/{architecture}.py")
         self.dataset = Dataset(arguments.processed)
         self.device = devices.choose(arguments.device)
         self.model_settings = settings.model(arguments.model, arguments.dataset)
-        modalities = settings.model_modalities(arguments.model, arguments.dataset)
-        self.features = load_features(arguments.features, modalities, self.dataset.n_items)
+        self.features = content(settings, arguments, self.dataset.n_items)
 
     def measure(self, part: str) -> Measure:
         """Return the function from a model to (HR@10, NDCG@10) on the candidates of `part`."""

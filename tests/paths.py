@@ -12,6 +12,7 @@ STAGES = [
     "validate",
     "images",
     "features",
+    "tokens",
     "train",
     "evaluate",
     "recommend",

@@ -405,6 +405,7 @@ def test_an_older_commit_restores_its_features_from_the_cache(copied):
     assert stages_run(dvc(copied, "repro")) == {
         "settings",
         "features@sample-textual",
+        "token_inputs@sample",
         "inputs@sample-mcln",
         "train@sample-mcln",
         "evaluate@sample-mcln",

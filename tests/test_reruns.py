@@ -17,7 +17,7 @@ OF_A_MODEL = {"train@sample-{}", "evaluate@sample-{}", "recommend@sample-{}"}
 OF_MCLN = {name.format("mcln") for name in OF_A_MODEL} | OF_ALL
 EVERYTHING = {
     f"{stage}@sample"
-    for stage in ("download", "ingest", "kcore", "split", "validate", "images")
+    for stage in ("download", "ingest", "kcore", "split", "validate", "images", "tokens")
 }
 EVERYTHING |= {"features@sample-visual", "features@sample-textual"} | OF_ALL
 EVERYTHING |= {name.format(model) for name in OF_A_MODEL for model in MODELS}
@@ -74,6 +74,7 @@ SHOP = {
 }  # fmt: skip
 OF_SHOP = {f"{stage}@shop" for stage in ("ingest", "kcore", "split", "validate", "compare")}
 OF_SHOP |= {"download@shop", "images@shop", "curves@shop", "features@shop-textual"}
+OF_SHOP |= {"tokens@shop"}
 OF_SHOP |= {name.format("bprmf").replace("sample", "shop") for name in OF_A_MODEL}
 
 

@@ -29,6 +29,7 @@ from workflow_tree import (
 
 from pipeline import params
 from pipeline.job.code import closure
+from pipeline.params.tokens import features_read
 
 TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
@@ -88,6 +89,12 @@ def _inputs(path: str, tree: Path, settings: params.Params) -> Iterator[str]:
         for model in models:
             for modality in settings.model_modalities(model, dataset):
                 yield f"data/features/{dataset}/{modality}.parquet"
+            if settings.model_tokens(model, dataset):
+                yield f"data/tokens/{dataset}.parquet"
+    elif parts[:3] == ("data", "fingerprints", "tokens"):
+        dataset = Path(path).stem
+        for modality in features_read(settings.dataset_tokens(dataset)):
+            yield f"data/features/{dataset}/{modality}.parquet"
     elif parts[:3] == ("data", "fingerprints", "results"):
         for model in settings.models:
             yield from (f"results/{parts[3]}/{model}/{name}" for name in READ_BY_COMPARE)
@@ -105,15 +112,31 @@ def _manifest(path: str) -> str:
 
 
 def test_snakemake_and_dvc_plan_the_same_jobs(tree):
-    """With datasets that lack a modality and models that read different ones."""
-    datasets, models = ["sample", "gift_cards", "taobao"], ["bprmf", "lightgcn", "mcln", "base"]
+    """With datasets that lack a modality and models that read different ones, or tokens."""
+    datasets = ["sample", "gift_cards", "taobao"]
+    models = ["bprmf", "lightgcn", "mcln", "base", "mcln_plus"]
     edit(tree, datasets=datasets, models=models, mcln__sample={"modalities": ["textual"]})
+    edit(tree, tokens__taobao={})
 
     from_snakemake, from_dvc = snakemake_jobs(tree), dvc_jobs(tree)
 
     assert sorted(from_snakemake - from_dvc) == []
     assert sorted(from_dvc - from_snakemake) == []
-    assert len(from_dvc) == 3 * (6 + 3 * len(models) + 2) + 4
+    assert len(from_dvc) == 3 * (7 + 3 * len(models) + 2) + 4
+
+
+def test_only_a_model_that_reads_tokens_depends_on_them(tree):
+    """And the tokens on the feature of their visual words alone."""
+    edit(tree, models=["mcln", "mcln_plus", "without_tokens"])
+
+    for jobs in (snakemake_jobs(tree), dvc_jobs(tree)):
+        (tokens,) = [job for job in jobs if "pipeline.tokens " in job.command]
+        (output,) = tokens.outputs
+        assert {n for n in tokens.inputs if n.startswith("data/features")} == {
+            "data/features/sample/visual.parquet"
+        }
+        readers = {job.command.split()[4] for job in jobs if output in job.inputs}
+        assert readers == {"mcln_plus", "data/processed/sample"}  # and the comparison
 
 
 def test_training_does_not_read_the_test_part(tree):
@@ -220,7 +243,7 @@ def test_a_comparison_that_cannot_be_made_is_refused_when_it_is_asked_for(
 def test_two_extractors_of_one_field_stand_side_by_side(tree):
     """As two modalities; the file's own comparison needs `visual`, and is left out."""
     features = {"visual_a": VGG16, "visual_b": NET, "textual": TITLES}
-    edit(tree, features__sample=features, modalities=list(features))
+    edit(tree, features__sample=features, modalities=list(features), tokens={})
 
     from_snakemake, from_dvc = snakemake_jobs(tree), dvc_jobs(tree)
 
@@ -410,6 +433,7 @@ def test_a_stage_has_its_module_rule_dvc_stage_and_test(stage):
 MODULES = {stage: f"pipeline/{stage}.py" for stage in STAGES} | {
     "settings": "workflow/settings.py",
     "inputs": "workflow/fingerprint.py",
+    "token_inputs": "workflow/fingerprint.py",
     "results": "workflow/fingerprint.py",
 }
 

@@ -13,7 +13,7 @@ import yaml
 from paths import ROOT
 
 TREE = ["Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", "pipeline", "model", "workflow"]
-DVC_ONLY = {"settings", "inputs", "results"}
+DVC_ONLY = {"settings", "inputs", "token_inputs", "results"}
 SIF = {"extractor": "sif", "field": "description", "epochs": 2}
 VGG16 = {"extractor": "vgg16", "field": "image", "weights": "seeded"}
 
@@ -73,7 +73,7 @@ def run(tree: Path, *command: str, fails: bool = False) -> str:
 
 def made(tree: Path) -> dict[str, str]:
     """Return the sha256 of every file that a stage made."""
-    folders = ["raw", "interim", "processed", "images", "features"]
+    folders = ["raw", "interim", "processed", "images", "features", "tokens"]
     roots = [*(tree / "data" / name for name in folders), tree / "results"]
     files = sorted(path for root in roots for path in root.rglob("*") if path.is_file())
     return {
@@ -94,7 +94,7 @@ def planned(tree: Path, target: str = "evaluate") -> set[str]:
     said = run(tree, "snakemake", "--dry-run", "--printshellcmds", target)
     commands = re.findall(r"python -m pipeline\.(\w+) (\S+) (\S+)", said)
     per_dataset = {"download", "ingest", "kcore", "split", "validate", "images"}
-    per_dataset |= {"compare", "curves"}
+    per_dataset |= {"tokens", "compare", "curves"}
     return {
         f"{stage}@{dataset}" if stage in per_dataset else f"{stage}@{dataset}-{which}"
         for stage, dataset, which in commands

@@ -70,6 +70,7 @@ def _data_slices(settings: params.Params, dataset: str) -> Slices:
         f"split/{dataset}": [source.format, settings.split, settings.seed, n_candidates],
         f"validate/{dataset}": [source.format],
         f"images/{dataset}": [settings.images, reads_images],
+        f"tokens/{dataset}": [settings.dataset_tokens(dataset), settings.seed],
     }
 
 

@@ -30,7 +30,7 @@ from workflow import engines
 from workflow.engines import TARGET, Record
 
 # Stages of DVC alone, besides `settings`, whose outputs Snakemake writes at every start.
-LAST = ("inputs", "results")
+LAST = ("token_inputs", "inputs", "results")
 SAME_TIME = 0.001  # seconds; a record holds a float
 SHOWN = 12  # findings in one message
 

@@ -37,7 +37,9 @@ MODELS = {
     "dmrl": "DMRL",
     "bm3": "BM3",
     "freedom": "FREEDOM",
+    "mhgcf": "MHGCF",
     "mcln": "MCLN",
+    "mcln_plus": "MCLNPlus",
     "mcln_released": "ReleasedMCLN",
 }
 
@@ -62,7 +64,8 @@ def build(
     Args:
         name: a key of `MODELS`.
         interactions: the training pairs.
-        features: `{modality: (I, width) float32}`; may be empty for models of IDs.
+        features: `{modality: (I, width) float32}`; may be empty for models of IDs. For models
+            that read tokens also `{kind: (E, 2) int64}`, pairs of item and token.
         settings: keyword arguments of the model's class, including its `generator`.
 
     Raises:

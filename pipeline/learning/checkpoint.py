@@ -25,10 +25,11 @@ from pipeline import params
 from pipeline.job import devices
 from pipeline.job.errors import SchemaError
 from pipeline.learning.command_line import Arguments
-from pipeline.learning.dataset import Dataset, load_features
+from pipeline.learning.dataset import Dataset, load_features, load_tokens
 from pipeline.tables.features import digest_of
 from pipeline.tables.io import replacing
 from pipeline.tables.schema import CHECKPOINT_FILE
+from pipeline.tables.tokens import tokens_path
 from pipeline.tables.verified import damaged
 
 CHECKSUM = "sha256"  # of the file, computed with `BLANK` in its place
@@ -48,7 +49,8 @@ def build(
     **overrides: Any,
 ) -> Recommender:
     """Return an untrained model with its settings on the dataset, except for `overrides`."""
-    section = settings.model(model, dataset).model_dump(exclude={"lr", "modalities"})
+    excluded = {"lr", "modalities", "tokens"}
+    section = settings.model(model, dataset).model_dump(exclude=excluded)
     name = settings.architecture(model)
     return recommenders.build(
         name, interactions, features, generator=generator, **section | overrides
@@ -87,10 +89,27 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise damaged(path, "a checkpoint", error) from None
 
 
+def content(settings: params.Params, arguments: Arguments, n_items: int) -> dict[str, Tensor]:
+    """Return the features that the model reads, then its tokens.
+
+    Returns:
+        `{modality: (I, width) float32}` and `{kind: (E, 2) int64}`, pairs of item and token.
+
+    Raises:
+        SchemaError: a file is absent or damaged, or is of other items.
+    """
+    names, folder = (arguments.model, arguments.dataset), arguments.features
+    features = load_features(folder, settings.model_modalities(*names), n_items)
+    return features | load_tokens(folder, settings.model_tokens(*names), n_items)
+
+
 def inputs(dataset: Dataset, features: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the sha256 of each file of the data, and of the features of each modality."""
-    digests = {modality: digest_of(rows.numpy()) for modality, rows in features.items()}
-    return {"data": dataset.digests(), "features": digests}
+    """Return the sha256 of each file of the data, and of each modality and kind of tokens."""
+    given: dict[str, Any] = {"data": dataset.digests(), "features": {}}
+    for name, rows in features.items():
+        kind = "features" if rows.is_floating_point() else "tokens"
+        given.setdefault(kind, {})[name] = digest_of(rows.numpy())
+    return given
 
 
 def check_belongs(
@@ -127,6 +146,7 @@ def check_belongs(
     files = {
         "data": {name: arguments.processed / name for name in given["data"]},
         "features": {m: arguments.features / f"{m}.parquet" for m in given["features"]},
+        "tokens": dict.fromkeys(given.get("tokens", {}), tokens_path(arguments.features)),
     }
     for kind, of_kind in files.items():
         trained_on = facts.get(INPUTS, {}).get(kind, {})
@@ -151,7 +171,7 @@ def restored(
         settings: the content of params.yaml.
         arguments: names, folders and device.
         dataset: the processed tables.
-        features: of the model's modalities; by default read from `arguments.features`.
+        features: what `content` returns, by default.
         overrides: replace settings of the model.
 
     Raises:
@@ -162,8 +182,7 @@ def restored(
     tensors, facts = read_checkpoint(path)
     given: dict[str, Any] = {"data": dataset.digests(), "features": {}}
     if features is None:
-        modalities = settings.model_modalities(arguments.model, arguments.dataset)
-        features = load_features(arguments.features, modalities, dataset.n_items)
+        features = content(settings, arguments, dataset.n_items)
         given = inputs(dataset, features)
     check_belongs(path, facts, settings, arguments, given)
     _check_finite(tensors, path)

@@ -1,4 +1,4 @@
-"""The processed tables and the features as tensors."""
+"""The processed tables, the features and the tokens as tensors."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.tables import processed
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_features
 from pipeline.tables.io import read_metadata
+from pipeline.tables.tokens import read_tokens, tokens_path
 
 
 class Dataset:
@@ -106,3 +107,18 @@ def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str
             )
         features[modality] = torch.from_numpy(feature)
     return features
+
+
+def load_tokens(folder: Path, kinds: list[str], n_items: int) -> dict[str, Tensor]:
+    """Return `{kind: (E, 2) int64}`, pairs of item and token, in the given order.
+
+    Args:
+        folder: of the dataset's features; see `tables.tokens.tokens_path`.
+        kinds: to read; the file is not opened for none.
+        n_items: I.
+
+    Raises:
+        SchemaError: the file is absent or damaged, lacks a kind, or is of other items.
+    """
+    pairs = read_tokens(tokens_path(folder), kinds, n_items) if kinds else {}
+    return {kind: torch.from_numpy(rows) for kind, rows in pairs.items()}

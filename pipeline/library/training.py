@@ -24,7 +24,7 @@ from model.sampler import Sampling
 from pipeline.job import devices
 from pipeline.job.errors import ParamsError
 from pipeline.library.arguments import checked
-from pipeline.params.models import ARCHITECTURES, ContentModel, Model, learning_rate
+from pipeline.params.models import ARCHITECTURES, ContentModel, Model, TokenModel, learning_rate
 
 SEED = 2023  # as in params.yaml
 Numbers: TypeAlias = Tensor | npt.NDArray[Any] | Sequence[int]
@@ -62,6 +62,7 @@ def train(
     items: Numbers,
     features: Mapping[str, Tensor | npt.NDArray[np.float32]] | None = None,
     *,
+    item_tokens: Mapping[str, Tensor | npt.NDArray[np.int64]] | None = None,
     epochs: int,
     n_users: int | None = None,
     n_items: int | None = None,
@@ -79,6 +80,7 @@ def train(
         items: (P,) their items.
         features: `{modality: (I, width) float32}`, for models with content; an item without a
             modality has a row of zeros.
+        item_tokens: `{kind: (E, 2)}`, pairs of item and token, for models that read tokens.
         epochs: passes over the pairs.
         n_users: U; default: the largest number and 1.
         n_items: I; default: the rows of the features, or the largest number and 1.
@@ -88,22 +90,21 @@ def train(
         seed: of all random numbers.
         device: auto, cpu, cuda or mps.
         settings: of the model, all of those in its section of pipeline/params/models.py.
-            `modalities` is by default the names of `features`.
+            `modalities` is by default the names of `features`, `tokens` those of `item_tokens`.
 
     Returns:
         The model after the last epoch.
 
     Raises:
-        ParamsError: no such model or device, missing or wrong settings, or features that are
-            missing or have another number of rows.
+        ParamsError: no such model or device, missing or wrong settings, features that are
+            missing or have another number of rows, or tokens that are missing or no pairs.
         ValueError: there are no pairs, a number is out of range, or a user has every item.
         model.fit.LossNotFinite: a loss became NaN or infinite.
     """
     content = {name: _rows(rows) for name, rows in (features or {}).items()}
-    section = _section(name, content, settings)
-    pairs = [_numbers(users), _numbers(items)]
-    if len(pairs[0]) != len(pairs[1]):
-        raise ValueError(f"expected as many users as items, got {[len(p) for p in pairs]}")
+    tokens = {name: _numbers(rows) for name, rows in (item_tokens or {}).items()}
+    section = _section(name, settings, content, tokens)
+    pairs = _pairs(users, items)
     n_rows = max(map(len, content.values()), default=0)
     interactions = Interactions(
         *pairs,
@@ -111,8 +112,9 @@ def train(
         n_items=n_items or n_rows or _count(pairs[1]),
     )
     generator = torch.Generator().manual_seed(seed)
-    values = section.model_dump(exclude={"lr", "modalities"})
+    values = section.model_dump(exclude={"lr", "modalities", "tokens"})
     read = _features_read(name, section, content, interactions.n_items)
+    read |= _tokens_read(name, section, tokens, interactions.n_items)
     training = Training(
         recommenders.build(name, interactions, read, generator=generator, **values),
         interactions,
@@ -126,7 +128,12 @@ def train(
     return Trained(training.model.eval(), interactions)
 
 
-def _section(name: str, features: Mapping[str, Tensor], settings: dict[str, Any]) -> Model:
+def _section(
+    name: str,
+    settings: dict[str, Any],
+    features: Mapping[str, Tensor],
+    tokens: Mapping[str, Tensor],
+) -> Model:
     if name not in ARCHITECTURES:
         raise ParamsError(
             f"train: no model {name!r}; expected one of {sorted(ARCHITECTURES)}. For a "
@@ -135,6 +142,8 @@ def _section(name: str, features: Mapping[str, Tensor], settings: dict[str, Any]
     kind = ARCHITECTURES[name]
     if issubclass(kind, ContentModel):
         settings = {"modalities": list(features)} | settings
+    if issubclass(kind, TokenModel):
+        settings = {"tokens": list(tokens)} | settings
     try:
         section: Model = checked(kind, settings, f"train {name}")
     except ParamsError as error:
@@ -164,6 +173,32 @@ def _features_read(
     return {modality: features[modality] for modality in read}
 
 
+def _tokens_read(
+    name: str, section: Model, tokens: dict[str, Tensor], n_items: int
+) -> dict[str, Tensor]:
+    """Return the tokens that the model reads, checked."""
+    read = section.reads_tokens(tokens)
+    for kind in read:
+        if kind not in tokens:
+            raise ParamsError(
+                f"train {name}: tokens: expected some of {sorted(tokens)}, the names of "
+                f"`item_tokens`, got {kind!r}"
+            )
+        pairs = tokens[kind]
+        if pairs.dim() != 2 or pairs.shape[1] != 2 or not len(pairs):
+            raise ParamsError(
+                f"train {name}: item_tokens: {kind}: expected (E, 2), pairs of item and token, "
+                f"got {tuple(pairs.shape)}"
+            )
+        if pairs.min() < 0 or pairs[:, 0].max() >= n_items:
+            raise ParamsError(
+                f"train {name}: item_tokens: {kind}: expected items in [0, {n_items}) and "
+                f"tokens from 0, got {pairs.min(0).values.tolist()} to "
+                f"{pairs.max(0).values.tolist()}"
+            )
+    return {kind: tokens[kind] for kind in read}
+
+
 def _run(training: Training, epochs: int) -> None:
     """Prepare the model, and take all epochs."""
     preparation = Preparation(
@@ -191,6 +226,13 @@ def _rows(values: Tensor | npt.NDArray[np.float32]) -> Tensor:
     return (
         values.float() if isinstance(values, Tensor) else torch.tensor(np.array(values)).float()
     )
+
+
+def _pairs(users: Numbers, items: Numbers) -> tuple[Tensor, Tensor]:
+    pairs = _numbers(users), _numbers(items)
+    if len(pairs[0]) != len(pairs[1]):
+        raise ValueError(f"expected as many users as items, got {[len(p) for p in pairs]}")
+    return pairs
 
 
 def _count(numbers: Tensor) -> int:

@@ -6,6 +6,7 @@ from pipeline.job.errors import ParamsError
 from pipeline.params import expand, study, sweep
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.models import ARCHITECTURES, ContentModel
+from pipeline.params.tokens import VisualWords
 from pipeline.params.typed_file import File, Params
 
 # The fields of an item that can hold something, by the source's format; see pipeline/sources.
@@ -27,8 +28,11 @@ def check(settings: Params) -> None:
         ParamsError: a dataset, model or table that does not exist, a value that a model does
             not take, or a modality that a dataset lacks.
     """
+    for dataset in settings.tokens:
+        settings.source(dataset)
     for dataset in settings.datasets:
         settings.source(dataset)
+        _check_tokens(settings, dataset)
         for model in settings.models:
             settings.model(model, dataset)
         _check_tables(settings, dataset)
@@ -39,6 +43,25 @@ def check(settings: Params) -> None:
                 settings.typed_model(model, dataset)
     sweep.check(settings)
     study.check(settings)
+
+
+def _check_tokens(settings: Params, dataset: str) -> None:
+    """Refuse tokens of a field or feature that the dataset lacks, or with a taken name."""
+    source, features = settings.source(dataset), settings.dataset_features(dataset)
+    for kind, tokens in settings.dataset_tokens(dataset).items():
+        key = f"params.yaml: tokens.{dataset}.{kind}"
+        if kind in settings.every_feature(dataset):
+            raise ParamsError(f"{key}: expected another name; a feature has this one")
+        if isinstance(tokens, VisualWords):
+            name, value, available = "feature", tokens.feature, list(features)
+        else:
+            # The fields of own tables are not known here.
+            name, value = "field", tokens.field
+            available = list(FIELDS.get(source.format, (value,)))
+        if value not in available:
+            raise ParamsError(
+                f"{key}.{name}: expected one of {sorted(available)}, got {value!r}"
+            )
 
 
 def _check_tables(settings: Params, dataset: str) -> None:

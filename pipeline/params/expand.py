@@ -187,11 +187,14 @@ def _contradiction(
     return None
 
 
-def absent(model: str, dataset: str, modality: str, features: Iterable[str]) -> str:
-    """Return the message about a modality that a model reads and its dataset lacks."""
+def absent(
+    model: str, dataset: str, name: str, available: Iterable[str], section: str = "features"
+) -> str:
+    """Return the message about a modality or tokens that a model reads and a dataset lacks."""
+    setting = {"features": "modalities"}.get(section, section)
     return (
-        f"params.yaml: {model}.{dataset}.modalities: {modality!r} is not in "
-        f"features.{dataset}, which has {sorted(features)}"
+        f"params.yaml: {model}.{dataset}.{setting}: {name!r} is not in "
+        f"{section}.{dataset}, which has {sorted(available)}"
     )
 
 

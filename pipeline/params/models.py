@@ -26,6 +26,10 @@ class Model(Section):
         """Return the modalities that the model reads, given those that the dataset has."""
         return []
 
+    def reads_tokens(self, kinds: Iterable[str]) -> list[str]:
+        """Return the kinds of tokens that the model reads, given those that the dataset has."""
+        return []
+
 
 class ContentModel(Model):
     """A model that reads features."""
@@ -35,6 +39,16 @@ class ContentModel(Model):
     def reads(self, features: Iterable[str]) -> list[str]:
         """See `Model.reads`."""
         return list(features if self.modalities == "all" else self.modalities)
+
+
+class TokenModel(Model):
+    """A model that reads tokens."""
+
+    tokens: Literal["all"] | list[Name]  # the kinds that it reads; [] for none
+
+    def reads_tokens(self, kinds: Iterable[str]) -> list[str]:
+        """See `Model.reads_tokens`."""
+        return list(kinds if self.tokens == "all" else self.tokens)
 
 
 class BPRMF(Model):
@@ -159,6 +173,18 @@ class FREEDOM(LightGCN, ContentModel):
     content_weight: NonNegative
 
 
+class MHGCF(LightGCN, ContentModel, TokenModel):
+    """Separate streams of IDs, tokens and each modality."""
+
+    content_layers: Count
+    token_layers: Count
+    popularity: NonNegative
+    l2_others: NonNegative  # on the rows of the streams of tokens and content
+    feature_norm: FeatureNorm
+    token_loss: NonNegative  # weight of the BPR term of items and tokens
+    modality_weights: dict[Name, NonNegative]  # at ranking; 1 for all others
+
+
 class MCLN(LightGCN, ContentModel):
     """The paper's model; the rows of its Tables 3 and 4 are settings of it."""
 
@@ -177,6 +203,17 @@ class MCLN(LightGCN, ContentModel):
     dropout: Dropout  # in the counterfactual layers
     gate: float | None  # initial value of a learned factor on e_vt; null for no factor
     modality_weight: NonNegative  # lambda_m of Eq. 22
+
+
+class MCLNPlus(MCLN, TokenModel):
+    """MCLN with a graph of tokens and a graph of items."""
+
+    token_layers: Count
+    token_l2: NonNegative | None  # on the rows of the token graph; null: l2
+    item_graph: Literal["none", "before", "after"]  # the layers of the user-item graph
+    item_graph_of: Literal["both", "content", "cooccurrence"]
+    item_neighbours: Count  # of each item, in each of the two
+    shrinkage: NonNegative  # of the co-occurrence
 
 
 class ReleasedMCLN(LightGCN, ContentModel):

@@ -166,9 +166,9 @@ def check(settings: Params) -> None:
 
 
 def _check_ranges(settings: Params, sweep: Sweep) -> None:
-    if "modalities" in sweep.ranges:
+    for key in {"modalities", "tokens"} & sweep.ranges.keys():
         raise ParamsError(
-            "params.yaml: sweep.ranges.modalities: a job reads the features of the model as "
+            f"params.yaml: sweep.ranges.{key}: a job reads the features of the model as "
             "params.yaml has it; sweep models of other names instead, such as base_v and base_t"
         )
     fields = {

@@ -25,6 +25,7 @@ from pipeline.params.models import ARCHITECTURES, Model
 from pipeline.params.section import Name, Section
 from pipeline.params.sources import Source
 from pipeline.params.stages import Deploy, Stages
+from pipeline.params.tokens import TokenKind, Tokens
 from pipeline.params.yaml_file import unknown, validate
 
 
@@ -37,6 +38,7 @@ class File(Stages):
     seed: Annotated[int, Field(ge=0, lt=1 << 31)]
     sources: dict[Name, Source]
     features: dict[Name, dict[Name, Feature]]
+    tokens: dict[Name, dict[Name, TokenKind]] = Field(default_factory=dict)
     # Models with a comparison of their own.
     tables: dict[Name, list[Name]] = Field(default_factory=dict)
     extractors: dict[Name, Comparison] = Field(default_factory=dict)  # by dataset
@@ -77,6 +79,10 @@ class Params(File):
     def dataset_features(self, dataset: str) -> dict[str, FeatureSettings]:
         """Return `{modality: settings}` of a dataset, in the file's order; may be empty."""
         return dict(self.features.get(dataset, {}))
+
+    def dataset_tokens(self, dataset: str) -> dict[str, Tokens]:
+        """Return `{kind: settings}` of a dataset's tokens, in the file's order."""
+        return dict(self.tokens.get(dataset, {}))
 
     def every_feature(self, dataset: str) -> dict[str, FeatureSettings]:
         """Return `dataset_features`, then what only the comparison of extractors reads."""
@@ -132,7 +138,7 @@ class Params(File):
 
         Raises:
             ParamsError: no such model, a value that its architecture does not take, or a
-                modality that the dataset lacks.
+                modality or kind of tokens that the dataset lacks.
         """
         settings, features = self.typed_model(model, dataset), self.dataset_features(dataset)
         if model not in self.sections:
@@ -140,6 +146,10 @@ class Params(File):
         for modality in settings.reads(features):
             if modality not in features:
                 raise ParamsError(absent(model, dataset, modality, features))
+        kinds = self.dataset_tokens(dataset)
+        for kind in settings.reads_tokens(kinds):
+            if kind not in kinds:
+                raise ParamsError(absent(model, dataset, kind, kinds, "tokens"))
         return settings
 
     def typed_model(self, model: str, dataset: str) -> Model:
@@ -158,17 +168,23 @@ class Params(File):
         """Return the modalities whose features this model reads on this dataset."""
         return self.model(model, dataset).reads(self.dataset_features(dataset))
 
+    def model_tokens(self, model: str, dataset: str) -> list[str]:
+        """Return the kinds of tokens that this model reads on this dataset."""
+        return self.model(model, dataset).reads_tokens(self.dataset_tokens(dataset))
+
     def content_models(self, dataset: str) -> list[str]:
         """Return those of `models` that read features of this dataset."""
         return [model for model in self.models if self.model_modalities(model, dataset)]
 
     def possible(self, models: list[str], dataset: str) -> list[str]:
-        """Return `models` without those that need a modality the dataset lacks."""
-        features = self.dataset_features(dataset)
+        """Return `models` without those that need a modality or tokens the dataset lacks."""
+        features, kinds = self.dataset_features(dataset), self.dataset_tokens(dataset)
+        typed = {model: self.typed_model(model, dataset) for model in models}
         return [
             model
-            for model in models
-            if set(self.typed_model(model, dataset).reads(features)) <= features.keys()
+            for model, settings in typed.items()
+            if set(settings.reads(features)) <= features.keys()
+            and set(settings.reads_tokens(kinds)) <= kinds.keys()
         ]
 
     def table_names(self, dataset: str) -> list[str]:

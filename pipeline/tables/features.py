@@ -72,8 +72,8 @@ def write_features(
     return n_present
 
 
-def digest_of(feature: npt.NDArray[np.float32]) -> str:
-    """Return the sha256 of a feature matrix: two with the same one have equal numbers."""
+def digest_of(feature: npt.NDArray[np.float32 | np.int64]) -> str:
+    """Return the sha256 of a matrix of features or tokens: equal ones have equal numbers."""
     return hashlib.sha256(np.ascontiguousarray(feature).data).hexdigest()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.job.errors import SchemaError
+from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, read_metadata, read_parquet
 
@@ -36,6 +36,28 @@ def read_users(folder: Path) -> pl.DataFrame:
 def read_items(folder: Path) -> pl.DataFrame:
     """Read items.parquet, as `read_users` reads the users."""
     return _numbered(folder / s.ITEMS_FILE, s.ITEMS, s.ITEM)
+
+
+def text_column(items: pl.DataFrame, field: str, where: str) -> pl.Series:
+    """Return a string or list<string> column of the items.
+
+    Args:
+        items: what `read_items` returned.
+        field: the column.
+        where: the key of params.yaml that names it, less `.field`.
+
+    Raises:
+        ParamsError: there is no such column.
+    """
+    texts = {
+        name for name, dtype in items.schema.items() if dtype in (pl.String, pl.List(pl.String))
+    }
+    if field not in texts:
+        raise ParamsError(
+            f"params.yaml: {where}.field: expected one of {sorted(texts)}, the columns of text "
+            f"in {s.ITEMS_FILE}, got {field!r}"
+        )
+    return items[field]
 
 
 def read_interactions(folder: Path, n_users: int, n_items: int) -> pl.DataFrame:

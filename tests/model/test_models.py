@@ -32,15 +32,22 @@ def test_the_files_of_the_folder_are_the_models():
     assert {file.stem for file in files} == {"__init__", *MODELS}
 
 
+def keywords(model):
+    """Return a constructor's keywords, with those that it passes on to its base class."""
+    arguments = inspect.signature(model).parameters.values()
+    passes_on = any(a.kind is a.VAR_KEYWORD for a in arguments)
+    own = {a.name for a in arguments if a.kind is a.KEYWORD_ONLY}
+    return own | (keywords(model.__base__) if passes_on else set())
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_a_section_with_its_settings(name):
     """What the section has besides is about training and features."""
     section = params.ARCHITECTURES[name]
-    arguments = inspect.signature(recommenders.get(name)).parameters.values()
-    settings = {a.name for a in arguments if a.kind is a.KEYWORD_ONLY} - {"generator"}
+    settings = keywords(recommenders.get(name)) - {"generator"}
 
     assert section.__name__ == MODELS[name]
-    assert set(section.model_fields) - settings <= {"lr", "modalities"}
+    assert set(section.model_fields) - settings <= {"lr", "modalities", "tokens"}
     assert settings <= set(section.model_fields)
 
 

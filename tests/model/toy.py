@@ -98,7 +98,28 @@ SETTINGS = {
         "content_weight": 0.1,
         "l2": 0.001,
     },
+    "mhgcf": {
+        "dim": DIM,
+        "layers": 2,
+        "content_layers": 1,
+        "token_layers": 2,
+        "popularity": 0.1,
+        "l2": 0.001,
+        "l2_others": 0.0001,
+        "feature_norm": "none",
+        "token_loss": 1.0,
+        "modality_weights": {"visual": 0.2},
+    },
     "mcln": MCLN,
+    "mcln_plus": MCLN
+    | {
+        "token_layers": 2,
+        "token_l2": None,
+        "item_graph": "before",
+        "item_graph_of": "both",
+        "item_neighbours": N_ITEMS,  # no ties, which go by the number of an item
+        "shrinkage": 2.0,
+    },
     "mcln_released": {
         "dim": DIM,
         "layers": 2,
@@ -127,6 +148,13 @@ def features(seed=0):
         "visual": torch.rand(N_ITEMS, 12, generator=generator),
         "textual": torch.randn(N_ITEMS, 6, generator=generator),
     }
+
+
+def tokens():
+    """Two kinds: the parity of an item with its half, and one of five colours."""
+    items = torch.arange(N_ITEMS)
+    words = torch.stack([items.repeat(2), torch.cat([items % 2, 2 + items // 10])], 1)
+    return {"words": words, "colours": torch.stack([items, items % 5], 1)}
 
 
 def generator(seed=1):

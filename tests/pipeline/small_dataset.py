@@ -10,6 +10,8 @@ from pipeline.interactions import splits
 from pipeline.tables.features import METADATA, write_features
 from pipeline.tables.io import write_parquet
 from pipeline.tables.schema import CANDIDATES_FILE, INTERACTIONS, ITEMS, USERS
+from pipeline.tables.tokens import METADATA as TOKEN_METADATA
+from pipeline.tables.tokens import write_tokens
 
 N_USERS, N_ITEMS = 60, 130
 METADATA_OF_6 = dict.fromkeys(METADATA, "x") | {"dim": "6"}
@@ -17,7 +19,7 @@ FOLDERS = ["data/processed/sample", "data/features/sample"]
 
 
 def write(folder):
-    """Write the tables, two modalities, and params.yaml with a small budget."""
+    """Write the tables, two modalities, tokens, and params.yaml with a small budget."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["train"] |= {"epochs": 12, "evaluate_every": 3, "patience": 3}
     raw["invrl"]["default"]["stages"] |= {"pretrain_epochs": 2, "mask_epochs": 1}
@@ -41,6 +43,11 @@ def write(folder):
         vectors = generator.random((N_ITEMS, 6), dtype=np.float32)
         path = folder / FOLDERS[1] / f"{modality}.parquet"
         write_features(list(vectors), path, dim=6, metadata=METADATA_OF_6)
+    lists = pl.Series([[i % 7, 7 + i % 5] for i in range(N_ITEMS)], dtype=pl.List(pl.Int32))
+    described = dict.fromkeys(TOKEN_METADATA, "x") | {"tokens": 2 * N_ITEMS, "vocabulary": 12}
+    kinds = list(raw["tokens"]["sample"])
+    tokens = dict.fromkeys(kinds, lists), dict.fromkeys(kinds, described)
+    write_tokens(*tokens, N_ITEMS, folder / "data/tokens/sample.parquet")
 
 
 def run(stage, model, results=None):

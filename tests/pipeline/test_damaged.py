@@ -72,6 +72,7 @@ def catalogue():
     raw["recommend"]["k"] = 5
     text = {"extractor": "tfidf_svd", "field": "title", "dim": 4}
     raw["features"]["sample"] = {"textual": text}
+    raw["tokens"] = {}
     raw["vbpr"]["default"] |= {"dim": 8, "modalities": ["textual"]}
     raw["extractors"] = {}
     Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")

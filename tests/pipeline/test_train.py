@@ -42,6 +42,7 @@ def test_two_extractors_side_by_side_are_two_modalities(workspace, model):
     net = {"extractor": "resnet50", "field": "image", "weights": "seeded"}
     text = raw["features"]["sample"]["textual"]
     raw["features"]["sample"] = {"visual_a": net, "visual_b": dict(net), "textual": text}
+    raw["tokens"] = {}
     (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
     folder = workspace / FOLDERS[1]
     (folder / "visual.parquet").rename(folder / "visual_a.parquet")

@@ -10,6 +10,7 @@ from pipeline import params
 from pipeline.job.errors import PipelineError
 from pipeline.params import study
 from pipeline.params import sweep
+from pipeline.params.tokens import features_read as features_read_by_tokens
 from pipeline.pages.file_names import (
     CELLS_FOLDER,
     COMPARISON_JSON,
@@ -68,6 +69,7 @@ def every_output(wildcards):
         "split",
         "validate",
         "images",
+        "tokens",
         "compare",
         "curves",
     ]
@@ -252,12 +254,16 @@ def cell_files(*names):
 
 
 def features_of_study(wildcards):
-    """Return every feature of a dataset: Table 1 states their widths."""
-    return expand(
+    """Return every feature of a dataset, whose widths Table 1 states; tokens that are read."""
+    dataset = wildcards.dataset
+    features = expand(
         "data/features/{dataset}/{modality}.parquet",
-        dataset=wildcards.dataset,
-        modality=PARAMS.dataset_features(wildcards.dataset),
+        dataset=dataset,
+        modality=PARAMS.dataset_features(dataset),
     )
+    models = {cell.model for cell in CELLS[dataset].values()}
+    reads_tokens = any(PARAMS.model_tokens(model, dataset) for model in models)
+    return features + [f"data/tokens/{dataset}.parquet"] * reads_tokens
 
 
 def checkpoints_shown(wildcards):
@@ -287,13 +293,8 @@ def study_figures():
 
 
 def features_of_cell(wildcards):
-    """Return the features that a cell's model reads."""
-    model = cell_of(wildcards).model
-    return expand(
-        "data/features/{dataset}/{modality}.parquet",
-        dataset=wildcards.dataset,
-        modality=PARAMS.model_modalities(model, wildcards.dataset),
-    )
+    """Return the features and tokens that a cell's model reads."""
+    return features_of([cell_of(wildcards).model], wildcards.dataset)
 
 
 def sweep_of_cell(wildcards):
@@ -325,20 +326,28 @@ def modalities():
 
 
 def features_read(wildcards):
-    """Return the features that a model reads; a new extractor re-runs only these models."""
-    return [
-        f"data/features/{wildcards.dataset}/{modality}.parquet"
-        for modality in PARAMS.model_modalities(wildcards.model, wildcards.dataset)
-    ]
+    """Return what a model reads of features and tokens: a new one re-runs only such models."""
+    return features_of([wildcards.model], wildcards.dataset)
 
 
 def features_of(models, dataset):
-    """Return the features that any of the models reads."""
+    """Return the features that any of the models reads, and the tokens if one reads them."""
     read = [m for model in models for m in PARAMS.model_modalities(model, dataset)]
-    return expand(
+    features = expand(
         "data/features/{dataset}/{modality}.parquet",
         dataset=dataset,
         modality=dict.fromkeys(read),
+    )
+    reads_tokens = any(PARAMS.model_tokens(model, dataset) for model in models)
+    return features + [f"data/tokens/{dataset}.parquet"] * reads_tokens
+
+
+def features_of_tokens(wildcards):
+    """Return the features that a dataset's tokens are made from."""
+    return expand(
+        "data/features/{dataset}/{modality}.parquet",
+        dataset=wildcards.dataset,
+        modality=features_read_by_tokens(PARAMS.dataset_tokens(wildcards.dataset)),
     )
 
 

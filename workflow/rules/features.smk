@@ -1,4 +1,4 @@
-"""From pictures and texts to one vector per item: features, feature_sheet.
+"""From pictures and texts to vectors and tokens of items: features, feature_sheet, tokens.
 
 `snakemake --set-scatter features=8` encodes the pictures of a dataset in eight jobs, on up to
 eight machines, and joins their vectors.
@@ -56,6 +56,28 @@ rule features_shard:
         "python -m pipeline.features {wildcards.dataset} {wildcards.modality}"
         " data/processed/{wildcards.dataset} {input.images} {output}"
         " --shard {wildcards.scatteritem} 2> {log}"
+
+
+# What several items share: words, and clusters of a feature.
+rule tokens:
+    input:
+        code=code("pipeline/tokens.py", "pipeline/extractors"),
+        settings="data/settings/tokens/{dataset}.json",
+        item_table=rules.kcore.output.item_table,
+        features=features_of_tokens,
+    output:
+        "data/tokens/{dataset}.parquet",
+    log:
+        "logs/tokens/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/tokens/{dataset}.tsv"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    shell:
+        "python -m pipeline.tokens {wildcards.dataset} data/processed/{wildcards.dataset}"
+        " data/features/{wildcards.dataset} {output} 2> {log}"
 
 
 # A page to judge features by eye; the target is `sheets`. Only Snakemake has it: no other stage

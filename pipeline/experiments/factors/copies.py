@@ -22,7 +22,6 @@ from model.parts.content import FeatureNorm, scale
 from pipeline import params
 from pipeline.extractors.extraction import Machine
 from pipeline.extractors.registry import EXTRACTORS
-from pipeline.features import text_column
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.job.progress import Bar
 from pipeline.params.features import Settings, family
@@ -32,6 +31,7 @@ from pipeline.sources.sample.factors import FACTORS
 from pipeline.tables import schema as s
 from pipeline.tables.features import Vector
 from pipeline.tables.io import read_parquet
+from pipeline.tables.processed import text_column
 
 # Another kind is another product, so its change says nothing about one of a colour.
 STUDIED = tuple(factor.name for factor in FACTORS if factor.name != "kind")

@@ -43,7 +43,7 @@ from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.learning.dataset import Dataset, load_features
+from pipeline.learning.dataset import Dataset, load_features, load_tokens
 from pipeline.pages import file_names
 from pipeline.sources.sample import copies
 from pipeline.tables import schema as s
@@ -125,12 +125,14 @@ def _with_row(feature: Tensor, item: int, row: Tensor) -> Tensor:
 def trained_score(settings: params.Params, arguments: Arguments, dataset: Dataset) -> Score:
     """Return the scores of a trained model as a function of the features, already scaled."""
     modalities = settings.model_modalities(arguments.model, arguments.dataset)
+    kinds = settings.model_tokens(arguments.model, arguments.dataset)
+    tokens = load_tokens(arguments.features, kinds, dataset.n_items)  # a copy keeps its item's
     other = {} if _norm(settings, arguments) is None else {"feature_norm": "none"}
 
     def score(features: Features) -> Tensor:
         # In the order of training: the model's weights know the modalities by their place.
         used = {modality: features[modality] for modality in modalities}
-        model, _ = restored(settings, arguments, dataset, used, **other)
+        model, _ = restored(settings, arguments, dataset, used | tokens, **other)
         with torch.inference_mode():
             scores: Tensor = model.scorer()(torch.arange(dataset.n_users))  # type: ignore[operator]
             return scores.cpu()

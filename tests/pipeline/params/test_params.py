@@ -317,7 +317,8 @@ def test_a_comparison_of_extractors_that_cannot_be_made_is_refused(raw, message)
             r"extractors\.sample\.instead\.net\.field: no picture is fetched",
         ),
         (
-            comparing() | {"features": {"sample": {"visual_a": NET, "visual_b": NET}}},
+            comparing()
+            | {"features": {"sample": {"visual_a": NET, "visual_b": NET}}, "tokens": {}},
             r"modality: 'visual' is not in features\.sample, .*\['visual_a', 'visual_b'\]",
         ),
     ],
@@ -381,3 +382,54 @@ def test_a_dataset_changes_keys_of_a_stage_and_replaces_its_split():
     assert art.of("sample") == settings
     with pytest.raises(ParamsError, match="no dataset 'nowhere'"):
         settings.of("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            {"extractor": "visual_words", "feature": "sound"},
+            r"tokens\.sample\.new\.feature: expected one of \['textual', 'visual'\], "
+            r"got 'sound'",
+        ),
+        (
+            {"extractor": "words", "field": "title_tokens"},
+            r"tokens\.sample\.new\.field: expected one of .*'title'\], got 'title_tokens'",
+        ),
+        ({"extractor": "visual_words", "clusters": 2}, "expected `nearest` to be at most"),
+        ({"extractor": "letters"}, r"tokens\.sample\.new.*letters"),
+    ],
+)
+def test_tokens_that_cannot_be_made_are_refused(kind, message):
+    with pytest.raises(ParamsError, match=message):
+        params.parse(changed("tokens.sample.new", kind))
+
+
+def test_tokens_have_a_dataset_and_a_name_of_their_own():
+    with pytest.raises(ParamsError, match="no dataset 'absent'"):
+        params.parse(changed("tokens.absent", {}))
+    with pytest.raises(ParamsError, match=r"tokens\.sample\.visual: expected another name"):
+        params.parse(changed("tokens.sample.visual", {"extractor": "words"}))
+
+
+def test_a_model_reads_all_tokens_or_those_it_names():
+    kinds = ["title_words", "description_words", "visual_words"]
+    settings = params.parse(RAW)
+
+    assert settings.model_tokens("mcln_plus", "sample") == kinds
+    assert settings.model_tokens("without_tokens", "sample") == []
+    assert settings.model_tokens("mcln", "sample") == []
+    named = params.parse(changed("mcln_plus.sample", {"tokens": ["title_words"]}))
+    assert named.model_tokens("mcln_plus", "sample") == ["title_words"]
+    without = params.parse(changed("tokens", {}))
+    assert without.model_tokens("mcln_plus", "sample") == []
+
+
+def test_tokens_that_the_dataset_lacks_are_refused_and_leave_a_table():
+    raw = changed("mcln_plus.default.tokens", ["sounds"])
+    settings = params.parse(raw)
+
+    with pytest.raises(ParamsError, match=r"mcln_plus\.sample\.tokens: 'sounds' is not in"):
+        settings.model("mcln_plus", "sample")
+    # Variants of it read the same ones, unless they have none.
+    assert settings.table("ablation", "sample") == ["mcln", "without_tokens"]

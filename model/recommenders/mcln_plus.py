@@ -1,0 +1,148 @@
+"""MCLN with a graph of tokens and a graph of items, each of which can be switched off.
+
+    s_ui = <e_u, e_i> + lambda_m <e_u, e_v + e_t + e_vt> + <t_u, t_i>
+
+The first two terms are MCLN's, Eq. 22 of Li et al., SIGIR 2023 (see mcln.py), with their two
+BPR terms.
+
+Token graph: nodes are users, items and tokens (words of a title, tags or clusters of a
+picture), edges the training pairs and the pairs of items and tokens. With P its matrix after
+MCLN's Eq. 2-3 and T learned rows of all nodes,
+
+    [t_u, t_i, .] = P^L T,    L_tokens = BPR(<t_u, t_i>, <t_u, t_j>) + lambda_t ||rows of T||^2
+
+over the batch's rows of users and items. It is the entity stream of MHGCF (see mhgcf.py)
+without the words of reviews, which may be of held-out interactions.
+
+Item graph: S joins each item to its nearest by content and by shrunk co-occurrence (see
+model/parts/item_graph.py) and is fixed. With E the embeddings of the items, the rows that enter
+MCLN's Eq. 4 are E + S E (`before`), or S E is added to its result (`after`, as in FREEDOM: Zhou
+and Shen, ACM MM 2023, https://arxiv.org/abs/2211.06924).
+
+With both off it is `mcln`, to the last bit. Neither content nor tokens of an item need its
+interactions: `streams` keeps the terms of the score apart.
+
+Shapes: U users, I items, V tokens of all kinds, D = dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from model.data import Batch, Interactions
+from model.graph import Graph
+from model.parts.item_graph import content_neighbours, cooccurrence_neighbours, item_graph
+from model.parts.mcln_streams import MCLNStreams
+from model.parts.token_stream import TokenStream, apart
+
+Place = Literal["none", "before", "after"]
+Of = Literal["both", "content", "cooccurrence"]
+
+
+class MCLNPlus(MCLNStreams):
+    """MCLN, a token graph and an item graph.
+
+    Args of the constructor:
+        interactions: the training pairs, which make the graphs.
+        features: as for `mcln`; and `{kind: (E, 2) int64}`, pairs of item and token. Without
+            these there is no token graph.
+        token_layers: L of the token graph.
+        token_l2: lambda_t, on the scale of `model.losses`; None for MCLN's `l2`.
+        item_graph: where S E is added; `none` for no item graph.
+        item_graph_of: the neighbours in S. Without features, `both` is co-occurrence alone.
+        item_neighbours: of each item, in each of the two.
+        shrinkage: of the co-occurrence, n_ij / (sqrt(n_i n_j) + shrinkage).
+        generator: as for `mcln`, then for the rows T.
+        streams: the settings of `mcln`.
+
+    Raises:
+        ValueError: `item_graph_of: content` without features.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        features: Mapping[str, Tensor],
+        *,
+        token_layers: int,
+        token_l2: float | None,
+        item_graph: Place,
+        item_graph_of: Of,
+        item_neighbours: int,
+        shrinkage: float,
+        generator: torch.Generator,
+        **streams: Any,
+    ) -> None:
+        content, kinds = apart(features)
+        super().__init__(interactions, content, generator=generator, **streams)
+        self.token_l2 = self.l2 if token_l2 is None else token_l2
+        self.place = item_graph
+        self.item_graph: Graph | None = None
+        if item_graph != "none":
+            self.item_graph = _item_graph(
+                interactions, content, item_graph_of, item_neighbours, shrinkage
+            )
+        self.tokens: TokenStream | None = None
+        if kinds:
+            self.tokens = TokenStream(
+                interactions,
+                kinds,
+                dim=self.items.shape[1],
+                layers=token_layers,
+                popularity=streams["popularity"],
+                generator=generator,
+            )
+
+    def base(self) -> tuple[Tensor, Tensor]:
+        """Return e^base of users (U, D) and items (I, D), with the item graph."""
+        if self.item_graph is None:
+            return super().base()
+        similar = self.item_graph(self.items)
+        if self.place == "before":
+            return self.propagated(self.items + similar)
+        users, items = self.propagated(self.items)
+        return users, items + similar
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return () MCLN's loss + L_tokens."""
+        loss = super().loss(batch)
+        if self.tokens is None:
+            return loss
+        users, items, _ = self.tokens()
+        return loss + self.tokens.loss(batch, users, items, self.token_l2)
+
+    def streams(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return users (U, D) and items (I, D) of each term of the score."""
+        users, items = self.base()
+        terms = {"ids": (users, items)}
+        if (content := self.all_content(items)) is not None:
+            terms["content"] = (users, content)
+        if self.tokens is not None:
+            terms["tokens"] = self.tokens()[:2]
+        return terms
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of MCLN with those of the tokens beside them."""
+        users, items = super().vectors()
+        if self.tokens is None:
+            return users, items
+        token_users, token_items, _ = self.tokens()
+        return torch.cat([users, token_users], 1), torch.cat([items, token_items], 1)
+
+
+def _item_graph(
+    interactions: Interactions, content: Mapping[str, Tensor], of: Of, k: int, shrinkage: float
+) -> Graph:
+    """Return S."""
+    lists = []
+    if of != "cooccurrence" and content:
+        lists.append((1.0, content_neighbours(content, k)))
+    if of != "content":
+        lists.append((1.0, cooccurrence_neighbours(interactions, k, shrinkage)))
+    if not lists:
+        raise ValueError("item_graph_of: content: expected features, got none")
+    return item_graph(lists)
