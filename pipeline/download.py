@@ -198,7 +198,7 @@ def _entries(
             lambda folder: dump.generate(source, settings.seed, folder), url, target, work
         )
     mirror = mirrors.find(os.environ.get(mirrors.VARIABLE), dataset)
-    if isinstance(source, params.TablesSource) and source.folder:
+    if isinstance(source, params.OwnFiles) and source.folder:
         mirror = Mirror(dataset=dataset, folder=Path(source.folder))
     most = settings.download.max_megabytes_per_second
     limits = Limits(settings.download.connections, None if most is None else most * 1e6)

@@ -8,7 +8,8 @@ First come the filters of section `kcore` (pipeline/interactions/filters.py), th
 so the core is computed in rounds until nothing is removed: real dumps take 3 to 13. Ids become
 dense integers from 0, in the order of the raw ids.
 
-A published split keeps its ids and all its rows.
+A published split keeps its ids and all its rows. So does a published benchmark with labels
+(format `inter`), with its ids numbered as those of other formats.
 
     python -m pipeline.kcore sample data/interim/sample data/processed/sample
 """
@@ -27,6 +28,7 @@ from pipeline.interactions.filters import Filters, Steps
 from pipeline.interactions.peeling import peel
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError, SchemaError
+from pipeline.params.sources import WITH_SPLIT
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, scan_parquet, write_json, write_parquet
 
@@ -225,12 +227,17 @@ def main(argv: list[str] | None = None) -> None:
     settings = params.load().of(args.dataset)
 
     reviews, raw_items = args.interim / s.REVIEWS_FILE, args.interim / s.ITEMS_FILE
-    section = settings.kcore
-    if settings.source(args.dataset).format == "published_split":
+    section, format_ = settings.kcore, settings.source(args.dataset).format
+    if format_ == "published_split":
         filters.check_none(section, args.dataset)
         interactions, users, items = as_published(
             read_parquet(reviews, s.REVIEWS), read_parquet(raw_items, s.RAW_ITEMS)
         )
+        table = statistics(interactions, items.height, [])
+    elif format_ in WITH_SPLIT:
+        filters.check_none(section, args.dataset)
+        rows = read_parquet(reviews, s.REVIEWS).with_row_index(ORDER)
+        interactions, users, items = numbered(rows, read_parquet(raw_items, s.RAW_ITEMS))
         table = statistics(interactions, items.height, [])
     else:
         sides = section.k_user or section.k, section.k_item or section.k

@@ -6,7 +6,8 @@
 The methods are in pipeline/interactions/splits.py. Except for leave-one-out, their settings and
 counts are in the Parquet metadata of the parts and the candidates, under `split`. Times have
 day resolution; among equal times the order of the raw file decides. A published split is not
-changed: its validation items are also in its train, and training holds them out.
+changed: its validation items are also in its train, and training holds them out. Nor are the
+labels of a published benchmark (format `inter`).
 
 Candidates are data: `evaluate.candidates` items per held-out item, drawn uniformly and without
 replacement from the items that the user has in no part. Every model and every epoch ranks the
@@ -27,10 +28,11 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline import params
-from pipeline.interactions import splits
+from pipeline.interactions import id_codes, splits
 from pipeline.interactions.splits import Parts
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
+from pipeline.params.sources import WITH_SPLIT
 from pipeline.tables import processed
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_parquet, write_parquet
@@ -96,6 +98,27 @@ def published_parts(reviews: pl.DataFrame) -> Parts:
             f"{' and '.join(empty)} ({counts}); run the stages download and ingest again"
         )
     return parts
+
+
+def labelled_parts(reviews: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> Parts:
+    """Return the parts of a file that labels its rows, sorted by user, in the file's order.
+
+    Args:
+        reviews: schema.REVIEWS, with `part`.
+        users: schema.USERS.
+        items: schema.ITEMS.
+    """
+    numbers = {
+        name: id_codes.positions(reviews[name], of[s.RAW_ID]).astype(np.int32)
+        for name, of in ((s.USER, users), (s.ITEM, items))
+    }
+    rows = reviews.with_columns(pl.Series(name, column) for name, column in numbers.items())
+    return {
+        part: rows.filter(pl.col(s.PART) == part)
+        .sort(s.USER, maintain_order=True)
+        .select(list(s.INTERACTIONS))
+        for part in processed.PART_FILES
+    }
 
 
 def candidates(
@@ -216,9 +239,14 @@ def main(argv: list[str] | None = None) -> None:
     settings = params.load().of(args.dataset)
 
     users, items = processed.read_users(args.processed), processed.read_items(args.processed)
-    if settings.source(args.dataset).format == "published_split":
+    format_ = settings.source(args.dataset).format
+    if format_ == "published_split":
         parts = published_parts(read_parquet(args.interim / s.REVIEWS_FILE, s.REVIEWS))
         facts: dict[str, Any] = {}
+    elif format_ in WITH_SPLIT:
+        reviews = read_parquet(args.interim / s.REVIEWS_FILE, s.REVIEWS)
+        parts = labelled_parts(reviews, users, items)
+        facts = splits.facts({"method": "labels"}, parts)
     else:
         interactions = processed.read_interactions(args.processed, users.height, items.height)
         parts, facts = divided(interactions, settings.split, users, items)

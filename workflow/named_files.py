@@ -27,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.job.errors import RawDataError
-from pipeline.params import Params, Source, TablesSource
+from pipeline.params import OwnFiles, Params, Source, TablesSource
 from pipeline.params.features import Settings as FeatureSettings
 from pipeline.published import files as published
 from pipeline.tables.io import replacing, sha256_of, write_json, write_text
 
 SETTINGS = ("weights", "path", "ids")  # of an extractor, that may name a file
 MEMORY = Path(".work/checksums.json")  # {path: [bytes, time of change in ns, sha256, ...]}
+DOWNLOADED = Path("data/raw")
 SOURCE = "_source"  # folder of a dataset's own links; no modality has such a name
 KEPT = ".gitkeep"  # in git, so that a fresh clone has the folder and DVC finds it unchanged
 
@@ -41,11 +42,27 @@ KEPT = ".gitkeep"  # in git, so that a fresh clone has the folder and DVC finds 
 def checksums(feature: FeatureSettings | None) -> dict[str, str | None]:
     """Return `{setting: sha256}`; None for a name such as `imagenet`, or an absent file.
 
+    Without files below data/raw, which are not there before the download: its manifest has
+    their checksums, and is an input of features.
+
     Raises:
         RawDataError: a file is there and cannot be read.
     """
-    named = [name for name in SETTINGS if getattr(feature, name, None) is not None]
-    return {name: remembered_sha256(Path(getattr(feature, name))) for name in named}
+    paths = {name: getattr(feature, name, None) for name in SETTINGS}
+    return {
+        name: remembered_sha256(Path(path))
+        for name, path in paths.items()
+        if path is not None and not _is_downloaded(path)
+    }
+
+
+def reads_downloaded(feature: FeatureSettings) -> bool:
+    """Return whether a feature reads a file that the stage `download` brings."""
+    return any(_is_downloaded(getattr(feature, name, None) or "") for name in SETTINGS)
+
+
+def _is_downloaded(path: str) -> bool:
+    return Path(path).is_relative_to(DOWNLOADED)
 
 
 def source_files(source: Source) -> dict[str, Path]:
@@ -53,7 +70,7 @@ def source_files(source: Source) -> dict[str, Path]:
 
     They need not exist: a table with an address is fetched if it is not in the folder.
     """
-    if not isinstance(source, TablesSource) or source.folder is None:
+    if not isinstance(source, OwnFiles) or source.folder is None:
         return {}
     folder = Path(source.folder)
     return {file.name: folder / file.name for file in published.files(source)}

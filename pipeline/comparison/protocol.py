@@ -49,6 +49,8 @@ def _split(metrics: Mapping[str, Any]) -> str:
             f"The last {split['shares'][2]:g} of each user's interactions, and the "
             f"{split['shares'][1]:g} before as validation"
         )
+    elif split["method"] == "labels":
+        how = "Train, validation and test as labelled in the file"
     else:
         start = split["validation_from"]
         how = f"Interactions from {split['test_from']} on, and those from {start} as validation"

@@ -2,6 +2,7 @@
 
     features.parquet        a column of ids and one of lists of numbers, all of one width
     features.npy, ids.txt   a matrix, and the id of each of its rows on a line
+    features.npy            a matrix, whose rows have the ids 0, 1, 2, ... (`rows: item_id`)
 
 Only the vectors of the dataset's items are kept, so a file of a larger catalogue need not fit
 in memory. Rows of other items are not checked.
@@ -9,6 +10,7 @@ in memory. Rows of other items are not checked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +29,7 @@ from pipeline.tables.features import Vector
 from pipeline.tables.io import sha256_of
 
 ROWS = 256  # read at once
+ROW = re.compile(r"0|[1-9][0-9]{0,17}")  # the number of a row, as a raw id
 # Raised by numpy for a file that is not .npy, ends early or has an impossible header.
 NO_NPY = (ValueError, TypeError, OSError, EOFError, OverflowError, MemoryError)
 
@@ -53,14 +56,17 @@ def extract(
 
     Raises:
         RawDataError: a file or a column is absent or of another type, vectors differ in width
-            or are not finite, an item occurs twice, or none of the items occurs.
+            or are not finite, an item occurs twice, or none of the items occurs; or,
+            with `rows`, a raw id is not the number of a row.
     """
     path, ids = Path(settings.path), None if settings.ids is None else Path(settings.ids)
     for file in (path, ids):
         if file is not None and not file.is_file():
             raise RawDataError(f"{file}, named in params.yaml: no such file")
     names = set(items.drop_nulls())
-    if ids is None:
+    if settings.rows is not None:
+        vectors = _by_row(path, items.drop_nulls().unique(maintain_order=True).to_list())
+    elif ids is None:
         vectors = _from_parquet(path, settings.id_column, settings.column, names)
     else:
         vectors = _from_npy(path, ids, names)
@@ -145,6 +151,23 @@ def _from_npy(path: Path, ids: Path, wanted: set[str]) -> Vectors:
     for first in range(0, len(rows), ROWS):
         block = slice(first, first + ROWS)
         _add(vectors, names[block], matrix[rows[block]], path)
+    return vectors
+
+
+def _by_row(path: Path, names: list[str]) -> Vectors:
+    """Return the rows whose numbers are the ids."""
+    matrix = _open_npy(path)
+    vectors: Vectors = {}
+    for first in range(0, len(names), ROWS):
+        block = names[first : first + ROWS]
+        for name in block:
+            if not ROW.fullmatch(name) or int(name) >= len(matrix):
+                raise RawDataError(
+                    f"{path}: expected raw ids that are numbers of its {len(matrix)} rows, "
+                    f"from 0 to {len(matrix) - 1}, got {name!r}; name a matrix with a row for "
+                    "every item, or replace `rows` by `ids`, a file with the raw id of each row"
+                )
+        _add(vectors, block, matrix[[int(name) for name in block]], path)
     return vectors
 
 

@@ -130,7 +130,8 @@ def facts(method: Facts, parts: Parts) -> Facts:
         heights = {name: part.height for name, part in parts.items()}
         raise RawDataError(
             f"split: expected interactions of users in train in every part, got none in "
-            f"{' and '.join(empty)} ({heights}). Choose other times or shares in split"
+            f"{' and '.join(empty)} ({heights}). Choose other times or shares in split, or "
+            "another file of labels"
         )
     return method | counts
 

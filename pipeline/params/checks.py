@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from pipeline.job.errors import ParamsError
 from pipeline.params import expand, study, sweep
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.models import ARCHITECTURES, ContentModel
+from pipeline.params.sources import WITH_SPLIT, InterSource
 from pipeline.params.tokens import VisualWords
 from pipeline.params.typed_file import File, Params
 
@@ -18,6 +21,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "amazon2023": AMAZON,
     "tianchi": ("raw_id", "image", "category", "title_tokens"),
     "published_split": ("raw_id", "title_tokens", "visual_tokens"),
+    "inter": ("raw_id",),
 }
 
 
@@ -30,8 +34,16 @@ def check(settings: Params) -> None:
     """
     for dataset in settings.tokens:
         settings.source(dataset)
+    for dataset, stages in settings.own_stages.items():
+        has_split = settings.sources[dataset].format in WITH_SPLIT
+        if has_split and stages.get("split", settings.split) != settings.split:
+            raise ParamsError(
+                f"params.yaml: split.datasets.{dataset}: expected no entry, since the files of "
+                f"{dataset} say which part an interaction belongs to; leave it out"
+            )
     for dataset in settings.datasets:
         settings.source(dataset)
+        _check_downloaded(settings, dataset)
         _check_tokens(settings, dataset)
         for model in settings.models:
             settings.model(model, dataset)
@@ -62,6 +74,22 @@ def _check_tokens(settings: Params, dataset: str) -> None:
             raise ParamsError(
                 f"{key}.{name}: expected one of {sorted(available)}, got {value!r}"
             )
+
+
+def _check_downloaded(settings: Params, dataset: str) -> None:
+    """Refuse the feature of a published benchmark whose file the download does not bring."""
+    source = settings.source(dataset)
+    if not isinstance(source, InterSource):
+        return
+    brought = {PurePosixPath(name).name for name in source.files}
+    for modality, feature in settings.dataset_features(dataset).items():
+        for key in ("path", "ids"):
+            path = PurePosixPath(getattr(feature, key, None) or "")
+            if path.is_relative_to(f"data/raw/{dataset}") and path.name not in brought:
+                raise ParamsError(
+                    f"params.yaml: features.{dataset}.{modality}.{key}: expected a file that "
+                    f"sources.{dataset}.files names, got {path.name!r}; add it there"
+                )
 
 
 def _check_tables(settings: Params, dataset: str) -> None:

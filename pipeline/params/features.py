@@ -73,19 +73,26 @@ class Precomputed(Section):
     path: str  # .parquet, or .npy
     id_column: str = "raw_id"  # of a .parquet file
     column: str = "feature"  # of a .parquet file: a list of numbers
-    ids: str | None = None  # of an .npy file: a text file, the raw id of each row on a line
+    # of an .npy file, either a text file with the raw id of each row on a line
+    ids: str | None = None
+    # or the raw ids of the items are the numbers of their rows, from 0
+    rows: Literal["item_id"] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Precomputed:
         suffix = PurePath(self.path).suffix
         if suffix not in (".parquet", ".npy"):
             raise PydanticCustomError("path", "expected `path` to end in .parquet or .npy")
-        if suffix == ".npy" and self.ids is None:
+        if suffix == ".npy" and (self.ids is None) == (self.rows is None):
             raise PydanticCustomError(
-                "ids", "expected `ids`: the raw ids of the rows of an .npy file"
+                "ids",
+                "expected either `ids`, the raw ids of the rows of an .npy file, or `rows: "
+                "item_id`, where the raw ids are the numbers of the rows",
             )
-        if suffix == ".parquet" and self.ids is not None:
-            raise PydanticCustomError("ids", "expected no `ids`: .parquet has an `id_column`")
+        if suffix == ".parquet" and (self.ids is not None or self.rows is not None):
+            raise PydanticCustomError(
+                "ids", "expected neither `ids` nor `rows`: .parquet has an `id_column`"
+            )
         return self
 
 

@@ -7,6 +7,7 @@ one: a section here and in `Source`, a line in `FILES` and in `READERS`.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
@@ -15,28 +16,45 @@ from pydantic_core import PydanticCustomError
 from pipeline.params.section import Positive, Section
 
 Text = Annotated[str, Field(min_length=1)]
-TABLE_FILE = (
-    r"^(https?://[^\s?#]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*\.((csv|tsv|jsonl)(\.gz)?|parquet)$"
-)
+NAME_OR_ADDRESS = r"^(https?://[^\s?#]+/)?[A-Za-z0-9_-][A-Za-z0-9._-]*"
+TABLE_FILE = NAME_OR_ADDRESS + r"\.((csv|tsv|jsonl)(\.gz)?|parquet)$"
+INTER_FILE = NAME_OR_ADDRESS + r"\.inter$"
+FEATURE_FILE = NAME_OR_ADDRESS + r"\.(npy|parquet)$"
 
 
-def _check_table_file(name: str) -> str:
-    if not re.fullmatch(TABLE_FILE, name):
+def _check_file(pattern: str, endings: str, name: str) -> str:
+    if not re.fullmatch(pattern, name):
         raise PydanticCustomError(
             "table_file",
             "expected the name of a file in the source's folder, of letters, digits, `.`, `_` "
-            "and `-`, or an http(s) address that ends in one, and at its end .csv, .tsv or "
-            ".jsonl (each also with .gz) or .parquet; rename the file, or write it in one of "
-            "these formats",
+            "and `-`, or an http(s) address that ends in one, and at its end {endings}",
+            {"endings": endings},
         )
     return name
 
 
-# a file name, or an http(s) address that ends in one
+# Each is a file name, or an http(s) address that ends in one.
 TableFile = Annotated[
     str,
-    AfterValidator(_check_table_file),
+    AfterValidator(
+        partial(
+            _check_file,
+            TABLE_FILE,
+            ".csv, .tsv or .jsonl (each also with .gz) or .parquet; rename the file, or write "
+            "it in one of these formats",
+        )
+    ),
     WithJsonSchema({"type": "string", "pattern": TABLE_FILE}),
+]
+InterFile = Annotated[
+    str,
+    AfterValidator(partial(_check_file, INTER_FILE, ".inter")),
+    WithJsonSchema({"type": "string", "pattern": INTER_FILE}),
+]
+FeatureFile = Annotated[
+    str,
+    AfterValidator(partial(_check_file, FEATURE_FILE, ".npy or .parquet")),
+    WithJsonSchema({"type": "string", "pattern": FEATURE_FILE}),
 ]
 
 
@@ -92,7 +110,13 @@ class TableColumns(Section):
     image: Text | None = None  # an address, or a path below `pictures`
 
 
-class TablesSource(Section):
+class OwnFiles(Section):
+    """A source whose files are in a folder of the user, or in the mirror."""
+
+    folder: Text | None = None  # of the files; without it, they are in the mirror
+
+
+class TablesSource(OwnFiles):
     """The user's own interactions and items, as CSV, TSV, JSON lines or Parquet."""
 
     format: Literal["tables"]
@@ -102,7 +126,6 @@ class TablesSource(Section):
     time: Literal["s", "ms", "iso"] = "s"  # the unit of `columns.timestamp`
     # further columns of `items` to keep, under their own names
     fields: list[Text] = Field(default_factory=list)
-    folder: Text | None = None  # of the files; without it, they are in the mirror
     # the folder or archive that the paths in `columns.image` start from
     pictures: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")] | None = None
 
@@ -123,12 +146,37 @@ class TablesSource(Section):
         return self
 
 
+class InterColumns(Section):
+    """The names of the columns of a published benchmark, where they are not the usual ones."""
+
+    user: Text | None = None  # usual: userID or user_id
+    item: Text | None = None  # usual: itemID or item_id
+    label: Text | None = None  # usual: x_label
+    timestamp: Text | None = None  # usual: timestamp, if there is one
+    rating: Text | None = None  # usual: rating, if there is one
+
+
+class InterSource(OwnFiles):
+    """A published benchmark: a tab-separated file whose labels say which part a row is of."""
+
+    format: Literal["inter"]
+    interactions: InterFile  # a file's name, or its address
+    columns: InterColumns = InterColumns()
+    time: Literal["s", "ms", "iso"] = "s"  # the unit of the timestamps
+    # feature files to bring along, for `precomputed`: names or addresses
+    files: list[FeatureFile] = Field(default_factory=list)
+
+
+# Formats whose files say which interactions are train, validation and test.
+WITH_SPLIT = ("published_split", "inter")
+
 Source = Annotated[
     SampleSource
     | AmazonSource
     | Amazon2023Source
     | TianchiSource
     | PublishedSplitSource
-    | TablesSource,
+    | TablesSource
+    | InterSource,
     Field(discriminator="format"),
 ]

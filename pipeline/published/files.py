@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.published import amazon, published_split, tables, tianchi
+from pipeline.published import amazon, inter, published_split, tables, tianchi
 from pipeline.published.raw_file import RawFile
 
 # Format -> from the dataset's section of `sources` to its files. `sample` is generated.
@@ -23,6 +23,7 @@ FILES: dict[str, Callable[[Any], list[RawFile]]] = {
     "tianchi": tianchi.files,
     "published_split": published_split.files,
     "tables": tables.files,
+    "inter": inter.files,
 }
 # Formats with folders of pictures, which are copied from the mirror when they are there.
 FOLDERS: dict[str, Callable[[Any], tuple[str, ...]]] = {

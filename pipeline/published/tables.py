@@ -13,7 +13,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 def files(source: params.TablesSource) -> list[RawFile]:
     """Return the two tables, and the archive of pictures if there is one."""
     archive = None if folders(source) else source.pictures
-    return [_file(name) for name in (source.interactions, source.items, archive) if name]
+    return [own_file(name) for name in (source.interactions, source.items, archive) if name]
 
 
 def folders(source: params.TablesSource) -> tuple[str, ...]:
@@ -28,7 +28,8 @@ def file_name(name_or_address: str) -> str:
     return PurePosixPath(name_or_address).name
 
 
-def _file(name_or_address: str) -> RawFile:
+def own_file(name_or_address: str) -> RawFile:
+    """Return a file by its name in the mirror, or by its address."""
     name = file_name(name_or_address)
     if "/" not in name_or_address:
         return RawFile(name=name, page=f"{OWN}{name}")

@@ -15,6 +15,7 @@ from pipeline.sources import (
     amazon2014,
     amazon2018,
     amazon2023,
+    inter,
     published_split,
     tables,
     tianchi,
@@ -44,6 +45,7 @@ READERS = {
     "tianchi": Reader(read=tianchi.read, stream=tianchi.stream),
     "published_split": Reader(read=published_split.read),
     "tables": Reader(read=tables.read, stream=tables.stream),
+    "inter": Reader(read=inter.read, stream=inter.stream),
 }
 
 

@@ -14,7 +14,7 @@ from pipeline.job.errors import RawDataError
 from pipeline.sources.lines import BLANK, batches
 from pipeline.sources.raw import SHOWN, quoted
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t"}
 OTHERS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 ESCAPED = "surrogateescape"  # how bytes that are not UTF-8 stay apart in a text
 csv.field_size_limit(sys.maxsize)  # a line has at most lines.MAX_LINE bytes

@@ -41,6 +41,8 @@ TIMES = {
     "ms": "a time in milliseconds since 1970",
     "iso": "a date, or a date and time, in ISO 8601, from 1970 to 2099",
 }
+PARTS = {"0": s.TRAIN, "1": s.VALIDATION, "2": s.TEST}
+LABEL = "0 (train), 1 (validation) or 2 (test)"
 DATES = (19700101, 20991231)  # as YYYYMMDD; as seconds, they are days of August 1970
 
 
@@ -68,12 +70,6 @@ def stream(source: params.TablesSource, folder: Path, ledger: Ledger) -> Stream:
             columns, metadata = _items(source, folder / file_name(source.items), ledger)
         yield from completed(metadata, columns, reviewed, work, ledger)
 
-    return Stream(_interactions(source, folder, ledger), items)
-
-
-def _interactions(
-    source: params.TablesSource, folder: Path, ledger: Ledger
-) -> Iterator[pl.DataFrame]:
     names, counts = source.columns, ledger.of(folder / file_name(source.interactions), OWN)
     wanted = {
         s.USER: names.user,
@@ -82,19 +78,34 @@ def _interactions(
         s.RATING: names.rating,
         s.VERIFIED: names.verified,
     }
-    expected = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[source.time], s.RATING: "a number"}
+    return Stream(interactions(counts, wanted, source.time, folder.name), items)
+
+
+def interactions(
+    counts: FileCounts, wanted: Names, unit: c.Unit, dataset: str
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a file of interactions, with `verified` if it is wanted; see `stream`.
+
+    Args:
+        counts: of the file.
+        wanted: the columns; `part` has the labels of `PARTS`.
+        unit: of the times.
+        dataset: its name, for the messages.
+    """
+    expected = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[unit], s.RATING: "a number"}
+    expected |= {s.PART: LABEL} if wanted.get(s.PART) else {}
     table = scan(counts, wanted, scalars=expected)
     for name in (s.USER, s.ITEM):
         c.check_ids(str(wanted[name]), table.schema[name], counts.file)
     for name, kind in table.schema.items():
         c.check_scalars(str(wanted[name]), kind, counts.file)
     if s.TIME in table.schema:
-        c.check_times(str(wanted[s.TIME]), table.schema[s.TIME], counts.file, source.time)
-    columns = [*s.REVIEWS, *([s.VERIFIED] if names.verified else [])]
-    hints = {s.TIME: partial(c.time_hint, unit=source.time, key=f"sources.{folder.name}.time")}
+        c.check_times(str(wanted[s.TIME]), table.schema[s.TIME], counts.file, unit)
+    columns = [*s.REVIEWS, *([s.VERIFIED] if wanted.get(s.VERIFIED) else [])]
+    hints = {s.TIME: partial(c.time_hint, unit=unit, key=f"sources.{dataset}.time")}
     times: list[int | None] = []  # the first and the last of each batch
     for batch in table.batches:
-        rows = _without_header(_parsed(batch, table, source.time), counts, wanted)
+        rows = _without_header(_parsed(batch, table, unit), counts, wanted)
         good = _without_bad(rows, counts, expected, wanted, hints)
         _count_flags(good, counts, wanted)
         times += [good[s.TIME].min(), good[s.TIME].max()]  # type: ignore[list-item]
@@ -102,8 +113,8 @@ def _interactions(
     _check_rows(counts, wanted)
     _check_unit(
         [time for time in times if time is not None],
-        source.time,
-        f"{counts.file}: expected {TIMES[source.time]}, since sources.{folder.name}.time is",
+        unit,
+        f"{counts.file}: expected {TIMES[unit]}, since sources.{dataset}.time is",
     )
 
 
@@ -134,6 +145,9 @@ def _parsed(batch: pl.DataFrame, table: TableFile, unit: c.Unit) -> pl.DataFrame
         parsed.append(c.ratings(texts[s.RATING]))
     if s.VERIFIED in kinds:
         parsed.append(c.flags(texts[s.VERIFIED]))
+    if s.PART in kinds:
+        labels = c.identifiers(texts[s.PART], kinds[s.PART])
+        parsed.append(labels.replace_strict(PARTS, default=None, return_dtype=pl.String))
     absent = [name for name in s.REVIEWS if name not in kinds]
     texts = texts.select(pl.all().name.map(UNPARSED.format))
     return batch.select(LINE).with_columns(
@@ -236,7 +250,7 @@ def _without_bad(
 
 def _count_flags(rows: pl.DataFrame, counts: FileCounts, wanted: Names) -> None:
     """Count the flags, and those that are neither true nor false."""
-    if wanted[s.VERIFIED] is None:
+    if wanted.get(s.VERIFIED) is None:
         return
     text, name = pl.col(UNPARSED.format(s.VERIFIED)), f"column {wanted[s.VERIFIED]!r}"
     unclear = rows.filter(pl.col(s.VERIFIED).is_null() & text.is_not_null())

@@ -373,6 +373,13 @@ def checkpoints_measured(wildcards):
     )
 
 
+def downloaded_features(wildcards):
+    """Return the manifest of the raw files if a feature is one of them; else nothing."""
+    feature = PARAMS.feature(wildcards.dataset, wildcards.modality)
+    manifest = f"data/raw/{wildcards.dataset}/manifest.json"
+    return [manifest] if named_files.reads_downloaded(feature) else []
+
+
 def feature_shards(wildcards):
     """Return the shards of a modality of pictures under `--set-scatter`; else nothing."""
     parts = gather.features("{scatteritem}")

@@ -15,6 +15,7 @@ rule features:
         settings="data/settings/features/{dataset}/{modality}.json",
         item_table=rules.kcore.output.item_table,
         images=rules.images.output,
+        downloaded=downloaded_features,
         shards=feature_shards,
     output:
         "data/features/{dataset}/{modality}.parquet",
