@@ -37,7 +37,6 @@ from pipeline.params.extractors import TABLE
 from pipeline.tables import io, processed, results
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_feature_metadata, read_present
-from pipeline.tables.pictures import read_pictures
 
 log = logging.getLogger("compare")
 
@@ -211,7 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     extractors = settings.compared_extractors(args.dataset) if args.table == TABLE else None
     table = comparison(material.metrics, material.ranks, folder, extractors)
     people = gallery.gallery(material)
-    pictures = read_pictures(args.images, gallery.items_shown(people))
+    pictures = gallery.pictures(material, args.images, gallery.items_shown(people))
     files = _files(settings, args.dataset, args.features)
     processed.check_counts(args.processed, material.parts)
     results.check_features(args.results, material.facts, files)

@@ -200,8 +200,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = params.load().of(args.dataset)
     settings.source(args.dataset)
     items = read_parquet(args.processed / ITEMS_FILE, ITEMS).sort(ITEM)
-    features = settings.dataset_features(args.dataset).values()
-    if any(feature.field == IMAGE for feature in features):
+    if settings.reads_images(args.dataset):
         column = items[IMAGE].to_list()
         counts = pack(column, args.raw, WORK / args.dataset, args.output, settings.images)
     else:

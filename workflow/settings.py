@@ -60,8 +60,7 @@ def slices(settings: params.Params) -> Slices:
 
 
 def _data_slices(settings: params.Params, dataset: str) -> Slices:
-    source, features = settings.source(dataset), settings.dataset_features(dataset)
-    reads_images = any(feature.field == "image" for feature in features.values())
+    source = settings.source(dataset)
     n_candidates = settings.evaluate.candidates
     return {
         f"download/{dataset}": [source, settings.seed, named_files.source_checksums(source)],
@@ -69,7 +68,7 @@ def _data_slices(settings: params.Params, dataset: str) -> Slices:
         f"kcore/{dataset}": [source.format, settings.kcore],
         f"split/{dataset}": [source.format, settings.split, settings.seed, n_candidates],
         f"validate/{dataset}": [source.format],
-        f"images/{dataset}": [settings.images, reads_images],
+        f"images/{dataset}": [settings.images, settings.reads_images(dataset)],
         f"tokens/{dataset}": [settings.dataset_tokens(dataset), settings.seed],
     }
 

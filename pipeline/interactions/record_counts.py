@@ -34,7 +34,7 @@ def reconciled(
         records: `reviews` of `read_counts`; if None, the reviews are counted from here.
         n_reviews: rows of reviews.parquet.
         steps: of the filters and of repeated pairs; what is lost after them is the core's, or
-            in a published split, which has no steps, the part validation, which train has too.
+            in a published split, which has no steps, the part validation, if train has it too.
         n_interactions: rows of interactions.parquet.
 
     Raises:
@@ -53,4 +53,6 @@ def reconciled(
             f"{records['bad_lines']:,} bad lines, filtered {dropped}. Run ingest again"
         )
     dropped.pop("all reviews", None)  # drops nothing, as was checked
+    if not steps and not dropped["validation"]:
+        del dropped["validation"]
     return {**records, "filtered": dropped, "interactions": n_interactions}

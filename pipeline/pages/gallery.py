@@ -20,7 +20,7 @@ from pipeline.params import Params
 from pipeline.tables import processed as tables
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, scan_parquet
-from pipeline.tables.pictures import open_rgb
+from pipeline.tables.pictures import open_rgb, read_pictures
 from pipeline.tables.results import check_targets, read_lists, read_results
 
 SIDE, QUALITY = 96, 80  # pixels of a thumbnail's longer side; of the JPEG
@@ -118,6 +118,16 @@ def items_shown(people: People) -> set[int]:
     """Return the items of a gallery."""
     rows = (row for person in people for row in (person["chosen"], *person["lists"].values()))
     return {item for row in rows for item, _ in row}
+
+
+def pictures(material: Material, images: Path, items: set[int]) -> dict[int, bytes]:
+    """Return the picture files of items; none for a dataset whose features read no pictures.
+
+    Such a dataset needs no table of pictures.
+    """
+    return (
+        read_pictures(images, items) if material.settings.reads_images(material.dataset) else {}
+    )
 
 
 def labels(items: pl.DataFrame, shown: Iterable[int]) -> dict[int, str]:

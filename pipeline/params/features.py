@@ -26,6 +26,7 @@ NETWORKS = (
     "efficientnet_lite0",
 )
 MINILM = "all-MiniLM-L6-v2"  # the weights of minilm
+IMAGE = "image"  # the field of extractors that read pictures
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 
 

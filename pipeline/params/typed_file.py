@@ -19,7 +19,7 @@ from pipeline.job.errors import ParamsError
 from pipeline.params.expand import ExpandedModel, absent
 from pipeline.params.experiments import Factors, Study, Sweep
 from pipeline.params.extractors import TABLE, Comparison
-from pipeline.params.features import Feature, in_words
+from pipeline.params.features import IMAGE, Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
 from pipeline.params.models import ARCHITECTURES, Model
 from pipeline.params.section import Name, Section
@@ -83,6 +83,12 @@ class Params(File):
     def dataset_tokens(self, dataset: str) -> dict[str, Tokens]:
         """Return `{kind: settings}` of a dataset's tokens, in the file's order."""
         return dict(self.tokens.get(dataset, {}))
+
+    def reads_images(self, dataset: str) -> bool:
+        """Return whether a feature of a dataset is made of pictures."""
+        return any(
+            feature.field == IMAGE for feature in self.dataset_features(dataset).values()
+        )
 
     def every_feature(self, dataset: str) -> dict[str, FeatureSettings]:
         """Return `dataset_features`, then what only the comparison of extractors reads."""

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import params
 from pipeline.job.errors import RawDataError
+from pipeline.params.features import Precomputed
 from pipeline.tables.io import sha256_of
 from workflow import named_files
 from workflow.named_files import pictures_checksum, remembered_sha256
@@ -159,3 +160,35 @@ def test_pictures_are_read_once_and_remembered_together(source, memory, read):
     pictures_checksum(source, memory)
 
     assert [path.name for path in read] == ["a.jpg", "b.PNG"]
+
+
+# --- published benchmarks -------------------------------------------------------------------
+
+
+def test_the_features_beside_a_benchmark_are_files_of_its_source(tmp_path):
+    (tmp_path / "audio.npy").write_bytes(b"one")
+    source = params.InterSource(
+        format="inter", interactions="a.inter", files=["audio.npy"], folder=str(tmp_path)
+    )
+
+    found = named_files.source_checksums(source)
+
+    assert found == {"a.inter": None, "audio.npy": sha256_of(tmp_path / "audio.npy")}
+
+
+def test_a_feature_that_the_download_brings_depends_on_the_manifest(tmp_path, monkeypatch):
+    """Its content is no part of the slice, which is written before the download."""
+    monkeypatch.chdir(tmp_path)
+    brought, own = (
+        Precomputed(extractor="precomputed", path=path, rows="item_id")
+        for path in ("data/raw/bench/audio.npy", "audio.npy")
+    )
+    (tmp_path / "data/raw/bench").mkdir(parents=True)
+    (tmp_path / "data/raw/bench/audio.npy").write_bytes(b"one")
+
+    assert named_files.checksums(brought) == {}
+    assert named_files.checksums(own) == {"path": None}
+    assert [named_files.reads_downloaded(feature) for feature in (brought, own)] == [
+        True,
+        False,
+    ]

@@ -43,7 +43,6 @@ from pipeline.pages import file_names, gallery, template
 from pipeline.params import study
 from pipeline.tables import io
 from pipeline.tables import schema as s
-from pipeline.tables.pictures import read_pictures
 
 LEARNING, CUTOFFS, FACTORS = "learning", "cutoffs", "factors"
 
@@ -138,7 +137,7 @@ def example_users(whole: gallery.Material, images: Path) -> dict[str, Any]:
     return {
         "people": people,
         "labels": gallery.labels(whole.items, shown),
-        "thumbnails": gallery.thumbnails(read_pictures(images, shown)),
+        "thumbnails": gallery.thumbnails(gallery.pictures(whole, images, shown)),
     }
 
 

@@ -232,3 +232,36 @@ def test_settings_that_do_not_fit_together_name_their_key(settings, message):
 
     with pytest.raises(ParamsError, match=rf"features\.sample\.visual.*{message}"):
         params.parse(raw)
+
+
+# --- rows by number -------------------------------------------------------------------------
+
+
+def test_the_raw_id_is_the_row_of_a_matrix(tmp_path):
+    np.save(tmp_path / "own.npy", MATRIX)
+    items = pl.Series("raw_id", ["2", "0", None, "2"], pl.String)
+
+    found = run(tmp_path / "own.npy", items, rows="item_id")
+
+    vectors = list(found.vectors)
+    np.testing.assert_array_equal([vectors[0], vectors[1], vectors[3]], MATRIX[[2, 0, 2]])
+    assert vectors[2] is None
+    assert vectors[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("raw_id", ["3", "-1", "01", "1.0", "b", "9" * 30])
+def test_a_raw_id_that_is_no_row_is_refused(tmp_path, raw_id):
+    np.save(tmp_path / "own.npy", MATRIX)
+    items = pl.Series("raw_id", ["0", raw_id], pl.String)
+
+    with pytest.raises(RawDataError, match=rf"its 3 rows, from 0 to 2, got '{raw_id}'; name"):
+        run(tmp_path / "own.npy", items, rows="item_id")
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [("own.npy", {"ids": "ids.txt", "rows": "item_id"}), ("own.parquet", {"rows": "item_id"})],
+)
+def test_rows_and_ids_exclude_each_other(path, more):
+    with pytest.raises(ValueError, match=r"expected (either|neither) `ids`"):
+        Precomputed(extractor="precomputed", path=path, **more)

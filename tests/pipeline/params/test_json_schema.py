@@ -78,6 +78,19 @@ def test_the_settings_of_the_committed_experiments_are_valid(path):
                 "columns": {"user": "customer", "item": "sku"},
             },
         ),
+        (
+            "sources.bench",
+            {
+                "format": "inter",
+                "interactions": "https://bench.example/a/b.inter",
+                "columns": {"label": "part"},
+                "files": ["audio.npy"],
+            },
+        ),
+        (
+            "features.sample.audio",
+            {"extractor": "precomputed", "path": "a.npy", "rows": "item_id"},
+        ),
         ("sweep", None),
         ("download.max_megabytes_per_second", 2.5),
     ],
