@@ -60,14 +60,14 @@ class EASE(Recommender):
         n_items = interactions.n_items
         if n_items > MOST_ITEMS:
             raise ValueError(
-                f"ease: expected at most {MOST_ITEMS} items, since two matrices of items x "
+                f"expected at most {MOST_ITEMS} items, since two matrices of items x "
                 f"items in float64 are in memory at once, got {n_items} "
                 f"({16e-9 * n_items**2:.0f} GB); take itemknn, or make the catalogue smaller "
                 "with kcore.k_item"
             )
         if content_weight and not features:
             raise ValueError(
-                "ease: expected features for a content_weight above 0, got none; name some in "
+                "expected features for a content_weight above 0, got none; name some in "
                 "modalities, or set content_weight to 0"
             )
         common = common_users(interactions)

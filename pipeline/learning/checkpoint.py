@@ -23,7 +23,7 @@ from model.base import Recommender
 from model.data import Interactions
 from pipeline import params
 from pipeline.job import devices
-from pipeline.job.errors import SchemaError
+from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset, load_features, load_tokens
 from pipeline.tables.features import digest_of
@@ -48,13 +48,19 @@ def build(
     generator: torch.Generator,
     **overrides: Any,
 ) -> Recommender:
-    """Return an untrained model with its settings on the dataset, except for `overrides`."""
+    """Return an untrained model with its settings on the dataset, except for `overrides`.
+
+    Raises:
+        ParamsError: the model refuses its settings, features or the size of the dataset.
+    """
     excluded = {"lr", "modalities", "tokens"}
     section = settings.model(model, dataset).model_dump(exclude=excluded)
     name = settings.architecture(model)
-    return recommenders.build(
-        name, interactions, features, generator=generator, **section | overrides
-    )
+    values = section | overrides
+    try:
+        return recommenders.build(name, interactions, features, generator=generator, **values)
+    except ValueError as error:
+        raise ParamsError(f"params.yaml: {model} on {dataset}: {error}") from error
 
 
 def save_checkpoint(tensors: dict[str, Tensor], facts: dict[str, Any], path: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from small_dataset import FOLDERS, METADATA_OF_6, N_ITEMS, N_USERS, ROOT, run, write
 
 from pipeline import evaluate, params, recommend, train
-from pipeline.job.errors import SchemaError, TrainingDiverged
+from pipeline.job.errors import ParamsError, SchemaError, TrainingDiverged
 from pipeline.learning.checkpoint import read_checkpoint
 from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset
@@ -56,6 +56,29 @@ def test_two_extractors_side_by_side_are_two_modalities(workspace, model):
     tensors, _ = read_checkpoint(workspace / f"results/{model}/checkpoint.safetensors")
     assert {9, 6} <= {size for tensor in tensors.values() for size in tensor.shape}
     assert 0 < read_json(workspace / f"results/{model}/metrics.json")["sampled"]["hr@10"] < 1
+
+
+def test_what_a_model_refuses_is_a_message_with_the_section(workspace):
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    raw["ease"]["default"] |= {"content_weight": 1.0, "modalities": []}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+
+    with pytest.raises(ParamsError, match=r"params\.yaml: ease on sample: expected features"):
+        run(train, "ease")
+
+
+def test_sampling_by_pairs_trains_another_model_and_is_in_its_facts(workspace):
+    found = {}
+    for sampling in ("users", "pairs"):
+        raw = yaml.safe_load((workspace / "params.yaml").read_text())
+        raw["train"]["sampling"] = sampling
+        (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+        run(train, "bprmf")
+        tensors, facts = read_checkpoint(workspace / "results/bprmf/checkpoint.safetensors")
+        assert facts["budget"]["sampling"] == sampling
+        found[sampling] = tensors["users"]
+
+    assert not torch.equal(found["users"], found["pairs"])
 
 
 @pytest.mark.parametrize("model", ["popularity", "itemknn", "ease"])
