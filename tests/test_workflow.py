@@ -30,11 +30,18 @@ from workflow_tree import (
 from pipeline import params
 from pipeline.job.code import closure
 
-TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
+TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep", "tune"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
 MAY_USE_A_GPU |= {
     f"experiments.{name}"
-    for name in ("factors.measure", "study.cell", "study.lists", "sweep.cell", "sweep.search")
+    for name in (
+        "factors.measure",
+        "study.cell",
+        "study.lists",
+        "sweep.cell",
+        "sweep.search",
+        "sweep.halving",
+    )
 }
 # The slice in data/settings speaks for params and model; job has no bearing on content.
 NOT_LISTED = (Path("pipeline/params"), Path("pipeline/job"), Path("model"))
