@@ -141,7 +141,7 @@ def fixed(settings: Params, dataset: str, model: str) -> dict[str, Any]:
         "settings": {k: v for k, v in current.items() if k not in sweep.ranges},
         "modalities": settings.model_modalities(model, dataset),
         "batch_size": settings.train.batch_size,
-        "budget": sweep.budget,
+        "budget": sweep.budget.model_dump(),
     }
 
 

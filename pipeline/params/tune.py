@@ -7,6 +7,8 @@ A round has a third of the trainings of the one before, each with three times it
 training goes on from where it was, so that a round costs only what it adds. Jamieson and
 Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS
 2016; a third rather than a half as in Hyperband (Li et al., JMLR 2018).
+
+Functions about a dataset take params.yaml as it is there (`Params.of`).
 """
 
 from __future__ import annotations
@@ -39,13 +41,9 @@ def rounds(settings: Params, dataset: str, model: str) -> list[Round]:
     """
     n = len(sweep.cells(as_sweep(settings), dataset, model))
     epochs, every = settings.train.epochs, settings.train.evaluate_every
-    by_epochs: dict[int, int] = {}
-    for number in range(settings.tune.rounds):
-        share = KEPT ** (settings.tune.rounds - 1 - number)
-        end = min(epochs, every * math.ceil(epochs / share / every))
-        by_epochs.setdefault(end, n)
-        n = math.ceil(n / KEPT)
-    return [Round(trainings, end) for end, trainings in by_epochs.items()]
+    shares = [KEPT**left for left in reversed(range(settings.tune.rounds))]
+    ends = {min(epochs, every * math.ceil(epochs / share / every)) for share in shares}
+    return [Round(math.ceil(n / KEPT**i), end) for i, end in enumerate(sorted(ends))]
 
 
 def most_epochs(planned: list[Round]) -> int:

@@ -164,9 +164,8 @@ def tune_files(wildcards):
             f" {list(PARAMS.tune.ranges)}, got {PARAMS.tune.models or PARAMS.models}"
         )
     for dataset, model in pairs:
-        print(
-            f"{dataset} {model}: {tune.cost(PARAMS, dataset, model)}", file=sys.stderr
-        )
+        cost = tune.cost(PARAMS.of(dataset), dataset, model)
+        print(f"{dataset} {model}: {cost}", file=sys.stderr)
     return [f"results/{dataset}/{model}/{TUNE_MD}" for dataset, model in pairs]
 
 

@@ -76,7 +76,7 @@ class Search:
             ParamsError: the model is not one of those that are tuned.
         """
         self.raw, self.job = raw, job
-        self.settings = params.parse(dict(raw))
+        self.settings = params.parse(dict(raw)).of(job.dataset)
         self.section = tune.as_sweep(self.settings)
         cells = sweep.cells(self.section, job.dataset, job.model)
         self.cells = {cell.short_name: cell for cell in cells}

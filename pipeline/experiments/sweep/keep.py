@@ -42,7 +42,7 @@ def found(settings: params.Params, dataset: str, results: Path) -> dict[str, dic
         ParamsError: no model has been tuned.
         SchemaError: a result is of other settings than those of params.yaml.
     """
-    settings.source(dataset)
+    settings = settings.of(dataset)
     section, best = tune.as_sweep(settings), {}
     names = tune.models(settings, dataset)
     for model in names:
@@ -61,7 +61,7 @@ def found(settings: params.Params, dataset: str, results: Path) -> dict[str, dic
         if table["best"] is None:
             log.warning("%s: every training diverged; %s stays as it is", path, model)
         else:
-            best[model] = table["best"]
+            best[model] = {key: table["best"][key] for key in ranges}
     if not best:
         raise ParamsError(f"{results}: expected the search of one of {names}; {AGAIN}")
     return best
