@@ -23,11 +23,13 @@ from pipeline.params.cell import (
     named,
     scalar,
 )
-from pipeline.params.experiments import Sweep
+from pipeline.params.experiments import Budget, Sweep
 from pipeline.params.models import ARCHITECTURES
 from pipeline.params.typed_file import Params
 
 MOST_CELLS = 10_000  # of one model on one dataset; each is a job
+# Keys of `train` that a cell has from its own budget, or that come after the selection.
+NOT_OF_A_CELL = {*Budget.model_fields, "refit", "select_on"}
 
 
 def section(settings: Params) -> Sweep:
@@ -140,7 +142,7 @@ def fixed(settings: Params, dataset: str, model: str) -> dict[str, Any]:
         "architecture": settings.architecture(model),
         "settings": {k: v for k, v in current.items() if k not in sweep.ranges},
         "modalities": settings.model_modalities(model, dataset),
-        "batch_size": settings.train.batch_size,
+        "train": settings.train.model_dump(exclude=NOT_OF_A_CELL),
         "budget": sweep.budget.model_dump(),
     }
 
