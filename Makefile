@@ -1,5 +1,5 @@
 # From a clean checkout: `make run` makes the tables, `make test` runs the checks.
-.PHONY: run plan compare-extractors explore test test-slow check format bench dag after-dvc after-snakemake experiments sweep sweep-experiments
+.PHONY: run plan compare-extractors explore test test-slow check format bench dag after-dvc after-snakemake experiments sweep sweep-experiments tune
 
 SHELL := /bin/bash
 CORES := $(shell nproc)
@@ -63,6 +63,11 @@ experiments: $(RUN)
 sweep: $(RUN)
 	@snakemake --cores $(CORES) sweep
 	@python -m workflow.results sweep
+
+# lr and l2 for the datasets; pipeline/experiments/sweep/keep.py writes them to params.yaml.
+tune: $(RUN)
+	@snakemake --cores $(CORES) tune
+	@python -m workflow.results tune
 
 # Sorted by validation, without the columns of test.
 sweep-experiments: $(RUN)

@@ -65,6 +65,11 @@ rule sweep:
         sweep_files,
 
 
+rule tune:
+    input:
+        tune_files,
+
+
 rule sheets:
     input:
         sheet_files(),

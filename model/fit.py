@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -41,6 +42,7 @@ class Progress:
     best_epoch: int = 0
     best: float = -math.inf
     records: list[Record] = field(default_factory=list)
+    seconds: float = 0.0  # of training and measuring, over all starts
 
 
 class Training:
@@ -160,6 +162,7 @@ def fit(
         yield from progress.records
         return
     losses: list[float] = []
+    start = time.perf_counter()
     while progress.epoch < epochs and not _exhausted(progress, evaluate_every * patience):
         losses.append(training.run_epoch())
         if progress.epoch % evaluate_every and progress.epoch < epochs:
@@ -171,6 +174,8 @@ def fit(
         if ndcg is None or ndcg > progress.best:
             progress.best, progress.best_epoch = ndcg or 0.0, progress.epoch
             training.keep()
+        now = time.perf_counter()
+        progress.seconds, start = progress.seconds + now - start, now
         yield record
 
 

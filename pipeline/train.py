@@ -19,6 +19,7 @@ LIVE_CURVES=FOLDER draws its curves while it runs; see pipeline/learning/live.py
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ log = logging.getLogger("train")
 class Trainer:
     """Trains one model on one dataset; its phases share the data and the features."""
 
+    training: Training  # of the phase that was begun last
+
     def __init__(self, arguments: Arguments, settings: params.Params) -> None:
         """Read the processed tables, the features and the tokens."""
         self.arguments, self.settings = arguments, settings
@@ -73,31 +76,37 @@ class Trainer:
 
         return hr_and_ndcg
 
-    def run_phase(self, phase: str, pairs: Interactions, epochs: int, part: str) -> Training:
-        """Train from scratch, or from the state that a killed run has saved.
+    def run_phase(
+        self, phase: str, pairs: Interactions, epochs: int, part: str, pause: int | None = None
+    ) -> Training:
+        """Train from scratch, or from the state that a killed or paused run has saved.
 
         Args:
             phase: `select` evaluates and keeps the best epoch; `refit` runs all epochs.
             pairs: to train on.
             epochs: at most.
             part: to evaluate on.
+            pause: train no further than to this epoch, a multiple of `evaluate_every`; a later
+                call goes on from there as if there had been no pause. None for no pause.
 
         Raises:
             TrainingDiverged: a non-finite loss.
             ParamsError: LIVE_CURVES is set and cannot be used.
         """
         budget, names = self.settings.train, self.arguments
-        training = self.new_training(pairs)
+        training = self.training = self.new_training(pairs)
         path = self._state_path(phase, pairs, epochs)
         measure = self.measure(part) if phase == "select" else None
         draw = curves(names.dataset, names.model, phase)
         title = f"{names.dataset} {names.model} {phase}"
         try:
             if not resume(training, path):
+                start = time.perf_counter()
                 training.model.prepare(self._preparation(training, measure))
+                training.progress.seconds += time.perf_counter() - start
             records = fit(
                 training,
-                epochs=epochs,
+                epochs=min(epochs, pause or epochs),
                 evaluate_every=budget.evaluate_every,
                 patience=budget.patience,
                 measure=measure,

@@ -31,11 +31,18 @@ from pipeline import params
 from pipeline.job.code import closure
 from pipeline.params.tokens import features_read
 
-TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep"]
+TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep", "tune"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
 MAY_USE_A_GPU |= {
     f"experiments.{name}"
-    for name in ("factors.measure", "study.cell", "study.lists", "sweep.cell", "sweep.search")
+    for name in (
+        "factors.measure",
+        "study.cell",
+        "study.lists",
+        "sweep.cell",
+        "sweep.search",
+        "sweep.halving",
+    )
 }
 # The slice in data/settings speaks for params and model; job has no bearing on content.
 NOT_LISTED = (Path("pipeline/params"), Path("pipeline/job"), Path("model"))
@@ -298,6 +305,21 @@ def test_a_sweep_is_a_job_per_cell_that_reads_no_test_part_and_one_table(tree):
     }
     for engine in (snakemake_jobs(tree), dvc_jobs(tree)):
         assert not [job for job in engine if "pipeline.experiments.sweep.cell" in job.command]
+
+
+def test_tune_is_a_job_and_a_table_per_model_that_read_no_test_part_and_state_the_cost(tree):
+    ranges = {"lr": [0.001, 0.01], "l2": [0.1]}
+    edit(tree, tune={"models": ["vbpr"], "ranges": ranges, "rounds": 2})
+
+    jobs = snakemake_jobs(tree, "tune")
+
+    assert of_stage(jobs, "experiments.sweep.halving") == ["results/sample/vbpr/tune.json"]
+    for stage in ("halving", "halving_table"):
+        (job,) = [job for job in jobs if f"pipeline.experiments.sweep.{stage} " in job.command]
+        assert not [name for name in job.inputs if name.endswith("test.parquet")]
+        assert_lists_what_it_imports(job, f"pipeline/experiments/sweep/{stage}.py")
+    said = run(tree, "snakemake", "--dry-run", "tune")
+    assert "sample vbpr: at most 535 epochs (1.3 trainings of 400): 2 to epoch 135, 1 " in said
 
 
 @pytest.mark.slow

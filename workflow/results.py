@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pipeline import params
 from pipeline.job.command_line import parser, run
-from pipeline.pages.file_names import COMPARISON_MD, REPORT_FILE, SWEEP_MD
-from pipeline.params import extractors, sweep
+from pipeline.pages.file_names import COMPARISON_MD, REPORT_FILE, SWEEP_MD, TUNE_MD
+from pipeline.params import extractors, sweep, tune
 
 WIDTH = 100  # columns of a line that is not of a table
 
@@ -25,6 +25,8 @@ def files(settings: params.Params, target: str) -> Iterator[Path]:
         folder = Path("results") / dataset
         if target == "sweep":
             yield from (folder / model / SWEEP_MD for model in sweep.models(settings, dataset))
+        elif target == "tune":
+            yield from (folder / model / TUNE_MD for model in tune.models(settings, dataset))
         elif target == "evaluate":
             yield from (folder / COMPARISON_MD, folder / REPORT_FILE)
         elif dataset in settings.extractors:
@@ -43,7 +45,7 @@ def text(path: Path) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Print them."""
     arguments = parser(__doc__)
-    targets = ["evaluate", "compare_extractors", "sweep"]
+    targets = ["evaluate", "compare_extractors", "sweep", "tune"]
     arguments.add_argument("target", choices=targets, help="of the Snakefile")
     target = arguments.parse_args(argv).target
     print("\n".join(text(path) for path in files(params.load(), target)))

@@ -14,6 +14,7 @@ record of earlier params. A slice has the settings of its model in full, and no 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from pipeline import params
 from pipeline.job.code import ROOT, closure
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
-from pipeline.params import extractors, study, sweep
+from pipeline.params import extractors, study, sweep, tune
 from pipeline.tables.io import sha256_of, write_text
 from workflow import named_files, other_engine
 
@@ -55,6 +56,8 @@ def slices(settings: params.Params) -> Slices:
         by_name |= _factor_slices(own, dataset)
         for model in sweep.models(own, dataset):
             by_name |= _sweep_slices(own, dataset, model)
+        for model in tune.models(own, dataset):
+            by_name |= _tune_slice(own, dataset, model)
         by_name |= _study_slices(own, dataset)
     return by_name
 
@@ -160,6 +163,15 @@ def _sweep_slices(settings: params.Params, dataset: str, model: str) -> dict[str
         f"sweep_search/{dataset}/{model}": [fixed, *tried, settings.seed],
         f"sweep_table/{dataset}/{model}": [fixed, *tried, cells, layer, n_candidates],
     }
+
+
+def _tune_slice(settings: params.Params, dataset: str, model: str) -> Slices:
+    section, code = tune.as_sweep(settings), model_code(settings.architecture(model))
+    fixed = sweep.fixed(section, dataset, model) | {"code": code}
+    ranges = sweep.ranges(section, dataset, model)
+    rounds = [asdict(entry) for entry in tune.rounds(settings, dataset, model)]
+    shared = [settings.seed, settings.evaluate.candidates]
+    return {f"tune_search/{dataset}/{model}": [fixed, ranges, rounds, *shared]}
 
 
 def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:

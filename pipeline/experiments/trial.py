@@ -2,15 +2,14 @@
 
     params.yaml, a cell, a budget -> Trial.settings -> a training -> outcome on validation
 
-Everything that tries settings is a view of it: the runs of a file (sweep/grid.py), the cells of
-the section `sweep` (sweep/cell.py), the trials of optuna (sweep/search.py) and the cells of the
-section `study` (study/cell.py).
+Everything that tries settings is a view of it: the runs of a file (sweep/grid.py), the cells
+of the section `sweep` (sweep/cell.py), the trials of optuna (sweep/search.py), the trainings
+of the section `tune` (sweep/halving.py) and the cells of the section `study` (study/cell.py).
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -61,7 +60,9 @@ class Trial:
             path.unlink()
 
 
-def trial_of(cell: Cell, budget: Budget, owner: Literal["cell", "trial", "study"]) -> Trial:
+def trial_of(
+    cell: Cell, budget: Budget, owner: Literal["cell", "trial", "tune", "study"]
+) -> Trial:
     """Return a cell's trial, whose name no other training's saved state begins with.
 
     Several owners may train a cell at once, and each saves its state.
@@ -70,17 +71,20 @@ def trial_of(cell: Cell, budget: Budget, owner: Literal["cell", "trial", "study"
     return Trial(name, cell, budget)
 
 
-def validated(job: Trainer) -> dict[str, Any]:
+def validated(job: Trainer, pause: int | None = None) -> dict[str, Any]:
     """Train without the validation items, and measure on the validation candidates.
+
+    With `pause` only to this epoch; a later call goes on from there (see Trainer.run_phase).
 
     Returns:
         The settings, the best measurement, its epoch, NDCG@10 at every measurement, minutes.
     """
     settings, arguments = job.settings, job.arguments
-    start = time.perf_counter()
-    pairs = job.dataset.pairs(validation=False)
-    progress = job.run_phase("select", pairs, settings.train.epochs, VALIDATION).progress
-    best = next(r for r in progress.records if r.epoch == progress.best_epoch)
+    pairs, epochs = job.dataset.pairs(validation=False), settings.train.epochs
+    progress = job.run_phase("select", pairs, epochs, VALIDATION, pause).progress
+    # A state that is kept may be further than this.
+    records = [record for record in progress.records if record.epoch <= (pause or epochs)]
+    best = max(records, key=lambda record: record.ndcg or 0.0)
     return {
         "settings": settings.model(arguments.model, arguments.dataset).model_dump(mode="json"),
         "budget": {key: getattr(settings.train, key) for key in Budget.model_fields},
@@ -89,18 +93,23 @@ def validated(job: Trainer) -> dict[str, Any]:
         "epoch": best.epoch,
         "hr@10": best.hr,
         "ndcg@10": best.ndcg,
-        "curve": {str(r.epoch): r.ndcg for r in progress.records},
-        "minutes": round((time.perf_counter() - start) / 60, 1),
+        "curve": {str(r.epoch): r.ndcg for r in records},
+        "minutes": round(progress.seconds / 60, 1),
     }
 
 
 def outcome(
-    trial: Trial, raw: Mapping[str, Any], job: Arguments, start: Start = Trainer
+    trial: Trial,
+    raw: Mapping[str, Any],
+    job: Arguments,
+    start: Start = Trainer,
+    pause: int | None = None,
 ) -> dict[str, Any]:
     """Return the changed values with what `validated` returns, or why the training diverged.
 
     A diverged training is a result: a range may hold a step that is too large. Minutes are left
-    out, so that the same trial gives the same bytes. Arguments are those of `Trial.start`.
+    out, so that the same trial gives the same bytes. Arguments are those of `Trial.start` and
+    `validated`.
 
     Raises:
         ParamsError: params.yaml, or the trial, cannot be run.
@@ -108,7 +117,7 @@ def outcome(
     tried = {"values": trial.cell.values, "seed": trial.cell.seed}
     training = trial.start(raw, job, start)
     try:
-        measured = validated(training)
+        measured = validated(training, pause)
     except TrainingDiverged as error:
         return tried | {"diverged": str(error)}
     del measured["minutes"]

@@ -11,6 +11,7 @@ REPORT_FILE = "report.html"
 EXPLANATIONS_FILE = "explanations.json"
 CELLS_FOLDER, TRIALS_FILE = "sweep", "sweep_trials.json"  # a file per cell in the folder
 SWEEP_JSON, SWEEP_MD = "sweep.json", "sweep.md"
+TUNE_JSON, TUNE_MD = "tune.json", "tune.md"
 
 # results/<dataset>/study/, beside a folder per cell with the files of a model
 TABLES_JSON, TABLES_TEX = "tables.json", "tables.tex"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from pipeline.job.errors import ParamsError
-from pipeline.params import expand, study, sweep
+from pipeline.params import expand, study, sweep, tune
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.models import ARCHITECTURES, ContentModel
 from pipeline.params.sources import WITH_SPLIT, InterSource
@@ -54,6 +54,7 @@ def check(settings: Params) -> None:
             if dataset in expanded.settings:
                 settings.typed_model(model, dataset)
     sweep.check(settings)
+    tune.check(settings)
     study.check(settings)
 
 

@@ -1,16 +1,17 @@
-"""The sections `sweep`, `study` and `factors`: analyses beside the stages.
+"""The sections `sweep`, `tune`, `study` and `factors`: analyses beside the stages.
 
     sweep: {models: [mcln], ranges: {lr: [0.001, 0.01], layers: [1, 2]}, cells: all, ...}
+    tune: {ranges: {lr: [0.001, 0.01], l2: [0.01, 0.1]}, rounds: 3}
     study: {tables: [table2], grids: {table5: {models: [mcln], setting: ..., values: ...}},
             budget: quick, budgets: {quick: {epochs: 40, ...}}}
     factors: {items: 60}
 
-params/sweep.py and params/study.py make trainings of the first two.
+params/sweep.py, params/tune.py and params/study.py make trainings of the first three.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -26,18 +27,43 @@ class Budget(Section):
     patience: Count
 
 
+Ranges: TypeAlias = Annotated[
+    dict[Name, Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
+]
+
+
 class Sweep(Section):
     """Which settings of which models are tried, and judged on validation."""
 
+    key: ClassVar[str] = "sweep"  # of params.yaml, for messages
+
     models: Annotated[list[Name], Field(min_length=1)]
     # The same for all models, as in the paper (4.1.4); a model takes those that it has.
-    ranges: Annotated[
-        dict[Name, Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)
-    ]
+    ranges: Ranges
     cells: Literal["all", "one_at_a_time", "none"]
     trials: Whole  # of a search by optuna over the same ranges; 0 for none
     seeds: Annotated[list[Seed], Field(min_length=1)]
     budget: Budget
+
+
+class Tune(Section):
+    """A search by successive halving under the budget of `train`, whose result can be kept."""
+
+    models: list[Name] | None = None  # null: those of `models` that are trained by steps
+    ranges: Ranges = Field(
+        default_factory=lambda: {
+            "lr": [0.0005, 0.001, 0.002, 0.005, 0.01],
+            "l2": [0.0001, 0.001, 0.01, 0.1],
+        }
+    )
+    # The best third of the combinations goes on to the next round, for three times the epochs.
+    rounds: Count = 3
+
+
+class TuneSweep(Sweep):
+    """The combinations of the section `tune`, as a sweep over all of them."""
+
+    key: ClassVar[str] = "tune"
 
 
 class StudyBudget(Budget):

@@ -23,11 +23,13 @@ from pipeline.params.cell import (
     named,
     scalar,
 )
-from pipeline.params.experiments import Sweep
+from pipeline.params.experiments import Budget, Sweep
 from pipeline.params.models import ARCHITECTURES
 from pipeline.params.typed_file import Params
 
 MOST_CELLS = 10_000  # of one model on one dataset; each is a job
+# Keys of `train` that a cell has from its own budget, or that come after the selection.
+NOT_OF_A_CELL = {*Budget.model_fields, "refit", "select_on"}
 
 
 def section(settings: Params) -> Sweep:
@@ -59,13 +61,14 @@ def ranges(settings: Params, dataset: str, model: str) -> dict[str, list[Any]]:
     sweep = section(settings)
     if model not in sweep.models:
         raise ParamsError(
-            f"params.yaml: sweep.models: no model {model!r}; expected one of {sweep.models}, "
+            f"params.yaml: {sweep.key}.models: no model {model!r}; expected one of "
+            f"{sweep.models}, "
             "or add it"
         )
     current = settings.model(model, dataset)
 
     def converted(key: str, value: Any) -> Any:
-        return getattr(changed(current, {key: value}, f"sweep.ranges.{key}", model), key)
+        return getattr(changed(current, {key: value}, f"{sweep.key}.ranges.{key}", model), key)
 
     return {
         key: [converted(key, value) for value in values]
@@ -87,7 +90,7 @@ def cells(settings: Params, dataset: str, model: str) -> list[Cell]:
     if sweep.cells == "none":
         return []
     if sweep.cells == "all":
-        _check_number(tried, len(sweep.seeds), model)
+        _check_number(tried, sweep, model)
         combinations = itertools.product(*tried.values())
         chosen = [dict(zip(tried, values, strict=True)) for values in combinations]
     else:
@@ -114,12 +117,15 @@ def _steps(start: Values, tried: dict[str, list[Any]]) -> Iterator[Values]:
         yield from (start | {key: value} for value in values if value != start[key])
 
 
-def _check_number(tried: dict[str, list[Any]], n_seeds: int, model: str) -> None:
-    number = math.prod(map(len, tried.values())) * n_seeds
+def _check_number(tried: dict[str, list[Any]], sweep: Sweep, model: str) -> None:
+    number = math.prod(map(len, tried.values())) * len(sweep.seeds)
     if number > MOST_CELLS:
+        key, others = ("cells", ", or use one_at_a_time, or none with trials")
+        if sweep.key == "tune":
+            key, others = "ranges", ""
         raise ParamsError(
-            f"params.yaml: sweep.cells: expected at most {MOST_CELLS} cells of one model, got "
-            f"{number} of {model}; shorten ranges, or use one_at_a_time, or none with trials"
+            f"params.yaml: {sweep.key}.{key}: expected at most {MOST_CELLS} cells of one "
+            f"model, got {number} of {model}; shorten ranges{others}"
         )
 
 
@@ -136,8 +142,8 @@ def fixed(settings: Params, dataset: str, model: str) -> dict[str, Any]:
         "architecture": settings.architecture(model),
         "settings": {k: v for k, v in current.items() if k not in sweep.ranges},
         "modalities": settings.model_modalities(model, dataset),
-        "batch_size": settings.train.batch_size,
-        "budget": sweep.budget,
+        "train": settings.train.model_dump(exclude=NOT_OF_A_CELL),
+        "budget": sweep.budget.model_dump(),
     }
 
 
@@ -154,22 +160,23 @@ def check(settings: Params) -> None:
         raise ParamsError(
             "params.yaml: sweep.trials: expected 1 or more where sweep.cells is none, got 0"
         )
-    check_unique(sweep.models, "sweep.models")
-    check_unique(sweep.seeds, "sweep.seeds")
-    check_models(sweep.models, settings.sections, "sweep.models")
+    check_unique(sweep.models, f"{sweep.key}.models")
+    check_unique(sweep.seeds, f"{sweep.key}.seeds")
+    check_models(sweep.models, settings.sections, f"{sweep.key}.models")
     _check_ranges(settings, sweep)
     for dataset in settings.datasets:
         for model in models(settings, dataset):
             for key, values in ranges(settings, dataset, model).items():
-                check_unique(values, f"sweep.ranges.{key}")
+                check_unique(values, f"{sweep.key}.ranges.{key}")
             cells(settings, dataset, model)
 
 
 def _check_ranges(settings: Params, sweep: Sweep) -> None:
     for key in {"modalities", "tokens"} & sweep.ranges.keys():
         raise ParamsError(
-            f"params.yaml: sweep.ranges.{key}: a job reads the features of the model as "
-            "params.yaml has it; sweep models of other names instead, such as base_v and base_t"
+            f"params.yaml: {sweep.key}.ranges.{key}: a job reads the features of the "
+            "model as params.yaml has it; try models of other names instead, such as base_v "
+            "and base_t"
         )
     fields = {
         model: ARCHITECTURES[settings.architecture(model)].model_fields.keys()
@@ -178,11 +185,12 @@ def _check_ranges(settings: Params, sweep: Sweep) -> None:
     for model, names in fields.items():
         if not names & sweep.ranges.keys():
             raise ParamsError(
-                f"params.yaml: sweep.models: {model} has none of {list(sweep.ranges)}; leave "
-                f"it out, or add a range of {sorted(names)}"
+                f"params.yaml: {sweep.key}.models: {model} has none of "
+                f"{list(sweep.ranges)}; leave it out, or add a range of {sorted(names)}"
             )
     for key in sweep.ranges:
         if not any(key in names for names in fields.values()):
             raise ParamsError(
-                f"params.yaml: sweep.ranges.{key}: none of {sweep.models} has this setting"
+                f"params.yaml: {sweep.key}.ranges.{key}: none of {sweep.models} has this "
+                "setting"
             )

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field
 
 from pipeline.job.errors import ParamsError
 from pipeline.params.expand import ExpandedModel, absent
-from pipeline.params.experiments import Factors, Study, Sweep
+from pipeline.params.experiments import Factors, Study, Sweep, Tune
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import IMAGE, Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
@@ -45,6 +45,7 @@ class File(Stages):
     # Beside the stages: a file without them is complete.
     deploy: Deploy = Deploy()
     sweep: Sweep | None = None
+    tune: Tune = Tune()
     study: Study = Study()
     factors: Factors = Factors()
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.

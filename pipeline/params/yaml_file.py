@@ -26,7 +26,7 @@ def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
         ParamsError: the file is absent, is not YAML or not a mapping.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+        raw = loaded(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the project's root") from None
     except yaml.YAMLError as error:
@@ -34,6 +34,11 @@ def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected a mapping, got {type(raw).__name__}")
     return raw
+
+
+def loaded(text: str) -> Any:
+    """Return the content of YAML, or raise yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506
 
 
 class _Loader(yaml.SafeLoader):

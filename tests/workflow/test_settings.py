@@ -10,9 +10,10 @@ from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.tables.io import sha256_of
 from workflow.settings import main, slices, write
 
-# Without the tables, the sweep and the study, whose models would be named in every answer.
+# Without the tables, the searches and the study, whose models would be named in every answer.
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {}, "deploy": {}}
+RAW |= {"tune": {"models": []}}
 NET = {"extractor": "resnet50", "field": "image"}
 SWAP = {"model": "vbpr", "modality": "visual", "instead": {"a": NET, "b": dict(NET)}}
 

@@ -1,5 +1,6 @@
 """Shared by the rules: the checked parameters, and the inputs that depend on them."""
 
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -10,6 +11,7 @@ from pipeline import params
 from pipeline.job.errors import PipelineError
 from pipeline.params import study
 from pipeline.params import sweep
+from pipeline.params import tune
 from pipeline.params.tokens import features_read as features_read_by_tokens
 from pipeline.pages.file_names import (
     CELLS_FOLDER,
@@ -24,6 +26,7 @@ from pipeline.pages.file_names import (
     TABLES_TEX,
     TIMES_FILE,
     TRIALS_FILE,
+    TUNE_MD,
     VALIDATION_MD,
 )
 
@@ -90,9 +93,10 @@ def every_output(wildcards):
 
 
 def all_models():
-    """Return every model of `models`, `tables`, `extractors`, `deploy` and `sweep`."""
+    """Return every model of `models`, `tables`, `extractors`, `deploy`, `sweep` and `tune`."""
     found = [m for dataset in PARAMS.datasets for m in PARAMS.all_models(dataset)]
     found += PARAMS.sweep.models if PARAMS.sweep else []
+    found += PARAMS.tune.models or []
     return list(dict.fromkeys(found))
 
 
@@ -147,6 +151,24 @@ def sweep_files(wildcards):
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
     return sweep_tables()
+
+
+def tune_files(wildcards):
+    """Return the table of every tuned model on every dataset, and print what they cost.
+
+    Raises:
+        WorkflowError: no model is tuned.
+    """
+    pairs = [(d, m) for d in PARAMS.datasets for m in tune.models(PARAMS, d)]
+    if not pairs:
+        raise WorkflowError(
+            "params.yaml: tune.models: expected a model that has one of"
+            f" {list(PARAMS.tune.ranges)}, got {PARAMS.tune.models or PARAMS.models}"
+        )
+    for dataset, model in pairs:
+        cost = tune.cost(PARAMS.of(dataset), dataset, model)
+        print(f"{dataset} {model}: {cost}", file=sys.stderr)
+    return [f"results/{dataset}/{model}/{TUNE_MD}" for dataset, model in pairs]
 
 
 def tried(wildcards):

@@ -1,5 +1,7 @@
 """Sweeps: settings tried on validation (sweep_cell, sweep_search), and their table (sweep_table).
 
+tune_search and tune_table are the same for the section `tune`.
+
 Cells run on one core each, so that `snakemake --cores 8 sweep` trains eight at once.
 pipeline/experiments/sweep/dvc_lines.py queues the same cells as DVC experiments.
 """
@@ -97,3 +99,64 @@ rule sweep_table:
     shell:
         "python -m pipeline.experiments.sweep.table {wildcards.dataset} {wildcards.model}"
         " results/{wildcards.dataset}/{wildcards.model} 2> {log}"
+
+
+# All rounds are one job: the next one is known when the last training of a round has ended.
+rule tune_search:
+    input:
+        code=code(
+            "pipeline/experiments/sweep/halving.py",
+            "pipeline/experiments/trial.py",
+            "pipeline/learning",
+            "pipeline/train.py",
+        ),
+        settings="data/settings/tune_search/{dataset}/{model}.json",
+        users=rules.kcore.output.users,
+        item_table=rules.kcore.output.item_table,
+        train=rules.split.output.train,
+        validation=rules.split.output.validation,
+        candidates=rules.split.output.candidates,
+        features=features_read,
+    output:
+        "results/{dataset}/{model}/tune.json",
+    log:
+        "logs/tune_search/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/tune_search/{dataset}/{model}.tsv"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=1,
+    shell:
+        "python -m pipeline.experiments.sweep.halving {wildcards.dataset} {wildcards.model}"
+        " data/processed/{wildcards.dataset} data/features/{wildcards.dataset} {output}"
+        " --threads {threads} 2> {log}"
+
+
+rule tune_table:
+    input:
+        code=code(
+            "pipeline/experiments/sweep/halving_table.py",
+            "pipeline/experiments/sweep/table.py",
+            "pipeline/pages",
+        ),
+        found=rules.tune_search.output,
+    output:
+        report(
+            "results/{dataset}/{model}/tune.md",
+            caption="../report/sweep.rst",
+            category="Sweeps",
+            labels={"dataset": "{dataset}", "model": "{model}"},
+        ),
+    log:
+        "logs/tune_table/{dataset}/{model}.log",
+    benchmark:
+        "logs/benchmarks/tune_table/{dataset}/{model}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python -m pipeline.experiments.sweep.halving_table {wildcards.dataset}"
+        " {wildcards.model} results/{wildcards.dataset}/{wildcards.model} 2> {log}"

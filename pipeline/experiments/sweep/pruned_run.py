@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import optuna
 
     from model.base import Measure, Recommender
-    from model.data import Interactions
-    from model.fit import Training
 
 
 class Pruned(Exception):  # noqa: N818 (says what happened)
@@ -40,11 +38,6 @@ class Watched(Trainer):
             return hr, ndcg
 
         return watched
-
-    def new_training(self, pairs: Interactions) -> Training:
-        """Return a fresh training, and remember it."""
-        self.training = super().new_training(pairs)
-        return self.training
 
     def _report(self, epoch: int, ndcg: float) -> None:
         if not epoch:  # a model that only counts, or that measures in its preparation

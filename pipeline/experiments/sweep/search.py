@@ -179,7 +179,6 @@ class Search:
     def _key(self) -> str:
         """Return a digest of what the trials depend on: settings, data, features and code."""
         fixed = sweep.fixed(self.settings, self.job.dataset, self.job.model)
-        fixed["budget"] = self.sweep.budget.model_dump()
         numbers = [fixed, self.ranges, self.sweep.seeds, self.settings.seed]
         digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode())
         job = Trainer(self.job, self.settings)

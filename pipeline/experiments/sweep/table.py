@@ -126,10 +126,16 @@ def _advice(table: dict[str, Any]) -> Iterator[str]:
         return
     yield from ("The best, as lines of `params.yaml`:", "", f"    {table['model']}:")
     yield f"      {table['paste']}"
-    edges = [key for key, values in table["ranges"].items() if _is_edge(best[key], values)]
-    if edges:
-        yield ""
-        yield f"At an end of its range, beyond which may be better ones: {', '.join(edges)}."
+    if edges := at_edges(best, table["ranges"]):
+        yield from ("", edges)
+
+
+def at_edges(best: Values, ranges: dict[str, list[Any]]) -> str:
+    """Return a sentence about values at an end of their range; empty if there is none."""
+    edges = [key for key, values in ranges.items() if _is_edge(best[key], values)]
+    if not edges:
+        return ""
+    return f"At an end of its range, beyond which may be better ones: {', '.join(edges)}."
 
 
 def _is_edge(value: Any, values: list[Any]) -> bool:

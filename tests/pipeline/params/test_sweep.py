@@ -81,10 +81,20 @@ def slices(change=lambda raw: None):
         (lambda raw: raw.update(seed=7), False),
         (lambda raw: raw["lightgcn"]["default"].update(l2=0.5), True),
         (lambda raw: raw["train"].update(batch_size=64), True),
+        (lambda raw: raw["train"].update(sampling="pairs"), True),
         (lambda raw: raw["sweep"].update(budget=SWEEP["budget"] | {"epochs": 6}), True),
         (lambda raw: raw["sweep"].update(ranges={"lr": [0.5], "layers": [1]}), False),
     ],
-    ids=["swept", "other budget", "other seed", "fixed", "batch", "budget", "other values"],
+    ids=[
+        "swept",
+        "other budget",
+        "other seed",
+        "fixed",
+        "batch",
+        "sampling",
+        "budget",
+        "other values",
+    ],
 )
 def test_a_cell_depends_on_its_name_and_on_what_the_sweep_leaves_alone(change, is_seen):
     name = "sweep_cell/sample/lightgcn"

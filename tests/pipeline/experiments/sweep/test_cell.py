@@ -108,7 +108,7 @@ def test_validation_is_what_a_cell_is_judged_by(swept):
 
 
 def test_a_loss_that_leaves_the_numbers_is_a_result(swept, monkeypatch):
-    def diverge(job):
+    def diverge(job, pause):
         raise TrainingDiverged("loss is nan at epoch 1, step 0")
 
     monkeypatch.setattr(trial, "validated", diverge)
