@@ -221,8 +221,8 @@ def test_files_and_columns_that_are_absent(tmp_path):
     ("settings", "message"),
     [
         ({"path": "own.csv"}, "expected `path` to end in .parquet or .npy"),
-        ({"path": "own.npy"}, "expected `ids`: "),
-        ({"path": "own.parquet", "ids": "ids.txt"}, "expected no `ids`: "),
+        ({"path": "own.npy"}, "expected either `ids`, "),
+        ({"path": "own.parquet", "ids": "ids.txt"}, "expected neither `ids` nor `rows`: "),
         ({"path": "own.parquet", "field": "title"}, "raw_id"),
     ],
 )

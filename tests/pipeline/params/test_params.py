@@ -344,6 +344,7 @@ def test_the_fields_are_those_that_the_sources_fill():
         "sample": amazon.METADATA,
         "tianchi": tianchi.METADATA.keys() - {"title", "description"},
         "published_split": {"raw_id", *published_split.TOKENS},
+        "inter": {"raw_id"},
     }
 
     assert {name: set(fields) for name, fields in FIELDS.items()} == {
