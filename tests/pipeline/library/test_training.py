@@ -109,19 +109,17 @@ PLUS = {
 def test_tokens_are_pairs_of_item_and_token():
     n_items = len(next(iter(FEATURES.values())))
     colours = np.stack([np.arange(n_items), np.arange(n_items) % 3], 1)
-    run = {"epochs": 1, "device": "cpu", **PLUS}
+    data, run = ("mcln_plus", USERS, ITEMS, FEATURES), {"epochs": 1, "device": "cpu", **PLUS}
 
-    trained = train(
-        "mcln_plus", USERS, ITEMS, FEATURES, item_tokens={"colours": colours}, **run
-    )
-    without = train("mcln_plus", USERS, ITEMS, FEATURES, **run)
+    trained = train(*data, item_tokens={"colours": colours}, **run)
+    without = train(*data, **run)
 
     assert len(trained.model.tokens.tokens) == 3
     assert without.model.tokens is None
     with pytest.raises(ParamsError, match=r"colours: expected \(E, 2\).*got \(3,\)"):
-        train("mcln_plus", USERS, ITEMS, FEATURES, item_tokens={"colours": [0, 1, 2]}, **run)
+        train(*data, item_tokens={"colours": [0, 1, 2]}, **run)
     with pytest.raises(ParamsError, match=r"tokens: expected some of \[\].*got 'colours'"):
-        train("mcln_plus", USERS, ITEMS, FEATURES, tokens=["colours"], **run)
+        train(*data, tokens=["colours"], **run)
+    colours[0, 0] = n_items
     with pytest.raises(ParamsError, match="expected items in"):
-        colours[0, 0] = n_items
-        train("mcln_plus", USERS, ITEMS, FEATURES, item_tokens={"colours": colours}, **run)
+        train(*data, item_tokens={"colours": colours}, **run)
