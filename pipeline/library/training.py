@@ -24,7 +24,8 @@ from model.sampler import Sampling
 from pipeline.job import devices
 from pipeline.job.errors import ParamsError
 from pipeline.library.arguments import checked
-from pipeline.params.models import ARCHITECTURES, ContentModel, Model, TokenModel, learning_rate
+from pipeline.params.model_section import ContentModel, Model, TokenModel
+from pipeline.params.models import ARCHITECTURES, learning_rate
 
 SEED = 2023  # as in params.yaml
 Numbers: TypeAlias = Tensor | npt.NDArray[Any] | Sequence[int]
@@ -113,8 +114,7 @@ def train(
     )
     generator = torch.Generator().manual_seed(seed)
     values = section.model_dump(exclude={"lr", "modalities", "tokens"})
-    read = _features_read(name, section, content, interactions.n_items)
-    read |= _tokens_read(name, section, tokens, interactions.n_items)
+    read = _content_read(name, section, content, tokens, interactions.n_items)
     training = Training(
         recommenders.build(name, interactions, read, generator=generator, **values),
         interactions,
@@ -152,6 +152,18 @@ def _section(
             f'**params.load().model("{name}", "sample").model_dump()'
         ) from None
     return section
+
+
+def _content_read(
+    name: str,
+    section: Model,
+    features: dict[str, Tensor],
+    tokens: dict[str, Tensor],
+    n_items: int,
+) -> dict[str, Tensor]:
+    """Return the features and tokens that the model reads, checked."""
+    read = _features_read(name, section, features, n_items)
+    return read | _tokens_read(name, section, tokens, n_items)
 
 
 def _features_read(

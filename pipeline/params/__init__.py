@@ -5,7 +5,8 @@ settings = params.load()
 """
 
 from pipeline.params.load import load, parse
-from pipeline.params.models import ARCHITECTURES, ContentModel, learning_rate
+from pipeline.params.model_section import ContentModel
+from pipeline.params.models import ARCHITECTURES, learning_rate
 from pipeline.params.section import Name, Positive, Section
 from pipeline.params.sources import (
     Amazon2023Source,

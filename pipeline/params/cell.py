@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, Field, ValidationError
 
 from pipeline.job.errors import ParamsError
-from pipeline.params.models import Model
+from pipeline.params.model_section import Model
 
 WORD = re.compile(r"[A-Za-z0-9_]+")
 Values: TypeAlias = dict[str, Any]  # {setting: value}

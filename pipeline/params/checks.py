@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from pipeline.job.errors import ParamsError
 from pipeline.params import expand, study, sweep, tune
 from pipeline.params.extractors import TABLE, Comparison
-from pipeline.params.models import ARCHITECTURES, ContentModel
+from pipeline.params.model_section import ContentModel
+from pipeline.params.models import ARCHITECTURES
 from pipeline.params.sources import WITH_SPLIT, InterSource
 from pipeline.params.tokens import VisualWords
 from pipeline.params.typed_file import File, Params

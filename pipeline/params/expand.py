@@ -17,7 +17,8 @@ from typing import Any
 from pipeline.job.errors import ParamsError
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import Settings as FeatureSettings
-from pipeline.params.models import ARCHITECTURES, KEYED_BY_MODALITY
+from pipeline.params.model_section import KEYED_BY_MODALITY
+from pipeline.params.models import ARCHITECTURES
 
 Layers = Mapping[str, Mapping[str, Any]]  # {"default" or dataset: settings}
 DatasetFeatures = Mapping[str, FeatureSettings]  # {modality: settings}

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pipeline.job.errors import ParamsError
 from pipeline.params.cell import Cell, Values, changed, check_models, check_unique, named, text
 from pipeline.params.experiments import Grid, StudyBudget
-from pipeline.params.models import ARCHITECTURES, Model
+from pipeline.params.model_section import Model
+from pipeline.params.models import ARCHITECTURES
 from pipeline.params.typed_file import Params
 
 FOLDER = "study"  # below results/<dataset>

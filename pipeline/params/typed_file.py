@@ -21,7 +21,8 @@ from pipeline.params.experiments import Factors, Study, Sweep, Tune
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import IMAGE, Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
-from pipeline.params.models import ARCHITECTURES, Model
+from pipeline.params.model_section import Model
+from pipeline.params.models import ARCHITECTURES
 from pipeline.params.section import Name, Section
 from pipeline.params.sources import Source
 from pipeline.params.stages import Deploy, Stages

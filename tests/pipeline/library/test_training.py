@@ -93,3 +93,33 @@ def test_a_wrong_argument_is_named(model, changes, message):
 def test_as_many_users_as_items():
     with pytest.raises(ValueError, match="expected as many users as items, got"):
         train("bprmf", [0, 1], [0], epochs=1, **BPRMF)
+
+
+PLUS = {
+    "dim": 8, "lr": 0.01, "l2": 0.001, "layers": 1, "popularity": 0.1,
+    "feature_norm": "unit_mean", "intra": True, "counterfactual": False, "identity": False,
+    "counterfactual_layers": 1, "attention": "modality", "context": None,
+    "difference": "distributions", "negatives": "counterfactual", "others": "random",
+    "inference": "permutation", "dropout": 0.0, "gate": None, "modality_weight": 1.0,
+    "token_layers": 2, "token_l2": None, "item_graph": "before", "item_graph_of": "both",
+    "item_neighbours": 2, "shrinkage": 1.0,
+}  # fmt: skip
+
+
+def test_tokens_are_pairs_of_item_and_token():
+    n_items = len(next(iter(FEATURES.values())))
+    colours = np.stack([np.arange(n_items), np.arange(n_items) % 3], 1)
+    data, run = ("mcln_plus", USERS, ITEMS, FEATURES), {"epochs": 1, "device": "cpu", **PLUS}
+
+    trained = train(*data, item_tokens={"colours": colours}, **run)
+    without = train(*data, **run)
+
+    assert len(trained.model.tokens.tokens) == 3
+    assert without.model.tokens is None
+    with pytest.raises(ParamsError, match=r"colours: expected \(E, 2\).*got \(3,\)"):
+        train(*data, item_tokens={"colours": [0, 1, 2]}, **run)
+    with pytest.raises(ParamsError, match=r"tokens: expected some of \[\].*got 'colours'"):
+        train(*data, tokens=["colours"], **run)
+    colours[0, 0] = n_items
+    with pytest.raises(ParamsError, match="expected items in"):
+        train(*data, item_tokens={"colours": colours}, **run)
