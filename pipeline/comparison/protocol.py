@@ -13,10 +13,11 @@ LEARNED = ("trained", "fitted")  # on the dataset's own text: the extractor says
 def in_words(metrics: Mapping[str, Any]) -> str:
     """Return the protocol behind a model's metrics.json, in a few sentences."""
     candidates, items = (metrics[part]["candidates"] for part in ("sampled", "full"))
+    mask = metrics["full"].get("mask", "train_validation").replace("_", " or ")
     return (
         f"{_split(metrics)} sampled-{candidates - 1}: 1 target among "
         f"{candidates} candidates, the same for every model; full: ranking over {items} items "
-        "without those that the user has in train or validation. A tie counts against the "
+        f"without those that the user has in {mask}. A tie counts against the "
         "target."
     )
 
@@ -55,8 +56,8 @@ def _split(metrics: Mapping[str, Any]) -> str:
         start = split["validation_from"]
         how = f"Interactions from {split['test_from']} on, and those from {start} as validation"
     return (
-        f"{how}: means over {test['targets']} test items of {test['users']} users, each item "
-        f"ranked by itself; {test['users_without_targets']} users have none, and "
+        f"{how}: means over {test['users']} users with {test['targets']} test items; "
+        f"{test['users_without_targets']} users have none, and "
         f"{test['targets_of_unknown_users']} test items are of users whom train lacks and left "
         "out."
     )

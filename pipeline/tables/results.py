@@ -15,13 +15,15 @@ from typing import Any
 
 import polars as pl
 
+from model.measures import is_measured
 from pipeline.job.errors import SchemaError
+from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_digest
 from pipeline.tables.io import read_json, read_metadata, read_parquet
 from pipeline.tables.processed import check_ids, check_once
 
-PARTS = {"sampled": "rank_sampled", "full": "rank_full"}  # of metrics.json: column of the ranks
+PARTS = rank_metrics.RANK  # of metrics.json: column of the ranks
 FIELDS = ("dataset", "model", "seeds", "selected_on", "epoch", "n_users", *PARTS)
 SHARED = ("dataset", "architecture", "settings", "epoch", "trained_on")  # metrics and facts
 AGAIN = "; run the stage evaluate again"
@@ -216,31 +218,41 @@ def _check_metrics(
             f"{path}: expected {ranks[s.USER].n_unique()} users, as in {s.RANKS_FILE}, got "
             f"{metrics['n_users']}{AGAIN}"
         )
-    for part, column in PARTS.items():
+    for part in PARTS:
         if not isinstance(metrics[part], dict) or "candidates" not in metrics[part]:
             raise SchemaError(f"{path}: expected metrics and candidates in {part!r}{AGAIN}")
-        for name, value in metrics[part].items():
-            if "@" in name and not _equal(value, expected := _metric(ranks[column], name)):
-                raise SchemaError(
-                    f"{path}: expected {part} {name} {expected:.6f}, which follows from "
-                    f"{s.RANKS_FILE}, got {value}{AGAIN}"
-                )
+        _check_values(metrics[part], part, ranks, path)
+
+
+def _check_values(
+    content: Mapping[str, Any], part: str, ranks: pl.DataFrame, path: Path
+) -> None:
+    names = [name for name in content if "@" in name]
+    try:
+        unknown = [name for name in names if not is_measured(part, name)]
+    except ValueError as error:
+        raise SchemaError(f"{path}: {part}: {error}{AGAIN}") from None
+    if unknown:
+        raise SchemaError(
+            f"{path}: expected metrics of the {part} ranking, got {unknown}{AGAIN}"
+        )
+    of_users = rank_metrics.of_groups(ranks, [(part, name) for name in names])
+    for name in names:
+        expected = float(of_users[rank_metrics.title(part, name)].to_numpy().mean())
+        if not _equal(content[name], expected):
+            raise SchemaError(
+                f"{path}: expected {part} {name} {expected:.6f}, which follows from "
+                f"{s.RANKS_FILE}, got {content[name]}{AGAIN}"
+            )
 
 
 def _equal(value: object, expected: float) -> bool:
     return isinstance(value, float | int) and math.isclose(value, expected, abs_tol=ROUNDING)
 
 
-def _metric(ranks: pl.Series, name: str) -> float:
-    """Return HR@k or NDCG@k of 0-based ranks, as model/metrics.py does."""
-    measure, _, k = name.partition("@")
-    hits = ranks.filter(ranks < int(k))
-    gains = hits.len() if measure == "hr" else (1 / (hits + 2).log(2)).sum()
-    return float(gains) / ranks.len()
-
-
 def _check_ranks(ranks: pl.DataFrame, metrics: Mapping[str, Any], path: Path) -> None:
     check_once(ranks, path, (s.USER, s.ITEM, "seed"), AGAIN)
+    check_once(ranks, path, (s.USER, "rank_full", "seed"), AGAIN)  # places in one list
     sizes = {column: metrics[part]["candidates"] for part, column in PARTS.items()}
     check_ids(ranks, path, sizes, AGAIN)
 
@@ -248,7 +260,7 @@ def _check_ranks(ranks: pl.DataFrame, metrics: Mapping[str, Any], path: Path) ->
 def _check_history(history: pl.DataFrame, path: Path) -> None:
     again = "; run the stage train again"
     check_once(history, path, ("phase", "epoch"), again)
-    for name in ("loss", "hr@10", "ndcg@10"):
+    for name in ("loss", "hr@10", "ndcg@10", "value"):
         bad = history.filter(pl.col(name).is_finite().not_())
         if bad.height:
             raise SchemaError(
