@@ -66,7 +66,13 @@ def comparison(
         SchemaError: a file of metrics lacks a key, or two models ranked different users, were
             measured at different cut-offs or among different numbers of candidates.
     """
-    _check(metrics)
+    for model, content in metrics.items():
+        if missing := sorted(NEEDED - set(content)):
+            raise SchemaError(
+                f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
+                "the stage evaluate again"
+            )
+    protocol.check_same(metrics)
     needed = [*measures, user_metrics.measure_of(select_by)]
     cutoffs = user_metrics.cutoffs_of(metrics, needed)
     part, name = user_metrics.leading(cutoffs, select_by)
@@ -89,25 +95,6 @@ def comparison(
             "pairs": significance.against_best(ranks, best, (part, name)),
         },
     }
-
-
-def _check(metrics: Mapping[str, dict[str, Any]]) -> None:
-    """Raise SchemaError if a key is missing, or models were not ranked in the same way."""
-    for model, content in metrics.items():
-        if missing := sorted(NEEDED - set(content)):
-            raise SchemaError(
-                f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
-                "the stage evaluate again"
-            )
-    candidates = {model: content[SAMPLED]["candidates"] for model, content in metrics.items()}
-    masks = {model: content[FULL].get("mask") for model, content in metrics.items()}
-    same = {"ranked among the same number of candidates": candidates}
-    same |= {"whose full ranking hides the same": masks}
-    for expected, got in same.items():
-        if len(set(got.values())) > 1:
-            raise SchemaError(
-                f"expected models {expected}, got {got}; run the stage evaluate again for all"
-            )
 
 
 def _row(model: str, metrics: Mapping[str, dict[str, Any]], folder: str) -> dict[str, Any]:
@@ -206,6 +193,25 @@ def _files(settings: params.Params, dataset: str, folder: Path | None) -> dict[s
     return {m: folder / f"{m}.parquet" for m in dict.fromkeys(read) if folder}
 
 
+def _analyses(
+    table: Mapping[str, Any],
+    material: gallery.Material,
+    present: Mapping[str, user_slices.Mask],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of significance.json and slices.json, less `dataset`."""
+    data, seed = (material.ranks, material.parts), material.settings.seed
+    sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
+    cutoffs = user_metrics.cutoffs_of(material.metrics)
+    names = user_metrics.names(cutoffs, table["measures"])
+    masks = {content[FULL].get("mask") for content in material.metrics.values()}
+    tests = significance.table(
+        *data, table["best"], *sizes, seed, names, masks == {"train_validation"}
+    )
+    trained_on = [content.get("trained_on") for content in material.metrics.values()]
+    slices = user_slices.table(*data, trained_on, present, seed, names)
+    return tests, slices
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read, compare, write."""
     arguments = parser(__doc__, "dataset", "processed", "images", "results")
@@ -239,16 +245,7 @@ def main(argv: list[str] | None = None) -> None:
     io.write_text(text, output / file_names.COMPARISON_MD)
     io.write_text(page, output / file_names.REPORT_FILE)
 
-    data, seed = (material.ranks, material.parts), settings.seed
-    sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
-    cutoffs = user_metrics.cutoffs_of(material.metrics)
-    names = user_metrics.names(cutoffs, table["measures"])
-    masks = {content[FULL].get("mask") for content in material.metrics.values()}
-    tests = significance.table(
-        *data, table["best"], *sizes, seed, names, masks == {"train_validation"}
-    )
-    trained_on = [content.get("trained_on") for content in material.metrics.values()]
-    slices = user_slices.table(*data, trained_on, present, seed, names)
+    tests, slices = _analyses(table, material, present)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)
     io.write_json({"dataset": args.dataset} | slices, output / file_names.SLICES_JSON)
 

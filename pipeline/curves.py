@@ -119,14 +119,12 @@ def cutoffs(
     """
     points = []
     for part, measured in MEASURES.items():
-        metrics = {m: [(part, f"{m}@{k}") for k in range(1, TOP + 1)] for m in measured}
-        for measure, (model, table) in itertools.product(measures, ranks.items()):
-            if measure not in metrics:
-                continue
-            means = rank_metrics.of_groups(table, metrics[measure])
-            for k, metric in enumerate(metrics[measure], 1):
-                value = float(means[rank_metrics.title(*metric)].to_numpy().mean())
-                points.append((dataset, f"{WORDS[measure]}@k, {part}", model, k, value))
+        shown = [measure for measure in measures if measure in measured]
+        for measure, (model, table) in itertools.product(shown, ranks.items()):
+            at_k = [f"{measure}@{k}" for k in range(1, TOP + 1)]
+            panel = f"{WORDS[measure]}@k, {part}"
+            values = rank_metrics.means(table, part, at_k).values()
+            points += [(dataset, panel, model, k, v) for k, v in enumerate(values, 1)]
     return pl.DataFrame(points, CUTOFFS, orient="row")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.job.errors import SchemaError
 from pipeline.tables.schema import TEST
 
 LEARNED = ("trained", "fitted")  # on the dataset's own text: the extractor says so
@@ -20,6 +21,19 @@ def in_words(metrics: Mapping[str, Any]) -> str:
         f"without those that the user has in {mask}. A tie counts against the "
         "target."
     )
+
+
+def check_same(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise SchemaError if the models of these metrics.json were not ranked in the same way."""
+    candidates = {model: content["sampled"]["candidates"] for model, content in metrics.items()}
+    masks = {model: content["full"].get("mask") for model, content in metrics.items()}
+    same = {"ranked among the same number of candidates": candidates}
+    same |= {"whose full ranking hides the same": masks}
+    for expected, got in same.items():
+        if len(set(got.values())) > 1:
+            raise SchemaError(
+                f"expected models {expected}, got {got}; run the stage evaluate again for all"
+            )
 
 
 def features_in_words(read: Mapping[str, Mapping[str, str]]) -> str:

@@ -178,7 +178,7 @@ def over_seeds(ranks: pl.DataFrame, part: str, name: str) -> tuple[int, float | 
     The standard deviation is None for one seed. `ranks` is schema.RANKS of a model.
     """
     of_seeds = ranks.sort(rank_metrics.SEED).partition_by(rank_metrics.SEED)
-    means = np.array([rank_metrics.mean(of_seed, part, name) for of_seed in of_seeds])
+    means = np.array([rank_metrics.means(of_seed, part, [name])[name] for of_seed in of_seeds])
     return len(means), float(means.std(ddof=1)) if len(means) > 1 else None
 
 

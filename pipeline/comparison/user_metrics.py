@@ -154,8 +154,7 @@ def aligned(
 def hit_ratios(ranks: pl.DataFrame, part: str) -> list[tuple[int, float]]:
     """Return k and HR@k for k from 1 to TOP, from schema.RANKS."""
     at_k = names(range(1, TOP + 1), ["hr"])
-    means = rank_metrics.of_groups(ranks, [(part, name) for name in at_k])
-    return [(k, float(means[f"{part} hr@{k}"].to_numpy().mean())) for k in range(1, TOP + 1)]
+    return list(enumerate(rank_metrics.means(ranks, part, at_k).values(), 1))
 
 
 def short(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from model.measures import FULL, SAMPLED, split_name
+from model.measures import FULL, SAMPLED, split_metric, split_name
 from pipeline.tables.schema import ITEM, USER
 
 Metric: TypeAlias = tuple[str, str]
@@ -55,10 +55,15 @@ def of_groups(
     return means.sort(by)
 
 
-def mean(ranks: pl.DataFrame, protocol: str, name: str) -> float:
-    """Return the mean of a metric over the users of schema.RANKS."""
-    values = of_groups(ranks, [(protocol, name)])[title(protocol, name)]
-    return float(values.to_numpy().mean())
+def means(ranks: pl.DataFrame, protocol: str, names: Sequence[str]) -> dict[str, float]:
+    """Return the mean over the users of schema.RANKS of each metric of a protocol.
+
+    Raises:
+        ValueError: the protocol has no such metric.
+    """
+    metrics = [split_metric(title(protocol, name)) for name in names]
+    of_users = of_groups(ranks, metrics)
+    return {name: float(of_users[title(protocol, name)].to_numpy().mean()) for name in names}
 
 
 def _term(protocol: str, name: str) -> pl.Expr:

@@ -15,7 +15,6 @@ from typing import Any
 
 import polars as pl
 
-from model.measures import is_measured
 from pipeline.job.errors import SchemaError
 from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
@@ -213,11 +212,9 @@ def _check_metrics(
                 f"{path}: expected {name} {facts[name]}, as in {s.RANKS_FILE}, got "
                 f"{metrics[name]}{AGAIN}"
             )
-    if metrics["n_users"] != ranks[s.USER].n_unique():
-        raise SchemaError(
-            f"{path}: expected {ranks[s.USER].n_unique()} users, as in {s.RANKS_FILE}, got "
-            f"{metrics['n_users']}{AGAIN}"
-        )
+    if metrics["n_users"] != (n_users := ranks[s.USER].n_unique()):
+        expected = f"{n_users} users, as in {s.RANKS_FILE}, got {metrics['n_users']}"
+        raise SchemaError(f"{path}: expected {expected}{AGAIN}")
     for part in PARTS:
         if not isinstance(metrics[part], dict) or "candidates" not in metrics[part]:
             raise SchemaError(f"{path}: expected metrics and candidates in {part!r}{AGAIN}")
@@ -227,18 +224,11 @@ def _check_metrics(
 def _check_values(
     content: Mapping[str, Any], part: str, ranks: pl.DataFrame, path: Path
 ) -> None:
-    names = [name for name in content if "@" in name]
     try:
-        unknown = [name for name in names if not is_measured(part, name)]
+        means = rank_metrics.means(ranks, part, [name for name in content if "@" in name])
     except ValueError as error:
-        raise SchemaError(f"{path}: {part}: {error}{AGAIN}") from None
-    if unknown:
-        raise SchemaError(
-            f"{path}: expected metrics of the {part} ranking, got {unknown}{AGAIN}"
-        )
-    of_users = rank_metrics.of_groups(ranks, [(part, name) for name in names])
-    for name in names:
-        expected = float(of_users[rank_metrics.title(part, name)].to_numpy().mean())
+        raise SchemaError(f"{path}: {error}{AGAIN}") from None
+    for name, expected in means.items():
         if not _equal(content[name], expected):
             raise SchemaError(
                 f"{path}: expected {part} {name} {expected:.6f}, which follows from "
@@ -251,8 +241,8 @@ def _equal(value: object, expected: float) -> bool:
 
 
 def _check_ranks(ranks: pl.DataFrame, metrics: Mapping[str, Any], path: Path) -> None:
-    check_once(ranks, path, (s.USER, s.ITEM, "seed"), AGAIN)
-    check_once(ranks, path, (s.USER, "rank_full", "seed"), AGAIN)  # places in one list
+    for once in (s.ITEM, "rank_full"):  # a rank is a place in the user's list
+        check_once(ranks, path, (s.USER, once, "seed"), AGAIN)
     sizes = {column: metrics[part]["candidates"] for part, column in PARTS.items()}
     check_ids(ranks, path, sizes, AGAIN)
 

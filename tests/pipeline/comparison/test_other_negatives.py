@@ -71,7 +71,7 @@ def test_mean_and_standard_deviation_are_those_of_lists_really_drawn(parts, n_ne
 
     assert all(table["rank_full"].equals(drawn[0]["rank_full"]) for table in drawn)
     for name in user_metrics.names():
-        values = [rank_metrics.mean(table, "sampled", name) for table in drawn]
+        values = [rank_metrics.means(table, "sampled", [name])[name] for table in drawn]
         sd = np.std(values, ddof=1)
         assert moments[name]["mean"] == pytest.approx(
             np.mean(values), abs=4 * sd / math.sqrt(DRAWS)
