@@ -26,7 +26,7 @@ from torch import Tensor
 from model.base import Recommender
 from model.data import Batch, Interactions
 from model.fit import Training
-from model.metrics import hit_ratio, ndcg
+from model.metrics import at_cutoffs
 from model.ranking import Scorer, sampled_ranks
 from model.recommenders import build
 from pipeline.learning.dataset import Dataset
@@ -122,7 +122,8 @@ def trained(
 def measured(scorer: Scorer, data: Dataset) -> tuple[float, float]:
     """Return HR@10 and NDCG@10 on the validation candidates."""
     sampled = sampled_ranks(scorer, *data.candidates(VALIDATION), data.n_items)
-    return hit_ratio(sampled, 10), ndcg(sampled, 10)
+    values = at_cutoffs("sampled", sampled, [10])
+    return values["hr@10"], values["ndcg@10"]
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,17 @@ from model.data import Batch, Interactions
 from model.ranking import Scorer
 from model.sampler import BATCHES, Sampling
 
-# From a model in evaluation mode to (HR@10, NDCG@10) on held-out candidates.
-Measure: TypeAlias = Callable[["Recommender"], tuple[float, float]]
+
+class Measured(NamedTuple):
+    """The metrics of a model on held-out items."""
+
+    hr: float  # HR@10 and NDCG@10 among the candidates
+    ndcg: float
+    value: float  # of the metric by which the epoch is chosen
+
+
+# From a model in evaluation mode.
+Measure: TypeAlias = Callable[["Recommender"], Measured]
 
 
 @dataclass(frozen=True)

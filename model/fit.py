@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from model.base import Measure, Recommender
+from model.base import Measure, Measured, Recommender
 from model.data import Interactions
 from model.sampler import Sampling
 
@@ -30,8 +30,9 @@ class Record:
 
     epoch: int  # passes over the training pairs, from 1
     loss: float | None  # mean over the steps since the last record; None without training
-    hr: float | None  # HR@10 and NDCG@10 on held-out items; None without a measure
+    hr: float | None  # of `Measured`; None without a measure
     ndcg: float | None
+    value: float | None
 
 
 @dataclass
@@ -144,8 +145,8 @@ def fit(
             a measure, the last ones).
         epochs: maximum.
         evaluate_every: epochs between records.
-        patience: records without a better NDCG before training stops.
-        measure: from the model in evaluation mode to (HR@10, NDCG@10), or None.
+        patience: records without a better value before training stops.
+        measure: whose value chooses the best epoch; or None.
 
     Yields:
         A record every `evaluate_every` epochs and after the last one; the state can be saved
@@ -158,7 +159,7 @@ def fit(
     progress = training.progress
     if not training.model.learns:
         training.keep()
-        progress.records = [Record(0, None, *_measured(training.model, measure))]
+        progress.records = [_record(0, None, training.model, measure)]
         yield from progress.records
         return
     losses: list[float] = []
@@ -167,12 +168,12 @@ def fit(
         losses.append(training.run_epoch())
         if progress.epoch % evaluate_every and progress.epoch < epochs:
             continue
-        hr, ndcg = _measured(training.model, measure)
-        record = Record(progress.epoch, sum(losses) / len(losses), hr, ndcg)
+        mean = sum(losses) / len(losses)
+        record = _record(progress.epoch, mean, training.model, measure)
         progress.records.append(record)
         losses.clear()
-        if ndcg is None or ndcg > progress.best:
-            progress.best, progress.best_epoch = ndcg or 0.0, progress.epoch
+        if record.value is None or record.value > progress.best:
+            progress.best, progress.best_epoch = record.value or 0.0, progress.epoch
             training.keep()
         now = time.perf_counter()
         progress.seconds, start = progress.seconds + now - start, now
@@ -183,12 +184,15 @@ def _exhausted(progress: Progress, epochs: int) -> bool:
     return progress.best_epoch > 0 and progress.epoch - progress.best_epoch >= epochs
 
 
-def _measured(model: Recommender, measure: Measure | None) -> tuple[float | None, float | None]:
+def _record(
+    epoch: int, loss: float | None, model: Recommender, measure: Measure | None
+) -> Record:
     if measure is None:
-        return None, None
+        return Record(epoch, loss, None, None, None)
     model.eval()
     with torch.inference_mode():
-        return measure(model)
+        measured: Measured = measure(model)
+    return Record(epoch, loss, *measured)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

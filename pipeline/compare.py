@@ -4,9 +4,9 @@ r"""Stage `compare`: all models of a dataset side by side, as numbers, as a tabl
     data/features/D (which items have them, and what made them)
         -> results/D/{comparison.json,comparison.md,report.html,significance.json,slices.json}
 
-The best model is the one with the highest sampled NDCG@10, or NDCG at the k of `evaluate.k`
-that is nearest to 10. It is tested against every other over the users: Wilcoxon's signed-rank
-test on each user's value, with Holm's correction.
+The best model is the one with the highest value of the metric `train.select_by`, at the k of
+`evaluate.k` that is nearest to its own: by default sampled NDCG@10. It is tested against every
+other over the users: Wilcoxon's signed-rank test on each user's value, with Holm's correction.
 significance.json has confidence intervals and further tests, slices.json the metrics on subsets
 of the held-out items; see the modules of these names in pipeline/comparison.
 
@@ -20,7 +20,7 @@ below the others. `--table extractors` also names the extractor of each row.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ def comparison(
     ranks: Mapping[str, pl.DataFrame],
     folder: str = "",
     extractors: Mapping[str, str] | None = None,
+    select_by: str = user_metrics.SELECT_BY,
+    measures: Sequence[str] = user_metrics.SHOWN,
 ) -> dict[str, Any]:
     """Return the content of comparison.json.
 
@@ -57,6 +59,8 @@ def comparison(
         ranks: schema.RANKS of each model.
         folder: of the published split, whose numbers in the paper are added; else empty.
         extractors: of each model, in words, where the models differ in nothing else.
+        select_by: the metric that ranks the models; see `user_metrics.leading`.
+        measures: that tables show.
 
     Raises:
         SchemaError: a file of metrics lacks a key, or two models ranked different users, were
@@ -68,15 +72,11 @@ def comparison(
                 f"{model}/{s.METRICS_FILE}: expected {sorted(NEEDED)}, without {missing}; run "
                 "the stage evaluate again"
             )
-    sizes = {model: content[SAMPLED]["candidates"] for model, content in metrics.items()}
-    if len(set(sizes.values())) > 1:
-        raise SchemaError(
-            f"expected models ranked among the same number of candidates, got {sizes}; run the "
-            "stage evaluate again for all"
-        )
-    cutoffs = user_metrics.cutoffs_of(metrics)
-    measure = f"ndcg@{user_metrics.leading(cutoffs)}"
-    best = max(metrics, key=lambda model: metrics[model][SAMPLED][measure])
+    protocol.check_same(metrics)
+    needed = [*measures, user_metrics.measure_of(select_by)]
+    cutoffs = user_metrics.cutoffs_of(metrics, needed)
+    part, name = user_metrics.leading(cutoffs, select_by)
+    best = max(metrics, key=lambda model: metrics[model][part][name])
     rows = {model: _row(model, metrics, folder) for model in metrics}
     for model, extractor in (extractors or {}).items():
         rows[model]["extractor"] = extractor
@@ -85,12 +85,14 @@ def comparison(
         "protocol": protocol.in_words(metrics[best]),
         "order": list(metrics),
         "best": best,
+        "best_by": {"part": part, "name": name},
+        "measures": list(dict.fromkeys(measures)),
         "models": rows,
         "significance": {
             "test": "Wilcoxon signed-rank, two-sided, paired over users",
-            "measure": f"{measure} ({SAMPLED}) of each user",
+            "measure": f"{name} ({part}) of each user",
             "correction": "Holm",
-            "pairs": significance.against_best(ranks, best, cutoffs),
+            "pairs": significance.against_best(ranks, best, (part, name)),
         },
     }
 
@@ -124,26 +126,26 @@ def markdown(table: Mapping[str, Any], features: str = "") -> str:
         table: the content of comparison.json.
         features: `protocol.features_in_words`, if they are known.
     """
-    columns, k = _columns(table)
-    head = ["model", *(f"{part} {report.short(name)}" for part, name in columns), "epoch"]
+    columns = _columns(table)
+    head = ["model", *(f"{part} {user_metrics.short(name)}" for part, name in columns), "epoch"]
     lines = [f"# {table['dataset']}", "", *_caption(table, features), ""]
     lines += markdown_table.lines(
         head, [row for m in table["order"] for row in _rows(table, m, columns)]
     )
     if pairs := table["significance"]["pairs"]:
-        how = f"{table['significance']['test']}, on NDCG@{k} (sampled)"
+        by = table["best_by"]
+        measure = f"{user_metrics.in_text(by['name'])} ({by['part']})"
+        how = f"{table['significance']['test']}, on {measure}"
         lines += ["", f"**{table['best']}** against each other model: {how}.", ""]
         head = ["against", "mean difference", "users", "that differ", "p", "p (Holm)"]
         lines += markdown_table.lines(head, map(_tested, pairs))
     return "\n".join(lines) + "\n"
 
 
-def _columns(table: Mapping[str, Any]) -> tuple[list[tuple[str, str]], int]:
-    """Return the columns of the table, as part and metric, and the k that ranks the models."""
+def _columns(table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the columns of the table, as part and metric."""
     cutoffs = user_metrics.cutoffs_of(table["models"])
-    k = user_metrics.leading(cutoffs)
-    sampled = [(SAMPLED, name) for name in user_metrics.names(cutoffs)]
-    return [*sampled, *((FULL, name) for name in user_metrics.names([k]))], k
+    return user_metrics.shown(user_metrics.names(cutoffs, table["measures"]))
 
 
 def _caption(table: Mapping[str, Any], features: str) -> list[str]:
@@ -154,7 +156,7 @@ def _caption(table: Mapping[str, Any], features: str) -> list[str]:
     if any(row["optimistic"] for row in rows):
         lines.append("Marked numbers are *optimistic*: the epoch was chosen on the test items.")
     lines += [markdown_table.plain(features)] if features else []
-    return [*lines, "N is NDCG; the best of a column is in bold."]
+    return [*lines, f"{user_metrics.legend(table['measures'])}The best of a column is in bold."]
 
 
 def _rows(
@@ -191,6 +193,25 @@ def _files(settings: params.Params, dataset: str, folder: Path | None) -> dict[s
     return {m: folder / f"{m}.parquet" for m in dict.fromkeys(read) if folder}
 
 
+def _analyses(
+    table: Mapping[str, Any],
+    material: gallery.Material,
+    present: Mapping[str, user_slices.Mask],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the content of significance.json and slices.json, less `dataset`."""
+    data, seed = (material.ranks, material.parts), material.settings.seed
+    sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
+    cutoffs = user_metrics.cutoffs_of(material.metrics)
+    names = user_metrics.names(cutoffs, table["measures"])
+    masks = {content[FULL].get("mask") for content in material.metrics.values()}
+    tests = significance.table(
+        *data, table["best"], *sizes, seed, names, masks == {"train_validation"}
+    )
+    trained_on = [content.get("trained_on") for content in material.metrics.values()]
+    slices = user_slices.table(*data, trained_on, present, seed, names)
+    return tests, slices
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read, compare, write."""
     arguments = parser(__doc__, "dataset", "processed", "images", "results")
@@ -208,7 +229,8 @@ def main(argv: list[str] | None = None) -> None:
     folder = source.folder if source.format == "published_split" else ""
     material = gallery.read(args.processed, args.results, settings, args.dataset)
     extractors = settings.compared_extractors(args.dataset) if args.table == TABLE else None
-    table = comparison(material.metrics, material.ranks, folder, extractors)
+    rules = settings.train.select_by, settings.evaluate.metrics
+    table = comparison(material.metrics, material.ranks, folder, extractors, *rules)
     people = gallery.gallery(material)
     pictures = gallery.pictures(material, args.images, gallery.items_shown(people))
     files = _files(settings, args.dataset, args.features)
@@ -223,12 +245,7 @@ def main(argv: list[str] | None = None) -> None:
     io.write_text(text, output / file_names.COMPARISON_MD)
     io.write_text(page, output / file_names.REPORT_FILE)
 
-    data, seed = (material.ranks, material.parts), settings.seed
-    sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
-    cutoffs = user_metrics.cutoffs_of(material.metrics)
-    tests = significance.table(*data, table["best"], *sizes, seed, cutoffs)
-    trained_on = [content.get("trained_on") for content in material.metrics.values()]
-    slices = user_slices.table(*data, trained_on, present, seed, cutoffs)
+    tests, slices = _analyses(table, material, present)
     io.write_json({"dataset": args.dataset} | tests, output / file_names.SIGNIFICANCE_JSON)
     io.write_json({"dataset": args.dataset} | slices, output / file_names.SLICES_JSON)
 

@@ -3,10 +3,10 @@ r"""Stage `evaluate`: rank each test item among its candidates and among all ite
     checkpoint, data/processed/D, data/features/D -> results/D/M/{metrics.json,ranks.parquet}
 
 One pass over the scores serves both protocols. Sampled: the target against its fixed negatives,
-`evaluate.candidates` of them. Full: against every item that the user has neither in train nor
-in validation. A tie counts against the target. Each of a user's test items is ranked separately
-(in the full ranking against the user's other test items too), and metrics are means over test
-items. No other stage opens the test file.
+`evaluate.candidates` of them. Full: its place in the user's one list, of every item that the
+user does not have in the parts of `evaluate.mask`. A tie counts against the target. Metrics are
+means over users; model/metrics.py defines them. `lists` has what can be said of the lists
+themselves, see model/list_metrics.py. No other stage opens the test file.
 
     python -m pipeline.evaluate sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -21,14 +21,17 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from model import list_metrics
+from model.measures import FULL, SAMPLED
 from model.metrics import ScoreNotANumber, at_cutoffs
-from model.ranking import ranks
+from model.ranking import rank
 from pipeline import params
 from pipeline.job.command_line import run
 from pipeline.job.errors import SchemaError
 from pipeline.learning.checkpoint import restored
 from pipeline.learning.command_line import Arguments, read_arguments
-from pipeline.learning.dataset import Dataset
+from pipeline.learning.dataset import Dataset, load_present_features
+from pipeline.params.stages import Evaluate
 from pipeline.tables import schema as s
 from pipeline.tables.io import write_json, write_parquet
 from pipeline.tables.results import as_metadata
@@ -40,19 +43,19 @@ def metrics(
     sampled: Tensor,
     full: Tensor,
     facts: dict[str, Any],
-    cutoffs: list[int],
+    settings: Evaluate,
     n_negatives: int,
     n_items: int,
     users: Tensor | None = None,
     split: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the content of metrics.json.
+    """Return the content of metrics.json, less `lists`.
 
     Args:
         sampled: (R,) ranks among the candidates.
-        full: (R,) ranks among all items.
+        full: (R,) places in the users' lists.
         facts: of the checkpoint.
-        cutoffs: the values of k of HR@k and NDCG@k.
+        settings: the values of k, and what the lists hide.
         n_negatives: of each target; the candidates are these and the target.
         n_items: I.
         users: (R,) of the test items; by default all different.
@@ -73,8 +76,10 @@ def metrics(
         "n_users": len(sampled) if users is None else len(users.unique()),
         "n_targets": len(sampled),
         "split": split or {},
-        "sampled": at_cutoffs(sampled, cutoffs) | {"candidates": n_negatives + 1},
-        "full": at_cutoffs(full, cutoffs) | {"candidates": n_items},
+        SAMPLED: at_cutoffs(SAMPLED, sampled, settings.k, users)
+        | {"candidates": n_negatives + 1},
+        FULL: at_cutoffs(FULL, full, settings.k, users)
+        | {"candidates": n_items, "mask": settings.mask},
     }
 
 
@@ -109,19 +114,32 @@ def rank_test_items(
     _check_targets(dataset.part(s.TEST), users, targets, dataset.train)
     try:
         with torch.inference_mode():
-            known = dataset.pairs(validation=True)
-            sampled, full = ranks(model.scorer(), users, targets, negatives, known)  # type: ignore[operator]
+            known = dataset.pairs(validation=settings.evaluate.mask == "train_validation")
+            scorer, length = model.scorer(), max(settings.evaluate.k)
+            ranking = rank(scorer, users, targets, negatives, known, length)
+            lists = _lists(ranking.lists, settings, arguments, dataset)
     except ScoreNotANumber as error:
         raise SchemaError(
             f"{arguments.results / s.CHECKPOINT_FILE}: {error}; lower the model's lr in "
             "params.yaml, and run the stage train again"
         ) from None
 
-    columns = (users, targets, sampled, full, torch.full_like(users, settings.seed))
+    places = ranking.sampled, ranking.full
+    columns = (users, targets, *places, torch.full_like(users, settings.seed))
     rows = pl.DataFrame(dict(zip(s.RANKS, (column.numpy() for column in columns), strict=True)))
     sizes = negatives.shape[1], dataset.n_items
-    content = metrics(sampled, full, facts, settings.evaluate.k, *sizes, users, dataset.split())
-    return content, rows.cast(pl.Schema(s.RANKS)), facts
+    content = metrics(*places, facts, settings.evaluate, *sizes, users, dataset.split())
+    return content | {"lists": lists}, rows.cast(pl.Schema(s.RANKS)), facts
+
+
+def _lists(
+    lists: Tensor, settings: params.Params, arguments: Arguments, dataset: Dataset
+) -> dict[str, float]:
+    """Return the metrics of the lists; of the dataset's features, those that are there."""
+    modalities = settings.dataset_features(arguments.dataset)
+    features = load_present_features(arguments.features, modalities, dataset.n_items)
+    train = dataset.pairs(validation=False)
+    return list_metrics.at_cutoffs(lists, settings.evaluate.k, train, features)
 
 
 def main(argv: list[str] | None = None) -> None:

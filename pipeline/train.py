@@ -2,12 +2,12 @@ r"""Stage `train`: train a model, choosing its epoch on validation.
 
     data/processed/D, data/features/D -> results/D/M/{checkpoint.safetensors,history.parquet}
 
-The model is trained on train without the validation items, is evaluated on the validation
-candidates (sampled NDCG@10) every `train.evaluate_every` epochs, and stops after
-`train.patience` evaluations without improvement. With `train.refit` it is then trained from
-scratch on train and validation for the chosen number of epochs. Test items are not read, except
-with `train.select_on: test`, which exists to explain published numbers and is labelled
-optimistic everywhere.
+The model is trained on train without the validation items, is measured on validation every
+`train.evaluate_every` epochs in the metric `train.select_by`, and stops after `train.patience`
+measurements without improvement. A full ranking hides the items that it is trained on. With
+`train.refit` it is then trained from scratch on train and validation for the chosen number of
+epochs. Test items are not read, except with `train.select_on: test`, which exists to explain
+published numbers and is labelled optimistic everywhere.
 
 A killed training resumes from its saved state (.work/train/) and ends in the same bytes.
 LIVE_CURVES=FOLDER draws its curves while it runs; see pipeline/learning/live.py.
@@ -28,11 +28,12 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from model.base import Measure, Preparation, Recommender
+from model.base import Measure, Measured, Preparation, Recommender
 from model.data import Interactions
 from model.fit import LossNotFinite, Record, Training, fit
-from model.metrics import ScoreNotANumber, hit_ratio, ndcg
-from model.ranking import sampled_ranks
+from model.measures import FULL, SAMPLED, in_words, split_metric
+from model.metrics import ScoreNotANumber, UserRanks
+from model.ranking import ranks, sampled_ranks
 from pipeline import params
 from pipeline.job import devices
 from pipeline.job.code import code_digest
@@ -66,15 +67,25 @@ class Trainer:
         self.model_settings = settings.model(arguments.model, arguments.dataset)
         self.features = content(settings, arguments, self.dataset.n_items)
 
-    def measure(self, part: str) -> Measure:
-        """Return the function from a model to (HR@10, NDCG@10) on the candidates of `part`."""
+    def measure(self, part: str, pairs: Interactions) -> Measure:
+        """Return the function that measures a model on the held-out items of `part`.
+
+        `pairs` are what the full ranking hides; there is one if `train.select_by` needs it.
+        """
         candidates = self.dataset.candidates(part)
+        protocol, name = split_metric(self.settings.train.select_by)
 
-        def hr_and_ndcg(model: Recommender) -> tuple[float, float]:
-            ranks = sampled_ranks(model.scorer(), *candidates, self.dataset.n_items)
-            return hit_ratio(ranks, 10), ndcg(ranks, 10)
+        def measured(model: Recommender) -> Measured:
+            scorer, places = model.scorer(), {}
+            if protocol == FULL:
+                places[SAMPLED], places[FULL] = ranks(scorer, *candidates, pairs)
+            else:
+                places[SAMPLED] = sampled_ranks(scorer, *candidates, self.dataset.n_items)
+            of = {p: UserRanks.of(p, places[p], candidates[0]) for p in places}
+            hr, ndcg = (of[SAMPLED].mean(shown) for shown in ("hr@10", "ndcg@10"))
+            return Measured(hr, ndcg, of[protocol].mean(name))
 
-        return hr_and_ndcg
+        return measured
 
     def run_phase(
         self, phase: str, pairs: Interactions, epochs: int, part: str, pause: int | None = None
@@ -96,8 +107,8 @@ class Trainer:
         budget, names = self.settings.train, self.arguments
         training = self.training = self.new_training(pairs)
         path = self._state_path(phase, pairs, epochs)
-        measure = self.measure(part) if phase == "select" else None
-        draw = curves(names.dataset, names.model, phase)
+        measure = self.measure(part, pairs) if phase == "select" else None
+        draw = curves(names.dataset, names.model, phase, budget.select_by)
         title = f"{names.dataset} {names.model} {phase}"
         try:
             if not resume(training, path):
@@ -111,7 +122,7 @@ class Trainer:
                 patience=budget.patience,
                 measure=measure,
             )
-            _run(records, training, path, title, epochs, draw)
+            _run(records, training, path, title, epochs, budget.select_by, draw)
         except (LossNotFinite, ScoreNotANumber) as error:
             raise TrainingDiverged(
                 f"train {title}: {error}; expected a finite number. Lower the model's lr in "
@@ -184,7 +195,7 @@ def train_model(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any], pl
         "architecture": settings.architecture(arguments.model),
         "seed": settings.seed,
         "epoch": epoch,
-        "selected_on": f"{part} ndcg@10 (sampled)",
+        "selected_on": in_words(part, budget.select_by),
         "refit": refit,
         "trained_on": "train and validation" if refit or on_test else "train",
         "settings": trainer.model_settings.model_dump(),
@@ -195,7 +206,7 @@ def train_model(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any], pl
 
 
 def _table(records: list[Record], phase: str, part: str) -> pl.DataFrame:
-    rows = [(phase, r.epoch, r.loss, r.hr, r.ndcg, part) for r in records]
+    rows = [(phase, r.epoch, r.loss, r.hr, r.ndcg, r.value, part) for r in records]
     return pl.DataFrame(rows, schema=HISTORY, orient="row")
 
 
@@ -205,6 +216,7 @@ def _run(
     path: Path,
     title: str,
     epochs: int,
+    name: str,
     draw: Draw,
 ) -> None:
     """Run the epochs with a progress bar, drawing and saving the state after each record."""
@@ -213,7 +225,7 @@ def _run(
     with Bar(total=epochs, initial=training.progress.epoch, desc=title, unit="epoch") as bar:
         for record in records:
             draw(record)
-            values = {"loss": record.loss, "ndcg@10": record.ndcg}
+            values = {"loss": record.loss, name: record.value}
             bar.set_postfix(
                 {k: f"{v:.4f}" for k, v in values.items() if v is not None}, refresh=False
             )

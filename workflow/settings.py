@@ -99,7 +99,11 @@ def _model_slices(settings: params.Params, dataset: str, model: str) -> Slices:
     ]
     return {
         f"train/{dataset}/{model}": [*shared, settings.train],
-        f"evaluate/{dataset}/{model}": [*shared, settings.evaluate],
+        f"evaluate/{dataset}/{model}": [
+            *shared,
+            settings.evaluate.model_dump(exclude={"metrics"}),  # which only tables show
+            list(settings.dataset_features(dataset)),
+        ],
         f"recommend/{dataset}/{model}": [*shared, settings.recommend],
         f"deploy/{dataset}/{model}": [
             *shared,
@@ -126,11 +130,12 @@ def model_code(architecture: str) -> dict[str, str]:
 
 def _comparison_slices(settings: params.Params, dataset: str) -> Slices:
     """Return the slices of all comparisons: of `models`, of each table, of the extractors."""
-    first, source = [settings.compare, settings.seed], settings.source(dataset)
+    shown = [settings.evaluate.metrics, settings.train.select_by]
+    first, source = [settings.compare, settings.seed, *shown], settings.source(dataset)
     features = settings.dataset_features(dataset)
     by_name: Slices = {
         f"compare/{dataset}": [*first, settings.models, source, features],
-        f"curves/{dataset}": [settings.models],
+        f"curves/{dataset}": [settings.models, settings.evaluate.metrics],
     }
     for table in settings.table_names(dataset):
         read = settings.every_feature(dataset) if table == extractors.TABLE else features
@@ -180,6 +185,7 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
         return {}
     budget = study.budget(settings)
     train = settings.train.model_copy(update=budget.of_a_training().model_dump())
+    evaluate = settings.evaluate.model_dump(exclude={"metrics"})
     trainings = {
         f"study_cell/{dataset}/{name}": [
             model_code(settings.architecture(cell.model)),
@@ -187,7 +193,8 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
             study.model_settings(settings, dataset, cell.model, cell.values),
             settings.model_modalities(cell.model, dataset),
             cell.seed,
-            [train, settings.evaluate, study.searched(settings, cell.model)],
+            [train, evaluate, study.searched(settings, cell.model)],
+            list(settings.dataset_features(dataset)),
         ]
         for name, cell in study.cells(settings, dataset).items()
     }
@@ -195,7 +202,8 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
         table: [[row.label, [cell.name for cell in row.cells]] for row in rows]
         for table, rows in study.tables(settings, dataset).items()
     }
-    shared = [rows, budget, settings.study.budget, settings.source(dataset)]
+    measured = [settings.evaluate, settings.train.select_by]
+    shared = [rows, budget, settings.study.budget, settings.source(dataset), measured]
     shown = [settings.models, settings.compare, settings.seed]
     return trainings | {
         f"study_tables/{dataset}": [*shared, settings.dataset_features(dataset)],

@@ -4,11 +4,11 @@ A user's n negatives are drawn uniformly and without replacement from the items 
 never met. These are the items that the full ranking compares with the held-out item: of N of
 them, `rank_full` = r score at least as high. So the sampled rank on another list follows the
 hypergeometric distribution (n draws from N, of which r count), independently for each user,
-and the mean and variance of HR@k and NDCG@k over all lists are sums over users. Nothing is
+and the mean and variance of the metrics over all lists are sums over users. Nothing is
 drawn.
 
-Where a user has several held-out items there is no result: the full ranking of one includes the
-others, the lists of negatives do not.
+Where a user has several held-out items, or the full ranking does not hide the validation items,
+there is no result: the full ranking then has items that the lists of negatives do not have.
 
 The standard deviation is that of one model's metric. Models are ranked on the same lists, which
 changes their metrics alike: for a difference, the root of the sum of the two variances is an
@@ -25,7 +25,8 @@ import numpy as np
 import polars as pl
 from scipy.special import gammaln
 
-from pipeline.comparison.user_metrics import CUTOFFS, Floats, Parts, Ranks, names
+from model.measures import SAMPLED, is_measured, split_name
+from pipeline.comparison.user_metrics import NAMES, Floats, Parts, Ranks
 from pipeline.job.errors import SchemaError
 from pipeline.tables import schema as s
 
@@ -47,13 +48,14 @@ def expectations(
     ranks: Ranks,
     opponents: pl.DataFrame,
     n_negatives: int,
-    cutoffs: Sequence[int] = CUTOFFS,
+    names: Sequence[str] = NAMES,
 ) -> dict[str, Moments]:
     """Return each model's `expectation`; nothing where a user has several held-out items."""
+    measured = [name for name in names if is_measured(SAMPLED, name)]
     if any(rows.select(s.USER, "seed").is_duplicated().any() for rows in ranks.values()):
         return {}
     return {
-        m: expectation(rows, opponents, n_negatives, m, cutoffs) for m, rows in ranks.items()
+        m: expectation(rows, opponents, n_negatives, m, measured) for m, rows in ranks.items()
     }
 
 
@@ -62,7 +64,7 @@ def expectation(
     opponents: pl.DataFrame,
     n_negatives: int,
     model: str,
-    cutoffs: Sequence[int] = CUTOFFS,
+    names: Sequence[str] = NAMES,
 ) -> Moments:
     """Return the mean and standard deviation of each sampled metric over all lists.
 
@@ -72,7 +74,7 @@ def expectation(
         opponents: of the function of this name.
         n_negatives: n.
         model: its name, for the error.
-        cutoffs: the values of k.
+        names: of the metrics, such as `hr@5`.
 
     Raises:
         SchemaError: a user has no `opponents`, or fewer than are ranked above.
@@ -84,11 +86,11 @@ def expectation(
             f"{model}/{s.RANKS_FILE}: has users or ranks that are not of this split; run the "
             "stage evaluate again"
         )
-    result: Moments = {name: {"mean": 0.0, "sd": 0.0} for name in names(cutoffs)}
+    result: Moments = {name: {"mean": 0.0, "sd": 0.0} for name in names}
     seeds = rows.partition_by("seed")
     for users in seeds:
         above, among = (users[name].to_numpy() for name in ("rank_full", "opponents"))
-        mean, variance = moments(above, among, n_negatives, cutoffs)
+        mean, variance = moments(above, among, n_negatives, names)
         for column, name in enumerate(result):
             result[name]["mean"] += float(mean[:, column].mean()) / len(seeds)
             sd = float(np.sqrt(variance[:, column].sum())) / users.height
@@ -100,7 +102,7 @@ def moments(
     above: np.ndarray,
     opponents: np.ndarray,
     n_negatives: int,
-    cutoffs: Sequence[int] = CUTOFFS,
+    names: Sequence[str] = NAMES,
 ) -> tuple[Floats, Floats]:
     """Return the mean and variance of each user's metrics over all lists, (U, C) each.
 
@@ -108,14 +110,14 @@ def moments(
         above: (U,) integers, how many of the opponents score as high as the held-out item.
         opponents: (U,) integers, how many there are.
         n_negatives: n.
-        cutoffs: the values of k.
+        names: of the metrics, such as `hr@5`.
 
     Returns:
-        Columns are `user_metrics.names`.
+        Columns are those of `names`.
     """
-    places = np.arange(max(cutoffs))
+    places = np.arange(max(split_name(name)[1] for name in names))
     chance = probabilities(above, opponents, n_negatives, places)
-    metrics = np.stack([_metric(name, places) for name in names(cutoffs)], axis=1)
+    metrics = np.stack([_metric(name, places) for name in names], axis=1)
     mean = chance @ metrics
     return mean, np.maximum(chance @ metrics**2 - mean**2, 0.0)
 
@@ -151,6 +153,6 @@ def probabilities(
 
 
 def _metric(name: str, places: np.ndarray) -> Floats:
-    measure, k = name.split("@")
-    hit = 1 / np.log2(places + 2.0) if measure == "ndcg" else np.ones(len(places))
-    return np.where(places < int(k), hit, 0.0)
+    measure, k = split_name(name)
+    gains = {"ndcg": 1 / np.log2(places + 2.0), "mrr": 1 / (places + 1.0)}
+    return np.where(places < k, gains.get(measure, 1.0), 0.0)

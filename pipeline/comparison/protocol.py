@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.job.errors import SchemaError
 from pipeline.tables.schema import TEST
 
 LEARNED = ("trained", "fitted")  # on the dataset's own text: the extractor says so
@@ -13,12 +14,26 @@ LEARNED = ("trained", "fitted")  # on the dataset's own text: the extractor says
 def in_words(metrics: Mapping[str, Any]) -> str:
     """Return the protocol behind a model's metrics.json, in a few sentences."""
     candidates, items = (metrics[part]["candidates"] for part in ("sampled", "full"))
+    mask = metrics["full"].get("mask", "train_validation").replace("_", " or ")
     return (
         f"{_split(metrics)} sampled-{candidates - 1}: 1 target among "
         f"{candidates} candidates, the same for every model; full: ranking over {items} items "
-        "without those that the user has in train or validation. A tie counts against the "
+        f"without those that the user has in {mask}. A tie counts against the "
         "target."
     )
+
+
+def check_same(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise SchemaError if the models of these metrics.json were not ranked in the same way."""
+    candidates = {model: content["sampled"]["candidates"] for model, content in metrics.items()}
+    masks = {model: content["full"].get("mask") for model, content in metrics.items()}
+    same = {"ranked among the same number of candidates": candidates}
+    same |= {"whose full ranking hides the same": masks}
+    for expected, got in same.items():
+        if len(set(got.values())) > 1:
+            raise SchemaError(
+                f"expected models {expected}, got {got}; run the stage evaluate again for all"
+            )
 
 
 def features_in_words(read: Mapping[str, Mapping[str, str]]) -> str:
@@ -55,8 +70,8 @@ def _split(metrics: Mapping[str, Any]) -> str:
         start = split["validation_from"]
         how = f"Interactions from {split['test_from']} on, and those from {start} as validation"
     return (
-        f"{how}: means over {test['targets']} test items of {test['users']} users, each item "
-        f"ranked by itself; {test['users_without_targets']} users have none, and "
+        f"{how}: means over {test['users']} users with {test['targets']} test items; "
+        f"{test['users_without_targets']} users have none, and "
         f"{test['targets_of_unknown_users']} test items are of users whom train lacks and left "
         "out."
     )

@@ -15,12 +15,10 @@ from typing import Any
 import polars as pl
 
 from pipeline.comparison import protocol, user_metrics
-from pipeline.comparison.user_metrics import RANK
+from pipeline.comparison.user_metrics import RANK, hit_ratios, in_text, legend, short
 from pipeline.pages import gallery, template
 from pipeline.pages.gallery import Material, People
 from pipeline.tables import schema as s
-
-TOP = 20  # largest k of the hit-ratio curves
 
 
 def render(
@@ -45,8 +43,12 @@ def render(
         "report",
         table=table,
         cutoffs=cutoffs,
-        names=user_metrics.names(cutoffs),
-        k=user_metrics.leading(cutoffs),
+        names={
+            part: user_metrics.names(cutoffs, table["measures"], part)
+            for part in user_metrics.RANK
+        },
+        leading=table["best_by"],
+        legend=legend(table["measures"]),
         read=features or {},
         features_read="" if features is None else protocol.features_in_words(features),
         material=material,
@@ -56,6 +58,7 @@ def render(
         thumbnails=gallery.thumbnails(pictures),
         charts=charts(material),
         short=short,
+        in_text=in_text,
         rule=rule,
         latest=gallery.SHOWN_TRAIN,
     )
@@ -66,21 +69,17 @@ def charts(material: Material) -> list[dict[str, Any]]:
     selecting = pl.col("phase") == "select"
     runs = {m: history.filter(selecting) for m, history in material.histories.items()}
     curves = []
-    for title, column in (("Training loss", "loss"), ("NDCG@10 during training", "ndcg@10")):
+    columns = {"Training loss": "loss", "NDCG@10 during training": "ndcg@10"}
+    chosen = {content["selected_on"] for content in material.metrics.values()}
+    if not all("ndcg@10 (sampled)" in name for name in chosen):
+        columns |= {f"{', '.join(sorted(chosen))}, during training": "value"}
+    for title, column in columns.items():
         lines = {m: h.select("epoch", column).drop_nulls().rows() for m, h in runs.items()}
         curves.append(_chart(title, "epoch", lines))
-    for part, column in RANK.items():
-        hits = {
-            m: [(k, (rows[column] < k).mean()) for k in range(1, TOP + 1)]
-            for m, rows in material.ranks.items()
-        }
+    for part in RANK:
+        hits = {m: hit_ratios(rows, part) for m, rows in material.ranks.items()}
         curves.append(_chart(f"HR@k, {part}", "k", hits))
     return [chart for chart in curves if chart]
-
-
-def short(name: str) -> str:
-    """Return a metric's column title: `N@5` for `ndcg@5`."""
-    return name.replace("ndcg", "N").replace("hr", "HR")
 
 
 def rule(row: Mapping[str, Any]) -> str:

@@ -7,19 +7,20 @@
                 "wins", "ties", "losses", "p_t", "p_t_holm", "p_wilcoxon", "p_wilcoxon_holm"}],
      "protocols": see `pipeline.comparison.protocol_agreement.between`}
 
-PART is sampled or full, NAME is hr@k or ndcg@k for each k of `evaluate.k`. A target is a
-held-out item; with leave-one-out each user has one.
+PART is sampled or full, NAME is a measure of `evaluate.metrics` at a k of `evaluate.k`, such as
+ndcg@10. A target is a held-out item; with leave-one-out each user has one.
 
-- value: the mean over targets and seeds; [low, high] is its bootstrap confidence interval over
-  the targets.
+- value: the mean over users and seeds; [low, high] is its bootstrap confidence interval over
+  the users.
 - seeds, sd: the number of seeds, and the standard deviation of the mean over them; null with
   one seed.
 - redrawn: the mean and standard deviation over all possible lists of negatives, see
-  `pipeline.comparison.other_negatives`; absent where a user has several targets.
-- pairs: the best model against each other one. Each user counts once, with the mean over their
-  targets; wins are users for whom the best model has the higher value. The tests are paired
-  over users and two-sided: Student's t, and Wilcoxon's signed-rank test without ties. Holm's
-  correction is over the pairs of one PART and NAME.
+  `pipeline.comparison.other_negatives`; absent where a user has several targets, or where the
+  full ranking shows validation items.
+- pairs: the best model against each other one. Each user counts once; wins are users for whom
+  the best model has the higher value. The tests are paired over users and two-sided: Student's
+  t, and Wilcoxon's signed-rank test without ties. Holm's correction is over the pairs of one
+  PART and NAME.
 
 The tests use each user's mean over the seeds. So p is about other users, not about another
 training.
@@ -37,15 +38,19 @@ from scipy.stats import ttest_1samp, wilcoxon
 
 from pipeline.comparison import other_negatives, protocol_agreement, user_metrics
 from pipeline.comparison.user_metrics import (
-    CUTOFFS,
+    NAMES,
     SAMPLED,
     Floats,
+    Metric,
     Metrics,
     Parts,
     Ranks,
 )
+from pipeline.tables import rank_metrics
 
 TESTS = ("t", "wilcoxon")
+LEADING = user_metrics.leading()
+LEADING = user_metrics.leading()
 
 
 def table(
@@ -55,7 +60,8 @@ def table(
     n_items: int,
     n_negatives: int,
     seed: int,
-    cutoffs: Sequence[int] = CUTOFFS,
+    names: Sequence[str] = NAMES,
+    hides_validation: bool = True,
 ) -> dict[str, Any]:
     """Return the content of significance.json, less `dataset`.
 
@@ -66,28 +72,25 @@ def table(
         n_items: number of items.
         n_negatives: of each target in the sampled ranking.
         seed: of the bootstrap.
-        cutoffs: the values of k.
+        names: of the metrics, such as `hr@5`.
+        hides_validation: whether the full ranking does, as `evaluate.mask` says.
 
     Raises:
         SchemaError: the models ranked different users.
     """
-    of_users = user_metrics.aligned(ranks, cutoffs=cutoffs)
-    of_targets = user_metrics.aligned(ranks, user_metrics.TARGETS, cutoffs)
+    of_users = user_metrics.aligned(ranks, names=names)
     opponents = other_negatives.opponents(parts, n_items)
-    generator = np.random.default_rng(seed)
-    means = _bootstrap(of_users, generator)
-    several = of_targets[best].height > of_users[best].height
-    target_means = _bootstrap(of_targets, generator) if several else means
-    models = {m: _model(of_targets[m], target_means[m], ranks[m]) for m in ranks}
-    expected = other_negatives.expectations(ranks, opponents, n_negatives, cutoffs)
-    for model, metrics in expected.items():
+    means = _bootstrap(of_users, np.random.default_rng(seed))
+    models = {m: _model(of_users[m], means[m], ranks[m]) for m in ranks}
+    of_models = (ranks if hides_validation else {}), opponents, n_negatives
+    for model, metrics in other_negatives.expectations(*of_models, names).items():
         for name, moments in metrics.items():
             models[model][SAMPLED][name]["redrawn"] = moments
     columns = user_metrics.columns(of_users[best])
     return {
         "best": best,
         "n_users": of_users[best].height,
-        "n_targets": of_targets[best].height,
+        "n_targets": ranks[best].select(user_metrics.TARGETS).n_unique(),
         "seed": seed,
         "resamples": user_metrics.RESAMPLES,
         "level": user_metrics.LEVEL,
@@ -135,22 +138,17 @@ def pairs(
     return rows
 
 
-def against_best(
-    ranks: Ranks, best: str, cutoffs: Sequence[int] = CUTOFFS
-) -> list[dict[str, Any]]:
-    """Test the best model against each other one in sampled NDCG@k, by Wilcoxon's test.
-
-    The k is `user_metrics.leading` of `cutoffs`.
+def against_best(ranks: Ranks, best: str, metric: Metric = LEADING) -> list[dict[str, Any]]:
+    """Test the best model against each other one in one metric, by Wilcoxon's test.
 
     Returns:
-        One row per other model: the mean difference of NDCG@k (positive where the best one is
+        One row per other model: the mean difference (positive where the best one is
         better), the number of users and of those that differ, p, and p after Holm's correction.
 
     Raises:
         SchemaError: the models ranked different users.
     """
-    measure = f"ndcg@{user_metrics.leading(cutoffs)}"
-    of_users = user_metrics.aligned(ranks, cutoffs=cutoffs)
+    of_users = user_metrics.aligned(ranks, names=[metric[1]])
     return [
         {
             "best": best,
@@ -161,7 +159,7 @@ def against_best(
             "p": row["p_wilcoxon"],
             "p_holm": row["p_wilcoxon_holm"],
         }
-        for row in pairs(of_users, best, SAMPLED, measure)
+        for row in pairs(of_users, best, *metric)
     ]
 
 
@@ -179,8 +177,8 @@ def over_seeds(ranks: pl.DataFrame, part: str, name: str) -> tuple[int, float | 
 
     The standard deviation is None for one seed. `ranks` is schema.RANKS of a model.
     """
-    mean = user_metrics.expression(part, name).mean().alias("mean")
-    means = ranks.group_by("seed").agg(mean).sort("seed")["mean"].to_numpy()
+    of_seeds = ranks.sort(rank_metrics.SEED).partition_by(rank_metrics.SEED)
+    means = np.array([rank_metrics.means(of_seed, part, [name])[name] for of_seed in of_seeds])
     return len(means), float(means.std(ddof=1)) if len(means) > 1 else None
 
 

@@ -1,8 +1,7 @@
 """Metrics of each user or held-out item, and bootstrap confidence intervals of their means.
 
-HR@k is [r < k] and NDCG@k is [r < k] / log2(r + 2), where r is the 0-based rank of a held-out
-item, either among the candidates (sampled) or among all items (full). The metrics of several
-seeds are averaged; those of a user's held-out items too.
+pipeline/tables/rank_metrics.py computes them. The metrics of several seeds are averaged. Those
+of a held-out item are what they would be if it were its user's only one.
 
 Shapes: U users or held-out items, C columns, B resamples.
 """
@@ -16,73 +15,93 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from model.measures import FULL, MEASURES, SAMPLED, WORDS, is_measured, split_metric, split_name
 from pipeline.job.errors import SchemaError
+from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
+from pipeline.tables.rank_metrics import RANK, TARGETS, USERS, Metric, title
+
+__all__ = ["FULL", "MEASURES", "RANK", "SAMPLED", "TARGETS", "USERS", "Metric", "title"]
 
 Floats = npt.NDArray[np.float64]
 Ranks = Mapping[str, pl.DataFrame]  # schema.RANKS of each model, of one seed or several
 Parts = Mapping[str, pl.DataFrame]  # schema.INTERACTIONS of train, validation and test
 Metrics = Mapping[str, pl.DataFrame]  # `means` of each model, rows of the same users or targets
 
-SAMPLED, FULL = "sampled", "full"
-RANK = {SAMPLED: "rank_sampled", FULL: "rank_full"}
-CUTOFFS = (5, 10)  # the paper's
-K = 10  # of the NDCG by which an epoch is chosen
-USERS, TARGETS = (s.USER,), (s.USER, s.ITEM)
+CUTOFFS = (5, 10)  # the paper's, like the measures
+SHOWN = ("hr", "ndcg")
+SELECT_BY = "sampled ndcg@10"  # the default of train.select_by
+
+TOP = 20  # largest k of curves
+# In titles of columns; what of it needs an explanation.
+SHORT = {"hr": "HR", "recall": "R", "precision": "P", "ndcg": "N", "map": "MAP", "mrr": "MRR"}
+LONG = {"recall": "recall", "precision": "precision", "ndcg": "NDCG"}
 
 RESAMPLES, LEVEL = 2000, 0.95  # of the bootstrap over users; of its intervals
 BLOCK = 1 << 22  # users drawn at once: three arrays of 32 MiB
 
 
-def names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
-    """Return the metrics at these cut-offs: `hr@5`, `ndcg@5`, `hr@10`, `ndcg@10`."""
-    return [f"{measure}@{k}" for k in cutoffs for measure in ("hr", "ndcg")]
+def names(
+    cutoffs: Sequence[int] = CUTOFFS, measures: Sequence[str] = SHOWN, part: str = FULL
+) -> list[str]:
+    """Return the metrics at these cut-offs: `hr@5`, `ndcg@5`, `hr@10`, `ndcg@10`.
+
+    Left out are measures that the protocol `part` does not have, such as sampled `map`.
+    """
+    measured = [m for m in dict.fromkeys(measures) if m in MEASURES[part]]
+    return [f"{measure}@{k}" for k in cutoffs for measure in measured]
 
 
-def leading(cutoffs: Sequence[int] = CUTOFFS) -> int:
-    """Return the k of the sampled NDCG@k that ranks the models: 10, or the nearest to it."""
-    return min(cutoffs, key=lambda k: (abs(k - K), k))
+NAMES = tuple(names())
 
 
-def cutoffs_of(metrics: Mapping[str, Mapping[str, Any]]) -> tuple[int, ...]:
+def shown(names: Sequence[str]) -> list[Metric]:
+    """Return both protocols' metrics of these names, where they have them."""
+    return [(part, name) for part in RANK for name in names if is_measured(part, name)]
+
+
+def measure_of(select_by: str) -> str:
+    """Return the measure of a metric such as `full recall@20`."""
+    return split_name(split_metric(select_by)[1])[0]
+
+
+def leading(cutoffs: Sequence[int] = CUTOFFS, select_by: str = SELECT_BY) -> Metric:
+    """Return the metric by which models are ranked: that of `train.select_by`.
+
+    Its k is the one of `cutoffs` that is nearest to the k of `select_by`.
+    """
+    part, name = split_metric(select_by)
+    measure, wanted = split_name(name)
+    return part, f"{measure}@{min(cutoffs, key=lambda k: (abs(k - wanted), k))}"
+
+
+def cutoffs_of(
+    metrics: Mapping[str, Mapping[str, Any]], measures: Sequence[str] = SHOWN
+) -> tuple[int, ...]:
     """Return the cut-offs of the models' metrics.json, ascending.
 
     Raises:
-        SchemaError: a model was measured at none, or at others than the first.
+        SchemaError: a model was measured at none, at others than the first, or lacks one of the
+            `measures` in a protocol that has it.
     """
     found = {
         (model, part): sorted(int(name[3:]) for name in content[part] if name.startswith("hr@"))
         for model, content in metrics.items()
-        for part in (SAMPLED, FULL)
+        for part in RANK
     }
     first = next(iter(found.values()))
     for (model, part), cutoffs in found.items():
-        if (
-            cutoffs != first
-            or not cutoffs
-            or not set(names(cutoffs)) <= set(metrics[model][part])
-        ):
+        expected = set(names(first, measures, part))
+        if cutoffs != first or not cutoffs or not expected <= set(metrics[model][part]):
             raise SchemaError(
-                f"{model}/{s.METRICS_FILE}: expected {part} HR@k and NDCG@k at k of {first}, "
-                f"as of the other models, got {cutoffs}; run the stage evaluate again for all"
+                f"{model}/{s.METRICS_FILE}: expected {part} {', '.join(measures)} at k of "
+                f"{first}, as of the other models, got {sorted(metrics[model][part])}; run the "
+                "stage evaluate again for all"
             )
     return tuple(first)
 
 
-def expression(part: str, name: str) -> pl.Expr:
-    """Return the metric of a row of schema.RANKS, such as `ndcg@10` in the full ranking."""
-    measure, k = name.split("@")
-    rank = pl.col(RANK[part])
-    hit = 1 / (rank + 2).log(2) if measure == "ndcg" else pl.lit(1.0)
-    return pl.when(rank < int(k)).then(hit).otherwise(0.0)
-
-
-def title(part: str, name: str) -> str:
-    """Return the name of a column."""
-    return f"{part} {name}"
-
-
-def columns(table: pl.DataFrame) -> list[tuple[str, str]]:
+def columns(table: pl.DataFrame) -> list[Metric]:
     """Return the part and the metric of each of the columns of `means`, in their order."""
     return [
         (part, name)
@@ -97,36 +116,31 @@ def values(table: pl.DataFrame) -> Floats:
 
 
 def means(
-    ranks: pl.DataFrame, by: Sequence[str] = USERS, cutoffs: Sequence[int] = CUTOFFS
+    ranks: pl.DataFrame, by: Sequence[str] = USERS, names: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """Return the metrics of each user or each held-out item.
 
     Args:
         ranks: schema.RANKS, of one seed or several.
         by: `USERS` or `TARGETS`.
-        cutoffs: the values of k.
+        names: such as `hr@5`; by default those of the function `names`.
 
     Returns:
         The columns `by`, ascending, and a float column for each protocol and metric, called
         `sampled hr@5` and so on.
     """
-    metrics = [
-        expression(part, name).mean().alias(title(part, name))
-        for part in RANK
-        for name in names(cutoffs)
-    ]
-    return ranks.group_by(by).agg(metrics).sort(by)
+    return rank_metrics.of_groups(ranks, shown(names or NAMES), by)
 
 
 def aligned(
-    ranks: Ranks, by: Sequence[str] = USERS, cutoffs: Sequence[int] = CUTOFFS
+    ranks: Ranks, by: Sequence[str] = USERS, names: Sequence[str] | None = None
 ) -> Metrics:
     """Return the `means` of each model, whose rows are of the same users or held-out items.
 
     Raises:
         SchemaError: the models ranked different ones.
     """
-    metrics = {model: means(table, by, cutoffs) for model, table in ranks.items()}
+    metrics = {model: means(table, by, names) for model, table in ranks.items()}
     first = next(iter(metrics), "")
     for model, table in metrics.items():
         if not table.select(by).equals(metrics[first].select(by)):
@@ -135,6 +149,30 @@ def aligned(
                 "stage evaluate again for both"
             )
     return metrics
+
+
+def hit_ratios(ranks: pl.DataFrame, part: str) -> list[tuple[int, float]]:
+    """Return k and HR@k for k from 1 to TOP, from schema.RANKS."""
+    at_k = names(range(1, TOP + 1), ["hr"])
+    return list(enumerate(rank_metrics.means(ranks, part, at_k).values(), 1))
+
+
+def short(name: str) -> str:
+    """Return a metric's column title: `N@5` for `ndcg@5`."""
+    measure, _, k = name.partition("@")
+    return f"{SHORT[measure]}@{k}"
+
+
+def in_text(name: str) -> str:
+    """Return a metric's name in a text: `NDCG@5` for `ndcg@5`."""
+    measure, _, k = name.partition("@")
+    return f"{WORDS[measure]}@{k}"
+
+
+def legend(measures: Sequence[str]) -> str:
+    """Return what the letters of column titles stand for, in sentences; "" for HR alone."""
+    letters = [f"{SHORT[m]} is {LONG[m]}" for m in measures if m in LONG]
+    return f"{', '.join(letters)}. " if letters else ""
 
 
 def resampled(

@@ -5,8 +5,9 @@
          {"name", "what", "n_users", "n_targets",
           "models": {MODEL: {PART: {NAME: {"value", "low", "high"}}}}}]}}}
 
-PART is sampled or full, NAME is hr@k or ndcg@k for each k of `evaluate.k`. Each partition
-puts every target (a user's held-out item) into one slice:
+PART is sampled or full, NAME is a measure of `evaluate.metrics` at a k of `evaluate.k`. A
+value is the mean over the targets (held-out items) of a slice, each with the metrics of a user
+who has this target alone. Each partition puts every target into one slice:
 
 - activity: by the number of the user's training items.
 - popularity: by the number of the target's training users. Head, mid and tail items have about
@@ -33,7 +34,7 @@ import polars as pl
 
 from pipeline.comparison import user_metrics
 from pipeline.comparison.user_metrics import (
-    CUTOFFS,
+    NAMES,
     RANK,
     TARGETS,
     Metrics,
@@ -59,7 +60,7 @@ def table(
     trained_on: Iterable[str | None],
     present: Mapping[str, Mask],
     seed: int,
-    cutoffs: Sequence[int] = CUTOFFS,
+    names: Sequence[str] = NAMES,
 ) -> dict[str, Any]:
     """Return the content of slices.json, less `dataset`.
 
@@ -69,12 +70,12 @@ def table(
         trained_on: of each model, from metrics.json.
         present: (I,) of each modality.
         seed: of the bootstrap.
-        cutoffs: the values of k.
+        names: of the metrics, such as `hr@5`.
 
     Raises:
         SchemaError: the models ranked different users.
     """
-    metrics = user_metrics.aligned(ranks, TARGETS, cutoffs)
+    metrics = user_metrics.aligned(ranks, TARGETS, names)
     counted, pairs = learned_from(parts[s.TRAIN], parts[s.VALIDATION], trained_on)
     targets = next(iter(metrics.values())).select(TARGETS)
     generator = np.random.default_rng(seed)

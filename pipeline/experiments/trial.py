@@ -77,14 +77,15 @@ def validated(job: Trainer, pause: int | None = None) -> dict[str, Any]:
     With `pause` only to this epoch; a later call goes on from there (see Trainer.run_phase).
 
     Returns:
-        The settings, the best measurement, its epoch, NDCG@10 at every measurement, minutes.
+        The settings, the best measurement, its epoch, `value` (of the metric `selected_by`) at
+        every measurement, minutes.
     """
     settings, arguments = job.settings, job.arguments
     pairs, epochs = job.dataset.pairs(validation=False), settings.train.epochs
     progress = job.run_phase("select", pairs, epochs, VALIDATION, pause).progress
     # A state that is kept may be further than this.
     records = [record for record in progress.records if record.epoch <= (pause or epochs)]
-    best = max(records, key=lambda record: record.ndcg or 0.0)
+    best = max(records, key=lambda record: record.value or 0.0)
     return {
         "settings": settings.model(arguments.model, arguments.dataset).model_dump(mode="json"),
         "budget": {key: getattr(settings.train, key) for key in Budget.model_fields},
@@ -93,7 +94,9 @@ def validated(job: Trainer, pause: int | None = None) -> dict[str, Any]:
         "epoch": best.epoch,
         "hr@10": best.hr,
         "ndcg@10": best.ndcg,
-        "curve": {str(r.epoch): r.ndcg for r in records},
+        "value": best.value,
+        "selected_by": settings.train.select_by,
+        "curve": {str(r.epoch): r.value for r in records},
         "minutes": round(progress.seconds / 60, 1),
     }
 

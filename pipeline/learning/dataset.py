@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from model.data import Interactions
 from pipeline.job.errors import SchemaError
 from pipeline.tables import processed
 from pipeline.tables import schema as s
-from pipeline.tables.features import read_features
+from pipeline.tables.features import has_features, read_features
 from pipeline.tables.io import read_metadata
 from pipeline.tables.tokens import read_tokens, tokens_path
 
@@ -96,17 +97,7 @@ def load_features(folder: Path, modalities: list[str], n_items: int) -> dict[str
     Raises:
         SchemaError: a file is absent, or the number of rows is not that of the items.
     """
-    features = {}
-    for modality in modalities:
-        path = folder / f"{modality}.parquet"
-        _, feature, _ = read_features(path)
-        if len(feature) != n_items:
-            raise SchemaError(
-                f"{path}: expected {n_items} rows, one per item, got {len(feature)}; run the "
-                "stage features again"
-            )
-        features[modality] = torch.from_numpy(feature)
-    return features
+    return {m: _load(folder / f"{m}.parquet", n_items) for m in modalities}
 
 
 def load_tokens(folder: Path, kinds: list[str], n_items: int) -> dict[str, Tensor]:
@@ -122,3 +113,22 @@ def load_tokens(folder: Path, kinds: list[str], n_items: int) -> dict[str, Tenso
     """
     pairs = read_tokens(tokens_path(folder), kinds, n_items) if kinds else {}
     return {kind: torch.from_numpy(rows) for kind, rows in pairs.items()}
+
+
+def load_present_features(
+    folder: Path, modalities: Iterable[str], n_items: int
+) -> dict[str, Tensor]:
+    """Return `load_features` of the modalities whose file is there and has rows."""
+    paths = {modality: folder / f"{modality}.parquet" for modality in modalities}
+    there = [m for m, path in paths.items() if path.exists() and has_features(path)]
+    return load_features(folder, there, n_items)
+
+
+def _load(path: Path, n_items: int) -> Tensor:
+    _, feature, _ = read_features(path)
+    if len(feature) != n_items:
+        raise SchemaError(
+            f"{path}: expected {n_items} rows, one per item, got {len(feature)}; run the stage "
+            "features again"
+        )
+    return torch.from_numpy(feature)

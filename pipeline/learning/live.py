@@ -1,7 +1,8 @@
 """Curves of a training while it runs, by DVCLive: `LIVE_CURVES=FOLDER`.
 
     FOLDER/<dataset>/<model>/<phase>/report.html            reloads itself every 5 s
-    FOLDER/<dataset>/<model>/<phase>/plots/metrics/*.tsv    loss, hr@10, ndcg@10 by epoch
+    FOLDER/<dataset>/<model>/<phase>/plots/metrics/*.tsv    loss, hr@10, ndcg@10 by epoch,
+                                                            and train.select_by if another
 
 The variable is of the machine: it changes no result, and no job re-runs because of it. Needs
 the extra `live`.
@@ -21,10 +22,11 @@ VARIABLE = "LIVE_CURVES"
 Draw: TypeAlias = Callable[[Record], None]
 
 
-def curves(dataset: str, model: str, phase: str) -> Draw:
+def curves(dataset: str, model: str, phase: str, select_by: str) -> Draw:
     """Return what draws a record; it does nothing without LIVE_CURVES.
 
-    Curves of an earlier training in the same folder are removed.
+    Curves of an earlier training in the same folder are removed. `select_by` is the metric that
+    chooses the epoch.
 
     Raises:
         ParamsError: DVCLive is not installed, or the folder cannot be made.
@@ -48,6 +50,8 @@ def curves(dataset: str, model: str, phase: str) -> Draw:
     def draw(record: Record) -> None:
         live.step = record.epoch
         values = {"loss": record.loss, "hr@10": record.hr, "ndcg@10": record.ndcg}
+        if select_by.removeprefix("sampled ") not in values:
+            values[select_by] = record.value
         for name, value in values.items():
             if value is not None:  # loss without training, the others without held-out items
                 live.log_metric(name, value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from model.measures import FULL, MEASURES, split_metric
 from pipeline.params.section import Count, Name, Positive, Section, Share, Whole
 
 
@@ -127,23 +128,46 @@ class Images(Section):
     allow_private: bool = False
 
 
+def _check_metric(value: str) -> str:
+    try:
+        split_metric(value)
+    except ValueError as error:
+        raise PydanticCustomError("metric", "{error}", {"error": str(error)}) from None
+    return value
+
+
+def _check_measure(value: str) -> str:
+    if value not in MEASURES[FULL]:
+        message = f"expected one of {', '.join(MEASURES[FULL])}"
+        raise PydanticCustomError("measure", "{message}", {"message": message})
+    return value
+
+
 class Train(Section):
     """The budget and how the best epoch is chosen, the same for every model."""
 
     epochs: Count
     batch_size: Count
     evaluate_every: Count  # epochs
-    patience: Count  # evaluations without an improvement of validation NDCG@10
+    patience: Count  # evaluations without an improvement on validation
     refit: bool
     select_on: Literal["validation", "test"]
+    # The metric by which the epoch is chosen: protocol, measure and k, such as full recall@20.
+    select_by: Annotated[str, AfterValidator(_check_metric)] = "sampled ndcg@10"
     # triples of an epoch: distinct users with one of their items, or a pass over the pairs
     sampling: Literal["users", "pairs"] = "users"
 
 
 class Evaluate(Section):
-    """Cut-offs of the metrics, and the length of the lists of the sampled ranking."""
+    """Cut-offs of the metrics, and what is ranked."""
 
-    k: list[Count]
+    k: Annotated[list[Count], Field(min_length=1)]
+    # shown in tables, where the protocol has them; metrics.json has all that there are
+    metrics: Annotated[
+        list[Annotated[str, AfterValidator(_check_measure)]], Field(min_length=1)
+    ] = Field(default_factory=lambda: ["hr", "ndcg"])
+    # what the full ranking of test hides: the user's items in these parts
+    mask: Literal["train_validation", "train"] = "train_validation"
     # items that the user never met, with which each held-out item is ranked; drawn by `split`
     candidates: Count = 99
 

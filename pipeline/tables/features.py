@@ -146,6 +146,11 @@ def read_present(path: Path, n_items: int) -> npt.NDArray[np.bool_]:
     return np.asarray(table[PRESENT].to_numpy())
 
 
+def has_features(path: Path) -> bool:
+    """Return whether a file has features; false for a modality that the dataset lacks."""
+    return read_feature_metadata(path)["dim"] != "0"
+
+
 def read_feature_metadata(path: Path) -> dict[str, str]:
     """Read the entries of `METADATA` without the rows.
 

@@ -16,12 +16,13 @@ from typing import Any
 import polars as pl
 
 from pipeline.job.errors import SchemaError
+from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_digest
 from pipeline.tables.io import read_json, read_metadata, read_parquet
 from pipeline.tables.processed import check_ids, check_once
 
-PARTS = {"sampled": "rank_sampled", "full": "rank_full"}  # of metrics.json: column of the ranks
+PARTS = rank_metrics.RANK  # of metrics.json: column of the ranks
 FIELDS = ("dataset", "model", "seeds", "selected_on", "epoch", "n_users", *PARTS)
 SHARED = ("dataset", "architecture", "settings", "epoch", "trained_on")  # metrics and facts
 AGAIN = "; run the stage evaluate again"
@@ -211,36 +212,37 @@ def _check_metrics(
                 f"{path}: expected {name} {facts[name]}, as in {s.RANKS_FILE}, got "
                 f"{metrics[name]}{AGAIN}"
             )
-    if metrics["n_users"] != ranks[s.USER].n_unique():
-        raise SchemaError(
-            f"{path}: expected {ranks[s.USER].n_unique()} users, as in {s.RANKS_FILE}, got "
-            f"{metrics['n_users']}{AGAIN}"
-        )
-    for part, column in PARTS.items():
+    if metrics["n_users"] != (n_users := ranks[s.USER].n_unique()):
+        expected = f"{n_users} users, as in {s.RANKS_FILE}, got {metrics['n_users']}"
+        raise SchemaError(f"{path}: expected {expected}{AGAIN}")
+    for part in PARTS:
         if not isinstance(metrics[part], dict) or "candidates" not in metrics[part]:
             raise SchemaError(f"{path}: expected metrics and candidates in {part!r}{AGAIN}")
-        for name, value in metrics[part].items():
-            if "@" in name and not _equal(value, expected := _metric(ranks[column], name)):
-                raise SchemaError(
-                    f"{path}: expected {part} {name} {expected:.6f}, which follows from "
-                    f"{s.RANKS_FILE}, got {value}{AGAIN}"
-                )
+        _check_values(metrics[part], part, ranks, path)
+
+
+def _check_values(
+    content: Mapping[str, Any], part: str, ranks: pl.DataFrame, path: Path
+) -> None:
+    try:
+        means = rank_metrics.means(ranks, part, [name for name in content if "@" in name])
+    except ValueError as error:
+        raise SchemaError(f"{path}: {error}{AGAIN}") from None
+    for name, expected in means.items():
+        if not _equal(content[name], expected):
+            raise SchemaError(
+                f"{path}: expected {part} {name} {expected:.6f}, which follows from "
+                f"{s.RANKS_FILE}, got {content[name]}{AGAIN}"
+            )
 
 
 def _equal(value: object, expected: float) -> bool:
     return isinstance(value, float | int) and math.isclose(value, expected, abs_tol=ROUNDING)
 
 
-def _metric(ranks: pl.Series, name: str) -> float:
-    """Return HR@k or NDCG@k of 0-based ranks, as model/metrics.py does."""
-    measure, _, k = name.partition("@")
-    hits = ranks.filter(ranks < int(k))
-    gains = hits.len() if measure == "hr" else (1 / (hits + 2).log(2)).sum()
-    return float(gains) / ranks.len()
-
-
 def _check_ranks(ranks: pl.DataFrame, metrics: Mapping[str, Any], path: Path) -> None:
-    check_once(ranks, path, (s.USER, s.ITEM, "seed"), AGAIN)
+    for once in (s.ITEM, "rank_full"):  # a rank is a place in the user's list
+        check_once(ranks, path, (s.USER, once, "seed"), AGAIN)
     sizes = {column: metrics[part]["candidates"] for part, column in PARTS.items()}
     check_ids(ranks, path, sizes, AGAIN)
 
@@ -248,7 +250,7 @@ def _check_ranks(ranks: pl.DataFrame, metrics: Mapping[str, Any], path: Path) ->
 def _check_history(history: pl.DataFrame, path: Path) -> None:
     again = "; run the stage train again"
     check_once(history, path, ("phase", "epoch"), again)
-    for name in ("loss", "hr@10", "ndcg@10"):
+    for name in ("loss", "hr@10", "ndcg@10", "value"):
         bad = history.filter(pl.col(name).is_finite().not_())
         if bad.height:
             raise SchemaError(

@@ -95,10 +95,12 @@ HISTORY: Columns = {
     "loss": pl.Float64,  # mean over the epoch's steps
     "hr@10": pl.Float64,  # sampled, on the part named by `measured_on`; null in a refit
     "ndcg@10": pl.Float64,
+    "value": pl.Float64,  # of the metric that chooses the epoch, `selected_on` in metrics.json
     "measured_on": pl.String,
 }
 # One row per test item: per user with leave-one-out. Ranks are 0-based, a tie counts against
-# the target.
+# the target. `rank_full` is the place in the user's one list, which has their other test items
+# too.
 RANKS: Columns = {
     USER: pl.Int32,
     ITEM: pl.Int32,

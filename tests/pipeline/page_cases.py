@@ -41,6 +41,6 @@ def material():
         users=table([(0, "ann"), (1, "<b>bob"), (2, "eve")], s.USERS),
         parts={part: table(rows, s.INTERACTIONS) for part, rows in parts.items()},
         ranks={"m": table([(0, 2, 1, 1, 7), (1, 4, 30, 50, 7), (2, 5, 0, 0, 7)], s.RANKS)},
-        histories={"m": table([("select", 5, 0.6, 0.2, 0.1, "validation")], s.HISTORY)},
+        histories={"m": table([("select", 5, 0.6, 0.2, 0.1, 0.1, "validation")], s.HISTORY)},
         lists={"m": table([(0, 0, 5, "5", 2.0), (0, 1, 2, "2", 1.0)], s.RECOMMENDATIONS)},
     )  # fmt: skip

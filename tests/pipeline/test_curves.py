@@ -15,15 +15,16 @@ from pipeline.tables import io
 from pipeline.tables import schema as s
 
 METRICS = {
-    "dataset": "sample", "model": "bprmf", "seeds": [7], "selected_on": "validation",
+    "dataset": "sample", "model": "bprmf", "seeds": [7],
+    "selected_on": "validation ndcg@10 (sampled)",
     "epoch": 5, "n_users": 1, "settings": {"dim": 8}, "budget": {"epochs": 9},
     "sampled": {"hr@5": 0.5, "ndcg@5": 0.25, "candidates": 100},
     "full": {"hr@5": 0.25, "ndcg@5": 0.125, "candidates": 900},
 }  # fmt: skip
 HISTORY = [
-    ("select", 5, 0.6, 0.2, 0.1, "validation"),
-    ("select", 10, 0.5, 0.3, 0.2, "validation"),
-    ("refit", 5, 0.55, None, None, "validation"),
+    ("select", 5, 0.6, 0.2, 0.1, 0.1, "validation"),
+    ("select", 10, 0.5, 0.3, 0.2, 0.2, "validation"),
+    ("refit", 5, 0.55, None, None, None, "validation"),
 ]
 
 
@@ -90,7 +91,7 @@ def test_cutoffs_are_those_of_evaluate():
     table = curves.cutoffs({"bprmf": ranks(sampled, full)}, "toy")
 
     for part, values in (("sampled", sampled), ("full", full)):
-        expected = at_cutoffs(torch.tensor(values), list(range(1, curves.TOP + 1)))
+        expected = at_cutoffs(part, torch.tensor(values), list(range(1, curves.TOP + 1)))
         for measure in ("HR", "NDCG"):
             curve = points(table, f"{measure}@k, {part}", "k")
             wanted = {k: expected[f"{measure.lower()}@{k}"] for k in curve}

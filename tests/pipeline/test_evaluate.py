@@ -6,6 +6,7 @@ import torch
 
 from pipeline.evaluate import _check_targets, metrics
 from pipeline.job.errors import SchemaError
+from pipeline.params.stages import Evaluate
 
 FACTS = {
     "dataset": "sample", "model": "base", "architecture": "mcln", "seed": 7, "epoch": 5,
@@ -19,18 +20,19 @@ def test_both_protocols_are_reported_with_their_candidates():
         torch.tensor([0, 7]),
         torch.tensor([3, 500]),
         FACTS,
-        [5, 10],
+        Evaluate(k=[5, 10]),
         n_negatives=99,
         n_items=900,
     )
 
     assert table["sampled"] == {
-        "hr@5": 0.5, "ndcg@5": 0.5, "hr@10": 1.0,
+        "hr@5": 0.5, "recall@5": 0.5, "ndcg@5": 0.5, "mrr@5": 0.5,
+        "hr@10": 1.0, "recall@10": 1.0, "mrr@10": pytest.approx((1 + 1 / 8) / 2),
         "ndcg@10": pytest.approx((1 + 1 / torch.log2(torch.tensor(9.0)).item()) / 2, rel=1e-6),
         "candidates": 100,
     }  # fmt: skip
     assert table["full"]["hr@5"] == 0.5
-    assert table["full"]["candidates"] == 900
+    assert (table["full"]["candidates"], table["full"]["mask"]) == (900, "train_validation")
     assert (table["seeds"], table["epoch"], table["optimistic"]) == ([7], 5, False)
 
 
@@ -38,17 +40,20 @@ def test_a_model_chosen_on_test_is_optimistic():
     facts = FACTS | {"selected_on": "test ndcg@10 (sampled)"}
 
     assert (
-        metrics(torch.tensor([0]), torch.tensor([0]), facts, [5], 99, 10)["optimistic"] is True
+        metrics(torch.tensor([0]), torch.tensor([0]), facts, Evaluate(k=[5]), 99, 10)[
+            "optimistic"
+        ]
+        is True
     )
 
 
 def test_users_and_test_items_are_counted_separately():
     ranks, users = torch.tensor([0, 3, 9]), torch.tensor([4, 4, 6])
 
-    table = metrics(ranks, ranks, FACTS, [5], 99, 10, users, {"method": "ratio"})
+    table = metrics(ranks, ranks, FACTS, Evaluate(k=[5]), 99, 10, users, {"method": "ratio"})
 
     assert (table["n_users"], table["n_targets"]) == (2, 3)
-    assert table["sampled"]["hr@5"] == pytest.approx(2 / 3)
+    assert table["sampled"]["hr@5"] == 1 / 2  # of two users
     assert table["split"] == {"method": "ratio"}
 
 

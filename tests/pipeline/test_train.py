@@ -124,6 +124,73 @@ def test_a_model_trains_evaluates_and_recommends(workspace, model):
     assert lists.join(seen, on=["user", "item"], how="semi").is_empty()
 
 
+def configure(workspace, **changes):
+    """Change sections of params.yaml."""
+    raw = yaml.safe_load((workspace / "params.yaml").read_text())
+    for section, values in changes.items():
+        raw[section] |= values
+    (workspace / "params.yaml").write_text(yaml.safe_dump(raw))
+
+
+def test_another_metric_chooses_another_epoch(workspace):
+    """Every epoch measured; the history has both metrics, whose best epochs differ."""
+    histories = {}
+    for select_by in ("sampled ndcg@10", "full recall@20"):
+        budget = {"evaluate_every": 1, "epochs": 12, "patience": 12, "refit": False}
+        configure(workspace, train=budget | {"select_by": select_by})
+        run(train, "bprmf", "results/chosen")
+        _, facts = read_checkpoint(workspace / "results/chosen/checkpoint.safetensors")
+        history = pl.read_parquet(workspace / "results/chosen/history.parquet")
+        histories[select_by] = history
+        best = history.sort("value", descending=True, maintain_order=True)["epoch"][0]
+        protocol, name = select_by.split(" ")
+        assert facts["selected_on"] == f"validation {name} ({protocol})"
+        assert facts["epoch"] == best
+
+    first, second = histories.values()
+    assert first["value"].equals(first["ndcg@10"].rename("value"))
+    assert second["ndcg@10"].equals(first["ndcg@10"])  # the same training
+    assert second["value"].arg_max() != first["value"].arg_max()
+
+
+def test_the_full_ranking_of_validation_is_that_of_a_loop(workspace):
+    """It hides train and shows test items, as validation must not know them."""
+    configure(workspace, train={"select_by": "full recall@20"})
+    job = Arguments("sample", "popularity", *map(Path, FOLDERS), Path(), "cpu")
+    trainer = train.Trainer(job, params.load())
+    pairs = trainer.dataset.pairs(validation=False)
+
+    value = trainer.measure("validation", pairs)(trainer.new_training(pairs).model).value
+
+    known = trainer.dataset.train.group_by("user").agg("item").rows()
+    counts = trainer.dataset.train.group_by("item").len().rows()
+    popular, seen, hits = dict(counts), dict(known), 0
+    for user, target in trainer.dataset.validation.rows():
+        others = [i for i in range(N_ITEMS) if i not in seen[user] and i != target]
+        above = sum(popular.get(i, 0) >= popular.get(target, 0) for i in others)
+        hits += above < 20
+    assert value == pytest.approx(hits / N_USERS)
+
+
+def test_a_mask_without_validation_lowers_what_it_no_longer_hides(workspace):
+    """A model that was trained on validation items ranks them high."""
+    run(train, "bprmf")
+    values = {}
+    for mask in ("train_validation", "train"):
+        configure(workspace, evaluate={"mask": mask, "k": [20]})
+        run(evaluate, "bprmf")
+        metrics = read_json(workspace / "results/bprmf/metrics.json")
+        ranks = pl.read_parquet(workspace / "results/bprmf/ranks.parquet")
+        values[mask] = ranks["rank_full"].mean()
+        assert metrics["full"]["mask"] == mask
+        assert set(metrics["lists"]) == {
+            f"{measure}@20" for measure in ("coverage", "gini", "novelty", "visual_similarity",
+                                            "textual_similarity")
+        }  # fmt: skip
+
+    assert values["train"] > values["train_validation"]
+
+
 def test_training_does_not_open_the_test_file(workspace):
     (workspace / FOLDERS[0] / "test.parquet").unlink()
 

@@ -275,14 +275,19 @@ def cell_files(*names):
     return files
 
 
-def features_of_study(wildcards):
-    """Return every feature of a dataset, whose widths Table 1 states; tokens that are read."""
-    dataset = wildcards.dataset
-    features = expand(
+def features_of_dataset(dataset):
+    """Return every feature of a dataset."""
+    return expand(
         "data/features/{dataset}/{modality}.parquet",
         dataset=dataset,
         modality=PARAMS.dataset_features(dataset),
     )
+
+
+def features_of_study(wildcards):
+    """Return every feature of a dataset, whose widths Table 1 states; tokens that are read."""
+    dataset = wildcards.dataset
+    features = features_of_dataset(dataset)
     models = {cell.model for cell in CELLS[dataset].values()}
     reads_tokens = any(PARAMS.model_tokens(model, dataset) for model in models)
     return features + [f"data/tokens/{dataset}.parquet"] * reads_tokens
@@ -315,8 +320,10 @@ def study_figures():
 
 
 def features_of_cell(wildcards):
-    """Return the features and tokens that a cell's model reads."""
-    return features_of([cell_of(wildcards).model], wildcards.dataset)
+    """Return what a cell's model reads, and every feature of the dataset, which tell of lists."""
+    dataset = wildcards.dataset
+    read = features_of([cell_of(wildcards).model], dataset)
+    return list(dict.fromkeys([*read, *features_of_dataset(dataset)]))
 
 
 def sweep_of_cell(wildcards):
@@ -350,6 +357,12 @@ def modalities():
 def features_read(wildcards):
     """Return what a model reads of features and tokens: a new one re-runs only such models."""
     return features_of([wildcards.model], wildcards.dataset)
+
+
+def features_evaluated(wildcards):
+    """Return what a model reads, and every feature of the dataset, which tell of lists."""
+    dataset = wildcards.dataset
+    return list(dict.fromkeys([*features_read(wildcards), *features_of_dataset(dataset)]))
 
 
 def features_of(models, dataset):

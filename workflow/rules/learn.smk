@@ -41,7 +41,7 @@ rule evaluate_model:
         validation=rules.split.output.validation,
         test=rules.split.output.test,
         candidates=rules.split.output.candidates,
-        features=features_read,
+        features=features_evaluated,
         checkpoint=rules.train.output.checkpoint,
     output:
         metrics=report(

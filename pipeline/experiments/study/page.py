@@ -60,7 +60,10 @@ def drawn(tables: Mapping[str, Any], results: Path) -> dict[str, Figure]:
         histories[row["label"]] = io.read_parquet(folders[0] / s.HISTORY_FILE, s.HISTORY)
         of_seeds = [io.read_parquet(folder / s.RANKS_FILE, s.RANKS) for folder in folders]
         ranks[row["label"]] = pl.concat(of_seeds)
-    return grids | {LEARNING: figures.learning(histories), CUTOFFS: figures.cutoffs(ranks)}
+    return grids | {
+        LEARNING: figures.learning(histories, tables["selected_on"]),
+        CUTOFFS: figures.cutoffs(ranks),
+    }
 
 
 def first_table(tables: Mapping[str, Any]) -> list[Any]:
@@ -76,7 +79,7 @@ def labels(tables: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, str
     texts = {
         LEARNING: f"While the epoch was chosen, seed {seeds[0]}. A loss is divided by "
         "the first that is shown: models sum or average differently.",
-        CUTOFFS: "Share of users whose held-out item is among the first k, all seeds.",
+        CUTOFFS: "Share of users who have a held-out item among the first k, all seeds.",
         FACTORS: "What a change of one factor does to a score, and how much of it goes back to "
         "what people do not choose by.",
     }
@@ -160,8 +163,11 @@ def sections(args: Namespace, tables: Mapping[str, Any], svgs: dict[str, str]) -
             io.read_json(args.results / file_names.SIGNIFICANCE_JSON),
             order,
             tables["candidates"][SAMPLED] - 1,
+            tables["compared"],
         ),
-        user_parts.part(io.read_json(args.results / file_names.SLICES_JSON), order),
+        user_parts.part(
+            io.read_json(args.results / file_names.SLICES_JSON), order, tables["compared"]
+        ),
     ]
     if args.factors:
         parts.append(factors.part(io.read_json(args.factors / file_names.FACTORS_JSON)))

@@ -5,7 +5,7 @@ r"""Rule `study_tables`: the study's numbers, table by table, beside the paper's
 
 A row has each measure's mean, standard deviation and values over the seeds of the training, and
 what the paper prints in its place, if the dataset is one of the paper's splits. The best row of
-a table, by sampled NDCG@10, is tested against every other over the users, as in the stage
+a table, by `train.select_by`, is tested against every other over the users, as in the stage
 `compare`. The other two files hold the first table's uncertainty, and its numbers for parts of
 the users; see comparison/significance.py and comparison/user_slices.py.
 
@@ -22,10 +22,20 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from model.measures import is_measured
 from pipeline import params
 from pipeline.comparison import significance, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, TABLE_1, point_of, table_of
-from pipeline.comparison.user_metrics import FULL, SAMPLED, names
+from pipeline.comparison.user_metrics import (
+    FULL,
+    SAMPLED,
+    SHOWN,
+    Metric,
+    cutoffs_of,
+    leading,
+    measure_of,
+    names,
+)
 from pipeline.experiments.study.sections import latex, numbers
 from pipeline.job.command_line import parser, run
 from pipeline.pages import file_names
@@ -38,7 +48,7 @@ from pipeline.tables.features import read_feature_metadata, read_present
 Metrics: TypeAlias = Mapping[str, dict[str, Any]]  # by cell
 Ranks: TypeAlias = Mapping[str, pl.DataFrame]  # schema.RANKS by cell
 SHARED = ("selected_on", "trained_on", "refit", "optimistic", "n_users")  # by every cell
-SHOWN = ("extractor", "field", "weights", "dim")  # of a feature file's metadata
+MADE_OF = ("extractor", "field", "weights", "dim")  # of a feature file's metadata
 
 
 def gathered(
@@ -47,27 +57,50 @@ def gathered(
     """Return the content of tables.json, without the statistics of the data."""
     rows = study.tables(settings, dataset)
     folder = split_folder(settings, dataset)
-    first = next(iter(metrics.values()))
+    first, select_by = next(iter(metrics.values())), settings.train.select_by
+    measures = list(dict.fromkeys(settings.evaluate.metrics))
+    cutoffs = cutoffs_of(metrics, [*measures, *SHOWN, measure_of(select_by)])
+    best_by = leading(cutoffs, select_by)
+    shared = best_by[1] if is_measured(SAMPLED, best_by[1]) else leading(cutoffs)[1]
+    shown = names(cutoffs, measures)
+    needed = list(dict.fromkeys([*shown, *names(), best_by[1], shared]))
     return {
         "dataset": dataset,
         "budget": {"name": settings.study.budget} | study.budget(settings).model_dump(),
         "split_seed": settings.seed,
+        "mask": first[FULL].get("mask", "train_validation"),
         "candidates": {part: first[part]["candidates"] for part in (SAMPLED, FULL)},
         **{key: first[key] for key in SHARED},
+        "measures": measures,
+        "names": shown,
+        "best_by": {"part": best_by[0], "name": best_by[1]},
+        # Both protocols have it: uncertainty and parts of the users are shown in this one.
+        "compared": shared,
         "order": list(rows),
-        "tables": {table: _table(folder, rows[table], metrics, ranks) for table in rows},
+        "tables": {
+            table: _table(folder, rows[table], metrics, ranks, best_by, needed)
+            for table in rows
+        },
     }
 
 
-def _table(folder: str, rows: Sequence[Row], metrics: Metrics, ranks: Ranks) -> dict[str, Any]:
-    filled = [_row(row, metrics) | {"paper": printed_of(row, folder)} for row in rows]
+def _table(
+    folder: str,
+    rows: Sequence[Row],
+    metrics: Metrics,
+    ranks: Ranks,
+    best_by: Metric,
+    needed: Sequence[str],
+) -> dict[str, Any]:
+    filled = [_row(row, metrics, needed) | {"paper": printed_of(row, folder)} for row in rows]
     trained: dict[str, str] = {}
     for row in filled:
         first = trained.setdefault(row["cells"][0], row["label"])
         row["same_as"] = None if first == row["label"] else first
     unique = distinct(filled)
-    best = max(unique, key=lambda row: row[SAMPLED][numbers.MEASURE]["mean"])
-    tested = significance.against_best(_ranks_of(unique, ranks), best["label"])
+    part, name = best_by
+    best = max(unique, key=lambda row: row[part][name]["mean"])
+    tested = significance.against_best(_ranks_of(unique, ranks), best["label"], best_by)
     return {"rows": filled, "best": best["label"], "significance": tested}
 
 
@@ -81,7 +114,7 @@ def _ranks_of(rows: Sequence[dict[str, Any]], ranks: Ranks) -> dict[str, pl.Data
     return {row["label"]: pl.concat([ranks[cell] for cell in row["cells"]]) for row in rows}
 
 
-def _row(row: Row, metrics: Metrics) -> dict[str, Any]:
+def _row(row: Row, metrics: Metrics, needed: Sequence[str]) -> dict[str, Any]:
     cells = [cell.name for cell in row.cells]
     of_seeds = [metrics[cell] for cell in cells]
     return {
@@ -94,7 +127,9 @@ def _row(row: Row, metrics: Metrics) -> dict[str, Any]:
         "settings": of_seeds[0]["settings"],
         **{
             part: {
-                name: spread([of_seed[part][name] for of_seed in of_seeds]) for name in names()
+                name: spread([of_seed[part][name] for of_seed in of_seeds])
+                for name in needed
+                if is_measured(part, name)
             }
             for part in (SAMPLED, FULL)
         },
@@ -137,7 +172,7 @@ def data(
         "ours": kept | {"features": widths},
         "paper": TABLE_1.get(folder),
         "modalities": list(features),
-        "features": {m: {key: facts[key] for key in SHOWN} for m, facts in features.items()},
+        "features": {m: {key: facts[key] for key in MADE_OF} for m, facts in features.items()},
     }
 
 
@@ -161,10 +196,11 @@ def first_table_analyses(
     trained_on = [metrics[cell]["trained_on"] for row in rows for cell in row["cells"]]
     ranked, n_negatives = (_ranks_of(rows, ranks), parts), tables["candidates"][SAMPLED] - 1
     sizes = n_items, n_negatives
-    return (
-        {"dataset": dataset} | significance.table(*ranked, first["best"], *sizes, seed),
-        {"dataset": dataset} | user_slices.table(*ranked, trained_on, present, seed),
-    )
+    shown = list(dict.fromkeys([*tables["names"], tables["compared"]]))
+    hides = settings.evaluate.mask == "train_validation"
+    tests = significance.table(*ranked, first["best"], *sizes, seed, shown, hides)
+    slices = user_slices.table(*ranked, trained_on, present, seed, shown)
+    return {"dataset": dataset} | tests, {"dataset": dataset} | slices
 
 
 def main(argv: list[str] | None = None) -> None:

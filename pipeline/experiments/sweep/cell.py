@@ -8,7 +8,8 @@ place of the same keys of `train`. The model learns from train without the valid
 is measured on the validation candidates; test.parquet is not read. A diverged training is a
 result too.
 
-CELL.json has the best HR@10 and NDCG@10, their epoch, and NDCG@10 at every measurement.
+CELL.json has HR@10, NDCG@10 and `value`, of the metric `train.select_by`, at the epoch with the
+best value, and the value at every measurement.
 
     python -m pipeline.experiments.sweep.cell sample lightgcn \
         l2-0.01__layers-4__lr-0.001__seed-2023 data/processed/sample \
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     folders = args.processed, args.features, args.out.parent
     job = Arguments(args.dataset, args.model, *folders, args.device)
     measured = outcome(trial, params.read(), job)
-    log.info("%s: %s", args.cell, measured.get("diverged") or measured["ndcg@10"])
+    log.info("%s: %s", args.cell, measured.get("diverged") or measured["value"])
     write_json(measured, args.out)
     trial.remove_state(args.dataset)
 

@@ -21,14 +21,15 @@ skipped, so an interrupted search resumes.
 from __future__ import annotations
 
 import logging
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from pipeline import params
+from pipeline.experiments.sweep.table import spread
 from pipeline.experiments.trial import Trial, validated
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
@@ -40,6 +41,7 @@ from pipeline.tables.io import read_json, write_json, write_text
 from pipeline.train import Trainer
 
 log = logging.getLogger("grid")
+SHOWN, DEFAULT = ("ndcg@10", "hr@10"), "sampled ndcg@10"
 
 
 class Grid(params.Section):
@@ -82,6 +84,15 @@ def read_grid(path: Path) -> Grid:
     return grid
 
 
+def _selected_by(result: Mapping[str, Any]) -> str:
+    """Return what chose a run's epoch; files from before it could be set do not say it."""
+    return str(result.get("selected_by", DEFAULT))
+
+
+def _value(result: Mapping[str, Any]) -> float:
+    return float(result.get("value", result["ndcg@10"]))
+
+
 def markdown(table: Mapping[str, Any]) -> str:
     """Return the runs as a table, best first, mean and standard deviation over the seeds."""
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -94,24 +105,18 @@ def markdown(table: Mapping[str, Any]) -> str:
         "",
     ]
     rows = []
-    for name, results in sorted(runs.items(), key=lambda run: -_mean(run[1], "ndcg@10")):
-        ndcg, hr = (_spread(results, measure) for measure in ("ndcg@10", "hr@10"))
+    chosen = dict.fromkeys(_selected_by(result) for result in table["runs"].values())
+    extra = [metric for metric in chosen if metric != DEFAULT]
+    for name, results in sorted(runs.items(), key=lambda run: -fmean(map(_value, run[1]))):
+        values = [spread(list(map(_value, results)))] if extra else []
+        values += [spread([result[name] for result in results]) for name in SHOWN]
         epochs = ", ".join(str(result["epoch"]) for result in results)
         changes = ", ".join(f"{k} {v}" for k, v in table["grid"].get(name, {}).items())
-        rows.append([name, changes, ndcg, hr, f"{len(results)}", epochs])
-    head = ["run", "what differs", "NDCG@10", "HR@10", "seeds", "best epoch"]
-    return "\n".join([*lines, *markdown_table.lines(head, rows, "llrrrr")]) + "\n"
-
-
-def _mean(results: list[dict[str, Any]], measure: str) -> float:
-    return statistics.fmean(result[measure] for result in results)
-
-
-def _spread(results: list[dict[str, Any]], measure: str) -> str:
-    text = f"{_mean(results, measure):.4f}"
-    if len(results) > 1:
-        text += f" ± {statistics.stdev(result[measure] for result in results):.4f}"
-    return text
+        rows.append([name, changes, *values, f"{len(results)}", epochs])
+    measured = [*([", ".join(extra)] if extra else []), "NDCG@10", "HR@10"]
+    head = ["run", "what differs", *measured, "seeds", "best epoch"]
+    alignment = f"ll{'r' * (len(head) - 2)}"
+    return "\n".join([*lines, *markdown_table.lines(head, rows, alignment)]) + "\n"
 
 
 def _begun(out: Path, negatives: int) -> dict[str, Any]:
@@ -152,12 +157,14 @@ def main(argv: list[str] | None = None) -> None:
     for key, trial in trials.items():
         wanted = settings[key].model(trial.name, args.dataset).model_dump(mode="json")
         done = table["runs"].get(key)
-        if done and (done["settings"], done["budget"]) == (wanted, budget):
+        select_by = settings[key].train.select_by
+        known = done and (done["settings"], done["budget"], _selected_by(done))
+        if known == (wanted, budget, select_by):
             continue
         folders = args.processed, args.features, args.out.parent
         job = Arguments(args.dataset, trial.name, *folders, args.device)
         table["runs"][key] = validated(Trainer(job, settings[key]))
-        log.info("%s: %s", key, {k: table["runs"][key][k] for k in ("epoch", "ndcg@10")})
+        log.info("%s: %s", key, {k: table["runs"][key][k] for k in ("epoch", "value")})
         write_json(table, args.out)
         write_text(markdown(table), args.out.with_suffix(".md"))
 

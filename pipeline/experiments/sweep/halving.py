@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
+from model.measures import in_words
 from pipeline import params
 from pipeline.experiments.trial import Trial, outcome, trial_of
 from pipeline.job.command_line import parser, run
@@ -31,6 +32,7 @@ from pipeline.params import sweep, tune
 from pipeline.params.cell import Cell
 from pipeline.params.tune import Round
 from pipeline.tables.io import write_json
+from pipeline.tables.schema import VALIDATION
 from pipeline.train import Trainer
 
 log = logging.getLogger("halving")
@@ -91,7 +93,7 @@ class Search:
         return {
             "dataset": dataset,
             "model": model,
-            "selected_on": "validation ndcg@10 (sampled)",
+            "selected_on": in_words(VALIDATION, self.settings.train.select_by),
             "seed": self.settings.seed,
             "negatives": self.settings.evaluate.candidates,
             "ranges": sweep.ranges(self.section, dataset, model),
@@ -114,8 +116,8 @@ class Search:
 
         result = outcome(self._trial(self.cells[name]), self.raw, self.job, start, epochs)
         progress = trainers[0].training.progress
-        log.info("%s to epoch %d: %s", name, progress.epoch, result.get("ndcg@10", "diverged"))
-        kept = "values", "diverged", "epoch", "hr@10", "ndcg@10", "curve"
+        log.info("%s to epoch %d: %s", name, progress.epoch, result.get("value", "diverged"))
+        kept = "values", "diverged", "epoch", "value", "hr@10", "ndcg@10", "curve"
         done = max(map(int, result["curve"])) if "curve" in result else progress.epoch
         result = {key: result[key] for key in kept if key in result}
         return result | {"epochs": done, "seconds": progress.seconds}

@@ -9,7 +9,8 @@ from pipeline.train import Trainer
 if TYPE_CHECKING:
     import optuna
 
-    from model.base import Measure, Recommender
+    from model.base import Measure, Measured, Recommender
+    from model.data import Interactions
 
 
 class Pruned(Exception):  # noqa: N818 (says what happened)
@@ -28,22 +29,22 @@ class Watched(Trainer):
         self.trial, self.reported = trial, set(earlier)
         return self
 
-    def measure(self, part: str) -> Measure:
+    def measure(self, part: str, pairs: Interactions) -> Measure:
         """Return Trainer's measure, which also reports and may raise Pruned."""
-        measured = super().measure(part)
+        measure = super().measure(part, pairs)
 
-        def watched(model: Recommender) -> tuple[float, float]:
-            hr, ndcg = measured(model)
-            self._report(self.training.progress.epoch, ndcg)
-            return hr, ndcg
+        def watched(model: Recommender) -> Measured:
+            measured = measure(model)
+            self._report(self.training.progress.epoch, measured.value)
+            return measured
 
         return watched
 
-    def _report(self, epoch: int, ndcg: float) -> None:
+    def _report(self, epoch: int, value: float) -> None:
         if not epoch:  # a model that only counts, or that measures in its preparation
             return
         if epoch not in self.reported:
-            self.trial.report(ndcg, epoch)
+            self.trial.report(value, epoch)
             self.reported.add(epoch)
         if self.trial.should_prune():
             raise Pruned

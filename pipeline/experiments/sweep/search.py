@@ -3,9 +3,9 @@ r"""Rule `sweep_search`: let optuna choose which cells of the section `sweep` ar
     data/processed/D, data/features/D -> results/D/M/sweep_trials.json
 
 `sweep.trials` different cells of `sweep.ranges` are tried, one after the other. A seeded TPE
-sampler proposes the next from the validation results of the previous ones. A trial reports
-NDCG@10 on validation at every measurement, and is pruned if its best is below the median of the
-earlier trials at the same epoch. Test is not read. A trial that completes is trained on all
+sampler proposes the next from the validation results of the previous ones. A trial reports the
+metric `train.select_by` at every measurement, and is pruned if its best is below the median of
+the earlier trials at the same epoch. Test is not read. A trial that completes is trained on all
 `sweep.seeds`; pruning looks at the first. The rule sweep_table puts trials into one table with
 the cells of the grid.
 
@@ -106,7 +106,7 @@ class Search:
         trial.set_user_attr("results", results)
         pruned = any("pruned" in result for result in results)
         # To the sampler a diverged training is worth 0.
-        mean = statistics.fmean(result.get("ndcg@10", 0.0) for result in results)
+        mean = statistics.fmean(result.get("value", 0.0) for result in results)
         self._finish(trial, None if pruned else mean)
         log.info("trial %d, %s: %s", trial.number, values, "pruned" if pruned else mean)
         for seed in self.sweep.seeds:
@@ -116,8 +116,8 @@ class Search:
         """End a proposal that was tried before in the same way as then."""
         trial.set_user_attr("repeats", earlier.number)
         pruned = earlier.state == self.optuna.trial.TrialState.PRUNED
-        for epoch, ndcg in earlier.intermediate_values.items() if pruned else ():
-            trial.report(ndcg, epoch)
+        for epoch, value in earlier.intermediate_values.items() if pruned else ():
+            trial.report(value, epoch)
         self._finish(trial, None if pruned else earlier.value)
 
     def _finish(self, trial: optuna.Trial, value: float | None) -> None:

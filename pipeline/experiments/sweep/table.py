@@ -3,9 +3,9 @@ r"""Rule `sweep_table`: what was tried of one model on one dataset, best first.
     results/D/M/sweep/CELL.json, sweep_trials.json -> results/D/M/sweep.json, sweep.md
 
 Cells of the grid and trials of the search are the same thing, and a cell that both tried is one
-row. The order is that of NDCG@10 on validation, its mean over the seeds; what ended early
-(pruned, or diverged) comes last. Test is neither read nor reported. Below the table are the
-lines of params.yaml that adopt the best row.
+row. The order is that of the metric `train.select_by` on validation, its mean over the seeds;
+what ended early (pruned, or diverged) comes last. Test is neither read nor reported. Below the
+table are the lines of params.yaml that adopt the best row.
 
     python -m pipeline.experiments.sweep.table sample lightgcn results/sample/lightgcn
 """
@@ -13,10 +13,11 @@ lines of params.yaml that adopt the best row.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from model.measures import in_words
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
@@ -25,8 +26,10 @@ from pipeline.pages.file_names import CELLS_FOLDER, SWEEP_JSON, SWEEP_MD, TRIALS
 from pipeline.params import sweep
 from pipeline.params.cell import Cell, Values, text
 from pipeline.tables.io import read_json, write_json, write_text
+from pipeline.tables.schema import VALIDATION
 
-MEASURES = ("ndcg@10", "hr@10")
+MEASURES = ("value", "ndcg@10", "hr@10")  # the first is of train.select_by
+DEFAULT = "sampled ndcg@10"
 KEPT = ("epoch", *MEASURES, "pruned", "diverged")  # of a result
 LAST = {"complete": 0, "pruned": 1, "diverged": 2}  # order of the table
 
@@ -41,8 +44,8 @@ def rows(results: list[tuple[str, Result]]) -> list[Row]:
         results: where each is from (`grid`, `trial 3`), and the result of one cell.
 
     Returns:
-        Rows with `values`, `state` (complete, pruned, diverged), `ndcg@10` and `hr@10` (means
-        over the seeds, None unless complete), `runs` by seed and `found_by`.
+        Rows with `values`, `state` (complete, pruned, diverged), `value`, `ndcg@10` and
+        `hr@10` (means over the seeds, None unless complete), `runs` by seed and `found_by`.
     """
     by_values: dict[str, Row] = {}
     for source, result in results:
@@ -55,7 +58,7 @@ def rows(results: list[tuple[str, Result]]) -> list[Row]:
     # Names part equals, so that the order does not depend on the order of the results.
     return sorted(
         summarised,
-        key=lambda row: (LAST[row["state"]], -(row["ndcg@10"] or 0.0), _name(row["values"])),
+        key=lambda row: (LAST[row["state"]], -(row["value"] or 0.0), _name(row["values"])),
     )
 
 
@@ -84,7 +87,8 @@ def _summary(runs: list[Result]) -> Row:
 def markdown(table: dict[str, Any]) -> str:
     """Return the table, then the lines that adopt its best row; see `gathered`."""
     budget = ", ".join(f"{key} {value}" for key, value in table["budget"].items())
-    keys = list(table["ranges"])
+    keys, select_by = list(table["ranges"]), table["selected_by"]
+    shown = MEASURES[1:] if select_by == DEFAULT else MEASURES
     lines = [
         f"{table['dataset']}, {table['model']}: validation items among "
         f"{table['negatives']} sampled ones.",
@@ -96,25 +100,27 @@ def markdown(table: dict[str, Any]) -> str:
         [
             "**best**" if row["values"] == table["best"] else "",
             *(text(row["values"][key]) for key in keys),
-            *_measured(row),
+            *_measured(row, shown),
             ", ".join(row["found_by"]),
         ]
         for row in table["rows"]
     ]
-    head = ["", *keys, "NDCG@10", "HR@10", "epoch", "from"]
-    lines += markdown_table.lines(head, rows, f"l{'r' * len(keys)}rrrl")
+    titles = {"value": select_by, "ndcg@10": "NDCG@10", "hr@10": "HR@10"}
+    head = ["", *keys, *(titles[name] for name in shown), "epoch", "from"]
+    lines += markdown_table.lines(head, rows, f"l{'r' * (len(head) - 2)}l")
     return "\n".join([*lines, "", *_advice(table)]) + "\n"
 
 
-def _measured(row: Row) -> list[str]:
+def _measured(row: Row, shown: Sequence[str]) -> list[str]:
     runs = list(row["runs"].values())
     epochs = ", ".join(str(run.get("epoch") or run.get("pruned") or "-") for run in runs)
     if row["state"] != "complete":
-        return [row["state"], "", epochs]
-    return [*(_spread([run[key] for run in runs]) for key in MEASURES), epochs]
+        return [row["state"], *[""] * (len(shown) - 1), epochs]
+    return [*(spread([run[key] for run in runs]) for key in shown), epochs]
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
+    """Return the mean and, of several values, the standard deviation."""
     mean = f"{statistics.fmean(values):.4f}"
     return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean
 
@@ -155,7 +161,8 @@ def gathered(
     return {
         "dataset": dataset,
         "model": model,
-        "selected_on": "validation ndcg@10 (sampled)",
+        "selected_on": in_words(VALIDATION, settings.train.select_by),
+        "selected_by": settings.train.select_by,
         "budget": section.budget.model_dump(),
         "seeds": section.seeds,
         "negatives": settings.evaluate.candidates,

@@ -1,6 +1,7 @@
 import torch
 import toy
 
+from model.base import Measured
 from model.data import Interactions
 from model.fit import Record, Training, fit
 from model.ranking import ranks
@@ -42,9 +43,15 @@ def test_there_is_nothing_to_learn_and_nothing_to_keep():
     training = Training(model, PAIRS, lr=0.0, batch_size=2, generator=toy.generator())
 
     records = list(
-        fit(training, epochs=5, evaluate_every=1, patience=1, measure=lambda m: (0.5, 0.25))
+        fit(
+            training,
+            epochs=5,
+            evaluate_every=1,
+            patience=1,
+            measure=lambda m: Measured(0.5, 0.25, 0.75),
+        )
     )
 
     assert not model.learns
-    assert records == [Record(epoch=0, loss=None, hr=0.5, ndcg=0.25)]
+    assert records == [Record(epoch=0, loss=None, hr=0.5, ndcg=0.25, value=0.75)]
     assert training.best == {}

@@ -15,6 +15,7 @@ from pipeline import split
 from pipeline.comparison import other_negatives, user_metrics
 from pipeline.job.errors import SchemaError
 from pipeline.learning.dataset import tensor
+from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
 
 N_USERS, N_ITEMS, DRAWS = 40, 600, 300
@@ -70,9 +71,7 @@ def test_mean_and_standard_deviation_are_those_of_lists_really_drawn(parts, n_ne
 
     assert all(table["rank_full"].equals(drawn[0]["rank_full"]) for table in drawn)
     for name in user_metrics.names():
-        values = [
-            t.select(user_metrics.expression("sampled", name).mean()).item() for t in drawn
-        ]
+        values = [rank_metrics.means(table, "sampled", [name])[name] for table in drawn]
         sd = np.std(values, ddof=1)
         assert moments[name]["mean"] == pytest.approx(
             np.mean(values), abs=4 * sd / math.sqrt(DRAWS)

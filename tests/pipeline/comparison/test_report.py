@@ -83,7 +83,7 @@ def test_hit_ratios_run_from_1_to_20():
 
 
 def test_a_model_that_does_not_learn_has_no_curve_of_training():
-    histories = {"m": table([("select", 0, None, 0.2, 0.1, "validation")], s.HISTORY)}
+    histories = {"m": table([("select", 0, None, 0.2, 0.1, 0.1, "validation")], s.HISTORY)}
 
     charts = report.charts(replace(material(), histories=histories))
 

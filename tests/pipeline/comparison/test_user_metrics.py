@@ -38,7 +38,7 @@ def test_hits_are_counted_in_each_protocol():
     ("cutoffs", "k"), [((5, 10), 10), ((20, 50), 20), ((1, 5), 5), ((5, 10, 20), 10), ((3,), 3)]
 )
 def test_the_columns_follow_the_cutoffs(cutoffs, k):
-    table = user_metrics.means(ranks([0, 30]), cutoffs=cutoffs)
+    table = user_metrics.means(ranks([0, 30]), names=user_metrics.names(cutoffs))
 
     assert user_metrics.columns(table) == [
         (part, f"{measure}@{at}")
@@ -48,7 +48,11 @@ def test_the_columns_follow_the_cutoffs(cutoffs, k):
     ]
     hits = [table[f"full hr@{at}"].to_list() for at in cutoffs]
     assert hits == [[1.0, float(at > 30)] for at in cutoffs]
-    assert user_metrics.leading(cutoffs) == k
+    assert user_metrics.leading(cutoffs) == ("sampled", f"ndcg@{k}")
+    assert user_metrics.leading(cutoffs, f"full recall@{k + 1}")[1] in (
+        f"recall@{k}",
+        f"recall@{max(cutoffs)}",
+    )
 
 
 @pytest.mark.parametrize("names", [[], ["hr@5", "ndcg@5"], ["hr@20"]])
@@ -57,7 +61,7 @@ def test_models_measured_at_other_cutoffs_are_refused(names):
     of_b = {part: dict.fromkeys(names, 0.5) for part in ("sampled", "full")}
 
     assert user_metrics.cutoffs_of({"a": of_a}) == (20,)
-    with pytest.raises(SchemaError, match=r"b/metrics\.json: expected sampled HR@k and NDCG@k"):
+    with pytest.raises(SchemaError, match=r"b/metrics\.json: expected sampled hr, ndcg at k"):
         user_metrics.cutoffs_of({"a": of_a, "b": of_b})
 
 

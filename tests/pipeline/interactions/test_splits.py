@@ -187,10 +187,18 @@ def test_a_model_is_trained_and_ranked_on_several_items_a_user(project, how):
     assert metrics["n_targets"] == facts["test"]["targets"] == ranks.height
     assert ranks.height > metrics["n_users"]
     assert metrics["n_users"] == facts["test"]["users"] == ranks["user"].n_unique()
-    assert metrics["sampled"]["hr@10"] == pytest.approx((ranks["rank_sampled"] < 10).mean())
+    hits = ranks.group_by("user").agg(
+        (pl.col("rank_sampled") < 10).mean().alias("sampled"),
+        (pl.col("rank_full") < 10).mean().alias("full"),
+        pl.col("rank_full").n_unique().alias("places"),
+        pl.len(),
+    )
+    assert metrics["sampled"]["hr@10"] == pytest.approx(hits["sampled"].mean())
+    assert metrics["full"]["recall@10"] == pytest.approx(hits["full"].mean())
+    assert hits["places"].equals(hits["len"].rename("places"))
     assert facts["test"]["users"] + facts["test"]["users_without_targets"] == N_USERS
     words = protocol.in_words(metrics)
-    assert f"means over {ranks.height} test items of {metrics['n_users']} users" in words
+    assert f"means over {metrics['n_users']} users with {ranks.height} test items" in words
     assert user_metrics.means(ranks).height == metrics["n_users"]
 
 

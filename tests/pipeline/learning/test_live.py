@@ -60,8 +60,8 @@ def test_a_curve_grows_while_the_training_runs_and_continues_after_an_interrupti
     class Interrupted(train.Trainer):
         """Stops at the measurement of epoch 9."""
 
-        def measure(self, part):
-            measured = super().measure(part)
+        def measure(self, part, pairs):
+            measured = super().measure(part, pairs)
             calls = iter(range(3))
 
             def then_stop(model):

@@ -9,6 +9,7 @@ from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import modify_yaml
 from paths import ROOT
 
+REST = ["metrics:", "[hr,", "ndcg],", "candidates:", "99}"]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
@@ -44,8 +45,8 @@ def test_dvc_reads_and_writes_the_same_bytes(file):
         (
             "evaluate.k=[20]",
             [
-                ["-", "evaluate:", "{k:", "[5,", "10],", "candidates:", "99}"],
-                ["+", "evaluate:", "{k:", "[20],", "candidates:", "99}"],
+                ["-", "evaluate:", "{k:", "[5,", "10],", *REST],
+                ["+", "evaluate:", "{k:", "[20],", *REST],
             ],
         ),
     ],

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.comparison.user_metrics import FULL, SAMPLED, names
-from pipeline.experiments.study.sections.numbers import LEVEL, MEASURE, p_value, short
+from model.measures import split_name
+from pipeline.comparison.user_metrics import FULL, SAMPLED, short
+from pipeline.experiments.study.sections.numbers import LEVEL, p_value
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
 
-def part(analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int) -> Part:
+def part(
+    analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int, name: str
+) -> Part:
     """Return the section, from significance.json.
 
     Args:
         analysis: the file's content.
         order: of the rows of the study's first table; the file sorts them by name.
         n_negatives: of each target in the sampled ranking.
+        name: of the metric that is shown, such as `ndcg@10`.
     """
     return Part(
         name="sure",
@@ -25,30 +29,35 @@ def part(analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int) ->
             "An interval says what another draw of users would give, a standard deviation over "
             "seeds what another training would, and one over negatives what other candidates "
             "would, for the trainings at hand.",
-            *_order(analysis),
+            *_order(analysis, name),
             analysis["note"],
         ],
-        tables=[_spread(analysis, order, n_negatives), *_tests(analysis), _protocols(analysis)],
+        tables=[
+            _spread(analysis, order, n_negatives, name),
+            *_tests(analysis, name),
+            _protocols(analysis),
+        ],
     )
 
 
-def _spread(analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int) -> Table:
-    name, rows = short(MEASURE), []
+def _spread(
+    analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int, name: str
+) -> Table:
+    title, rows = short(name), []
     for model in order:
-        sampled, full = (analysis["models"][model][part][MEASURE] for part in (SAMPLED, FULL))
+        sampled, full = (analysis["models"][model][part][name] for part in (SAMPLED, FULL))
         redrawn = sampled.get("redrawn")
         other = f"{redrawn['mean']:.4f} ± {redrawn['sd']:.4f}" if redrawn else "–"
         rows.append(
             Row(cells=[model, _value(sampled), _sd(sampled), other, _value(full), _sd(full)])
         )
-    n_users, n_targets = analysis["n_users"], analysis["n_targets"]
-    over = "" if n_targets == n_users else f" {n_targets:,} targets of"
+    n_users = analysis["n_users"]
     return Table(
         title="Users, seeds, negatives",
-        head=["", name, "sd, seeds", "other negatives", f"{name}, full", "sd, seeds, full"],
+        head=["", title, "sd, seeds", "other negatives", f"{title}, full", "sd, seeds, full"],
         rows=rows,
         caption=f"In brackets {analysis['level']:.0%} intervals from "
-        f"{analysis['resamples']:,} bootstrap samples over{over} {n_users:,} users, seed "
+        f"{analysis['resamples']:,} bootstrap samples over {n_users:,} users, seed "
         f"{analysis['seed']}. Other negatives: mean and standard deviation over all the lists "
         f"of {n_negatives} that could have been drawn, computed from the ranks in the full "
         "catalogue; one "
@@ -56,20 +65,20 @@ def _spread(analysis: Mapping[str, Any], order: Sequence[str], n_negatives: int)
     )
 
 
-def _tests(analysis: Mapping[str, Any]) -> Iterator[Table]:
+def _tests(analysis: Mapping[str, Any], name: str) -> Iterator[Table]:
     best = analysis["best"]
     for where in (SAMPLED, FULL):
-        pairs = [p for p in analysis["pairs"] if (p["part"], p["name"]) == (where, MEASURE)]
+        pairs = [p for p in analysis["pairs"] if (p["part"], p["name"]) == (where, name)]
         if not pairs:
             continue
         yield Table(
             title=f"{best} against each other model, {where} ranking",
             head=["against", "difference", "wins", "ties", "losses", "p, t", "p, Wilcoxon"],
             rows=[_test(pair) for pair in pairs],
-            caption=f"{short(MEASURE)} of each user, mean over the seeds. Wins are users to "
-            f"whom {best} is worth more, ties mostly those whose item neither has among the "
-            f"first ten; two-sided paired tests, p after Holm over {len(pairs)}; marked below "
-            f"{LEVEL}.",
+            caption=f"{short(name)} of each user, mean over the seeds. Wins are users to "
+            f"whom {best} is worth more, ties mostly those whose items neither has among the "
+            f"first {name.partition('@')[2]}; two-sided paired tests, p after Holm over "
+            f"{len(pairs)}; marked below {LEVEL}.",
         )
 
 
@@ -97,7 +106,7 @@ def _protocols(analysis: Mapping[str, Any]) -> Table:
                 f"{len(measures[name]['disagree'])}",
             ]
         )
-        for name in names()
+        for name in sorted(measures, key=lambda name: split_name(name)[::-1])
     ]
     return Table(
         title="Sampled against full ranking",
@@ -109,13 +118,13 @@ def _protocols(analysis: Mapping[str, Any]) -> Table:
     )
 
 
-def _order(analysis: Mapping[str, Any]) -> Iterator[str]:
-    pairs = analysis["protocols"]["measures"][MEASURE]["disagree"]
+def _order(analysis: Mapping[str, Any], name: str) -> Iterator[str]:
+    pairs = analysis["protocols"]["measures"][name]["disagree"]
     swapped = [f"{a} is above {b} sampled and below it in full" for a, b in pairs]
     if swapped:
-        yield f"By {short(MEASURE)} the two protocols disagree: {'; '.join(swapped)}."
+        yield f"By {short(name)} the two protocols disagree: {'; '.join(swapped)}."
     elif len(analysis["models"]) > 1:
-        yield f"By {short(MEASURE)} the two protocols put all models in the same order."
+        yield f"By {short(name)} the two protocols put all models in the same order."
 
 
 def _value(metric: Mapping[str, float]) -> str:

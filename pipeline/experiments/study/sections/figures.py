@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.comparison.user_metrics import FULL, SAMPLED, hit_ratios
 from pipeline.experiments.chart_style import COLOURS, INK, SHADE, SOFT, STYLE, svg
 from pipeline.params.cell import text
 from pipeline.tables.io import replacing, write_text
@@ -25,7 +26,7 @@ from pipeline.tables.io import replacing, write_text
 DASHES: Any = ("-", (0, (6, 2)), (0, (2, 2)), (0, (8, 2, 2, 2)))
 MARKS = "os^D"
 PANELS = {"hr@5": "HR@5", "ndcg@5": "NDCG@5"}  # as in the paper's Figure 4 and Table 5
-TOP, DPI = 20, 160  # largest k; of the PNG
+DPI = 160  # of the PNG
 WIDE = (8.4, 3.4)  # inches
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]  # of a grid, as tables.json has them
@@ -85,14 +86,16 @@ def _paper(axes: Axes, points: Points, measure: str) -> None:
         )
 
 
-def learning(histories: Mapping[str, pl.DataFrame]) -> Figure:
-    """Return validation's NDCG@10 and the loss, by epoch, while the epoch was chosen.
+def learning(histories: Mapping[str, pl.DataFrame], selected_on: str) -> Figure:
+    """Return the metric that chooses the epoch, and the loss, by epoch, while it was chosen.
 
-    `histories` has schema.HISTORY of each model, one seed.
+    Args:
+        histories: schema.HISTORY of each model, one seed.
+        selected_on: the metric, as in metrics.json.
     """
     figure, panels = _panels()
     chosen = {m: h.filter(pl.col("phase") == "select") for m, h in histories.items()}
-    titles = {"ndcg@10": "NDCG@10 on validation, sampled", "loss": "Loss, of the first shown"}
+    titles = {"value": selected_on, "loss": "Loss, of the first shown"}
     first = pl.col("loss") / pl.col("loss").drop_nulls().first()
     for axes, (column, title) in zip(panels, titles.items(), strict=True):
         for number, (model, history) in enumerate(chosen.items()):
@@ -108,13 +111,13 @@ def learning(histories: Mapping[str, pl.DataFrame]) -> Figure:
 
 
 def cutoffs(ranks: Mapping[str, pl.DataFrame]) -> Figure:
-    """Return HR@k for k from 1 to TOP in both protocols, from each model's schema.RANKS."""
+    """Return HR@k for k from 1 to 20 in both protocols, from each model's schema.RANKS."""
     figure, panels = _panels()
-    names = {"rank_sampled": "HR@k, sampled", "rank_full": "HR@k, full"}
-    ks = list(range(1, TOP + 1))
-    for axes, (column, title) in zip(panels, names.items(), strict=True):
+    titles = {SAMPLED: "HR@k, sampled", FULL: "HR@k, full"}
+    for axes, (part, title) in zip(panels, titles.items(), strict=True):
         for number, (model, table) in enumerate(ranks.items()):
-            _line(axes, number, model, ks, [(table[column] < k).mean() for k in ks])
+            ks, values = zip(*hit_ratios(table, part), strict=True)
+            _line(axes, number, model, list(ks), list(values))
         axes.set_xlabel("k")
         axes.set_xticks([1, 5, 10, 15, 20])
         axes.set_ylim(bottom=0)

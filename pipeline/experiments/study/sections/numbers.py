@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.comparison.user_metrics import FULL, SAMPLED, names
+from model.measures import split_name
+from pipeline.comparison.user_metrics import (
+    FULL,
+    SAMPLED,
+    Metric,
+    in_text,
+    legend,
+    short,
+    shown,
+)
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
-MEASURE = "ndcg@10"  # by which rows are ranked
 LEVEL = 0.05  # below it a difference is called significant
-COLUMNS = (*((SAMPLED, name) for name in names()), (FULL, "hr@10"), (FULL, MEASURE))
 TITLES = {
     "table1": "Table 1: the data",
     "table2": "Table 2: overall comparison",
@@ -58,28 +65,29 @@ def _counts(data: Mapping[str, Any]) -> list[str]:
 
 def _part(tables: Mapping[str, Any], name: str) -> Part:
     table, title = tables["tables"][name], TITLES.get(name, name)
+    columns = columns_of(tables)
     rows: list[Row] = []
     for row in table["rows"]:
-        cells = [_cell(row, *column) for column in COLUMNS]
+        cells = [_cell(row, *column) for column in columns]
         epochs = ", ".join(map(str, row["epochs"]))
         best = [
-            n for n, column in enumerate(COLUMNS, 1) if _is_best(table["rows"], row, column)
+            n for n, column in enumerate(columns, 1) if _is_best(table["rows"], row, column)
         ]
         rows.append(Row(cells=[row["label"], *cells, epochs], best=best))
         if paper := row["paper"]:
             printed = [
                 f"{paper[n]:.4f}" if part == SAMPLED and n in paper else "–"
-                for part, n in COLUMNS
+                for part, n in columns
             ]
             label = f"{row['label']}, paper, {paper['where']}"
             rows.append(Row(cells=[label, *printed, "–"], paper=True))
-    head = ["", *(_head(*column) for column in COLUMNS), "epoch"]
+    head = ["", *(_head(*column) for column in columns), "epoch"]
     first = Table(title=title, head=head, rows=rows, caption=caption(tables, name))
     return Part(
         name=name,
         title=title,
-        text=list(_text(table)),
-        tables=[first, *_tests(table, title, len(tables["budget"]["seeds"]))],
+        text=list(_text(table, best_by(tables))),
+        tables=[first, *_tests(table, title, best_by(tables), tables["budget"]["seeds"])],
         figures=[name] if any(row["values"] for row in table["rows"]) else [],
     )
 
@@ -102,25 +110,43 @@ def caption(tables: Mapping[str, Any], name: str) -> str:
             f"the training; split and candidates are of seed {tables['split_seed']}.",
             f"Leave-one-out over {tables['n_users']:,} users. Sampled: the target among "
             f"{among[SAMPLED]} candidates, the same for every model; full: among "
-            f"{among[FULL]:,} items without those that the user has in train or validation. A "
+            f"{among[FULL]:,} items without those that the user has in {hidden(tables)}. A "
             "tie counts against the target.",
             f"Epoch chosen on {tables['selected_on']}, {again} {tables['trained_on']}; at most "
             f"{budget['epochs']} epochs, measured every {budget['evaluate_every']}, patience "
             f"{budget['patience']} (budget {budget['name']}). Settings: {settings}.",
-            "N is NDCG; marked is the best of a column.",
+            f"{legend(tables['measures'])}Marked is the best of a column.",
             *(["Rows of the paper are as printed there."] if printed else []),
             *(["Optimistic: the epoch was chosen on test."] if tables["optimistic"] else []),
         ]
     )
 
 
+def hidden(tables: Mapping[str, Any]) -> str:
+    """Return what the full ranking hides of a user, in words."""
+    return str(tables["mask"]).replace("_", " or ")
+
+
 def _head(part: str, measure: str) -> str:
     return short(measure) if part == SAMPLED else f"{short(measure)}, full"
 
 
-def short(name: str) -> str:
-    """Return a metric's column title: `N@5` for `ndcg@5`."""
-    return name.replace("ndcg", "N").replace("hr", "HR")
+def columns_of(tables: Mapping[str, Any]) -> list[Metric]:
+    """Return a table's columns: all of the protocol that ranks, of the other those at one k.
+
+    With `mean ± sd` in every cell, more would not fit a page.
+    """
+    part, leading = tables["best_by"]["part"], split_name(tables["best_by"]["name"])[1]
+    return [
+        (column_part, name)
+        for column_part, name in shown(tables["names"])
+        if column_part == part or split_name(name)[1] == leading
+    ]
+
+
+def best_by(tables: Mapping[str, Any]) -> str:
+    """Return by what rows are ranked, in words: `sampled NDCG@10`."""
+    return f"{tables['best_by']['part']} {in_text(tables['best_by']['name'])}"
 
 
 def p_value(p: float) -> str:
@@ -148,12 +174,12 @@ def _is_best(
     return round(row[part][name]["mean"], 4) == max(means)
 
 
-def _text(table: Mapping[str, Any]) -> Iterator[str]:
+def _text(table: Mapping[str, Any], measure: str) -> Iterator[str]:
     """Yield which differences are significant, and which rows are one training."""
     tests = table["significance"]
     significant = [test["other"] for test in tests if test["p_holm"] < LEVEL]
     others = [test["other"] for test in tests if test["p_holm"] >= LEVEL]
-    text = f"Best by sampled NDCG@10: {table['best']}."
+    text = f"Best by {measure}: {table['best']}."
     if significant:
         text += f" Its lead is significant over: {'; '.join(significant)}."
     if others:
@@ -168,7 +194,9 @@ def _text(table: Mapping[str, Any]) -> Iterator[str]:
         yield f"One training, since all settings are the same: {'; '.join(shared)}."
 
 
-def _tests(table: Mapping[str, Any], title: str, n_seeds: int) -> Iterator[Table]:
+def _tests(
+    table: Mapping[str, Any], title: str, measure: str, seeds: Sequence[int]
+) -> Iterator[Table]:
     rows = [
         Row(
             cells=[
@@ -181,7 +209,7 @@ def _tests(table: Mapping[str, Any], title: str, n_seeds: int) -> Iterator[Table
         )
         for test in table["significance"]
     ]
-    averaged = f", each user's mean over {n_seeds} seeds" if n_seeds > 1 else ""
+    averaged = f", each user's mean over {len(seeds)} seeds" if len(seeds) > 1 else ""
     compared = f"{len(rows)} comparison{'s' * (len(rows) > 1)}"
     if rows:
         yield Table(
@@ -189,7 +217,7 @@ def _tests(table: Mapping[str, Any], title: str, n_seeds: int) -> Iterator[Table
             head=["against", "mean difference", "users", "that differ", "p", "p (Holm)"],
             rows=rows,
             caption=f"{table['best']} against each other row: Wilcoxon signed-rank, two-sided, "
-            f"paired over users, on NDCG@10 (sampled){averaged}; corrected for {compared} "
+            f"paired over users, on {measure}{averaged}; corrected for {compared} "
             "after Holm. It says that a difference is not of these users' chance, not that "
             "another training would show it.",
         )

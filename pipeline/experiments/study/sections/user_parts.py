@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.comparison.user_metrics import FULL, SAMPLED
-from pipeline.experiments.study.sections.numbers import MEASURE, short
+from pipeline.comparison.user_metrics import FULL, SAMPLED, short
 from pipeline.experiments.study.sections.section import Part, Row, Table
 
 FIRST = ("activity", "popularity", "recurs")  # then the others by name
 FEW = 100  # targets, below which an interval is too wide for most comparisons
 
 
-def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
+def part(analysis: Mapping[str, Any], order: Sequence[str], name: str) -> Part:
     """Return the section, from slices.json; slices without a target are left out.
 
-    `order` is that of the study's first table; the file sorts its rows by name.
+    `order` is that of the study's first table; the file sorts its rows by name. `name` is that
+    of the metric that is shown, such as `ndcg@10`.
     """
-    names = sorted(analysis["partitions"], key=_position)
-    partitions = [analysis["partitions"][name] for name in names]
+    keys = sorted(analysis["partitions"], key=_position)
+    partitions = [analysis["partitions"][key] for key in keys]
     text = [
-        f"{short(MEASURE)} of the held-out items in each part, sampled, and in brackets full "
+        f"{short(name)} of the held-out items in each part, sampled, and in brackets full "
         f"ranking; mean over the seeds. Training items are those of {analysis['counted']}."
     ]
     few = [
@@ -40,7 +40,7 @@ def part(analysis: Mapping[str, Any], order: Sequence[str]) -> Part:
     undivided = [p["title"] for p in partitions if len(_filled(p)) <= 1]
     if undivided:
         text.append(f"All held-out items are in one part: {'; '.join(undivided)}.")
-    tables = [_table(partition, order) for partition in shown]
+    tables = [_table(partition, order, name) for partition in shown]
     return Part(name="slices", title="Parts of the users and items", text=text, tables=tables)
 
 
@@ -52,11 +52,11 @@ def _filled(partition: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [part for part in partition["slices"] if part["n_targets"]]
 
 
-def _table(partition: Mapping[str, Any], models: Sequence[str]) -> Table:
+def _table(partition: Mapping[str, Any], models: Sequence[str], name: str) -> Table:
     slices = _filled(partition)
 
     def values(model: str, protocol: str) -> list[str]:
-        return [f"{part['models'][model][protocol][MEASURE]['value']:.4f}" for part in slices]
+        return [f"{part['models'][model][protocol][name]['value']:.4f}" for part in slices]
 
     sampled = {model: values(model, SAMPLED) for model in models}
     highest = [max(map(float, column)) for column in zip(*sampled.values(), strict=True)]

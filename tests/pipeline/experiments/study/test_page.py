@@ -75,7 +75,9 @@ def made(tmp_path_factory):
     io.write_json(numbers(), results / file_names.TABLES_JSON)
     for name, cell in study.cells(settings, "sample").items():
         io.write_parquet(of_cell(cell)[1], results / name / s.RANKS_FILE)
-        rows = [("select", e, 1 / e, 0.1 * e, 0.05 * e, "validation") for e in (1, 2, 3)]
+        rows = [
+            ("select", e, 1 / e, 0.1 * e, 0.05 * e, 0.05 * e, "validation") for e in (1, 2, 3)
+        ]
         history = pl.DataFrame(rows, schema=s.HISTORY, orient="row")
         io.write_parquet(history, results / name / s.HISTORY_FILE)
     ranks = {
@@ -227,7 +229,7 @@ def test_what_differs_is_said_from_the_settings():
 def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     found = io.read_json(made / "results/study" / file_names.SIGNIFICANCE_JSON)
 
-    part = certainty.part(found, ORDER, 99)
+    part = certainty.part(found, ORDER, 99, "ndcg@10")
 
     assert "the two protocols put all models in the same order" in part.text[1]
     assert "Krichene and Rendle" in part.text[-1]
@@ -243,16 +245,16 @@ def test_how_sure_the_numbers_are_is_said_with_both_protocols(made):
     assert protocols.rows[3].cells[:3] == ["N@10", "mcln, bprmf", "mcln, bprmf"]
 
     found["pairs"][3]["p_t_holm"] = 0.0  # too small for a float
-    assert certainty.part(found, ORDER, 99).tables[1].rows[0].cells[5] == "< 1e-300"
+    assert certainty.part(found, ORDER, 99, "ndcg@10").tables[1].rows[0].cells[5] == "< 1e-300"
     found["protocols"]["measures"]["ndcg@10"]["disagree"] = [["mcln", "bprmf"]]
-    text = certainty.part(found, ORDER, 99).text[1]
+    text = certainty.part(found, ORDER, 99, "ndcg@10").text[1]
     assert text.endswith("disagree: mcln is above bprmf sampled and below it in full.")
 
 
 def test_parts_of_the_users_are_tables_and_what_is_in_one_part_is_said(made):
     found = io.read_json(made / "results/study" / file_names.SLICES_JSON)
 
-    part = user_parts.part(found, ORDER)
+    part = user_parts.part(found, ORDER, "ndcg@10")
 
     titles = [table.title for table in part.tables]
     assert "Visual content of the target" in titles

@@ -29,7 +29,13 @@ def score(values, seed):
     if values["lr"] == 0.1:
         return {"diverged": "loss is nan"}
     worth = 0.3 + 0.1 * (values == BEST) + 0.01 * seed - 0.001 * values["layers"]
-    return {"ndcg@10": worth, "hr@10": worth + 0.2, "epoch": 2 * seed, "curve": {"2": worth}}
+    return {
+        "value": worth,
+        "ndcg@10": worth,
+        "hr@10": worth + 0.2,
+        "epoch": 2 * seed,
+        "curve": {"2": worth},
+    }
 
 
 @pytest.fixture
@@ -107,7 +113,8 @@ def test_trials_of_a_search_are_rows_of_the_same_table(project):
     project["sweep"]["trials"] = 3
     declare(project)
     known = [
-        {"values": new, "seed": s, "ndcg@10": 0.9, "hr@10": 0.9, "epoch": 4} for s in (1, 2)
+        {"values": new, "seed": s, "epoch": 4} | dict.fromkeys(sweep_table.MEASURES, 0.9)
+        for s in (1, 2)
     ]
     trials = [
         trial(0, "complete", *known),
