@@ -165,10 +165,9 @@ def as_published(
     repeats, as counted in Table 1 of the paper.
     """
     rows = (
-        reviews.with_row_index(ORDER)
-        .filter(pl.col(s.PART).is_in([s.TRAIN, s.TEST]))
+        reviews.filter(pl.col(s.PART).is_in([s.TRAIN, s.TEST]))
         .with_columns(pl.col(s.USER, s.ITEM).cast(pl.Int32))
-        .sort(s.USER, ORDER)
+        .sort(s.USER, maintain_order=True)
     )
     n_users = int(rows.select(pl.col(s.USER).max()).item()) + 1
     users = pl.DataFrame({s.USER: pl.Series(range(n_users), dtype=pl.Int32)})
@@ -228,16 +227,11 @@ def main(argv: list[str] | None = None) -> None:
 
     reviews, raw_items = args.interim / s.REVIEWS_FILE, args.interim / s.ITEMS_FILE
     section, format_ = settings.kcore, settings.source(args.dataset).format
-    if format_ == "published_split":
-        filters.check_none(section, args.dataset)
-        interactions, users, items = as_published(
-            read_parquet(reviews, s.REVIEWS), read_parquet(raw_items, s.RAW_ITEMS)
-        )
-        table = statistics(interactions, items.height, [])
-    elif format_ in WITH_SPLIT:
+    if format_ in WITH_SPLIT:
         filters.check_none(section, args.dataset)
         rows = read_parquet(reviews, s.REVIEWS).with_row_index(ORDER)
-        interactions, users, items = numbered(rows, read_parquet(raw_items, s.RAW_ITEMS))
+        tables = as_published if format_ == "published_split" else numbered
+        interactions, users, items = tables(rows, read_parquet(raw_items, s.RAW_ITEMS))
         table = statistics(interactions, items.height, [])
     else:
         sides = section.k_user or section.k, section.k_item or section.k

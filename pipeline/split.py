@@ -28,7 +28,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline import params
-from pipeline.interactions import id_codes, splits
+from pipeline.interactions import splits
 from pipeline.interactions.splits import Parts
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
@@ -98,27 +98,6 @@ def published_parts(reviews: pl.DataFrame) -> Parts:
             f"{' and '.join(empty)} ({counts}); run the stages download and ingest again"
         )
     return parts
-
-
-def labelled_parts(reviews: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> Parts:
-    """Return the parts of a file that labels its rows, sorted by user, in the file's order.
-
-    Args:
-        reviews: schema.REVIEWS, with `part`.
-        users: schema.USERS.
-        items: schema.ITEMS.
-    """
-    numbers = {
-        name: id_codes.positions(reviews[name], of[s.RAW_ID]).astype(np.int32)
-        for name, of in ((s.USER, users), (s.ITEM, items))
-    }
-    rows = reviews.with_columns(pl.Series(name, column) for name, column in numbers.items())
-    return {
-        part: rows.filter(pl.col(s.PART) == part)
-        .sort(s.USER, maintain_order=True)
-        .select(list(s.INTERACTIONS))
-        for part in processed.PART_FILES
-    }
 
 
 def candidates(
@@ -245,7 +224,7 @@ def main(argv: list[str] | None = None) -> None:
         facts: dict[str, Any] = {}
     elif format_ in WITH_SPLIT:
         reviews = read_parquet(args.interim / s.REVIEWS_FILE, s.REVIEWS)
-        parts = labelled_parts(reviews, users, items)
+        parts = splits.by_label(reviews, users, items)
         facts = splits.facts({"method": "labels"}, parts)
     else:
         interactions = processed.read_interactions(args.processed, users.height, items.height)

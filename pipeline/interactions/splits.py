@@ -1,6 +1,6 @@
-"""Methods to split interactions: leave-one-out, a share of each user's history, a cut in time.
+"""Methods to split interactions: leave-one-out, by share, by time, by labels in the file.
 
-With the latter two a user may have several held-out items, or none. Each held-out item is
+With all but the first a user may have several held-out items, or none. Each held-out item is
 ranked on its own. Only items of users in train are ranked: a model of IDs knows nothing about
 other users. The counts of both go into the parts' Parquet metadata.
 """
@@ -11,10 +11,22 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from pipeline.interactions import id_codes
 from pipeline.job.errors import RawDataError
-from pipeline.tables.schema import RAW_ID, TEST, TIME, TRAIN, USER, VALIDATION
+from pipeline.tables.schema import (
+    INTERACTIONS,
+    ITEM,
+    PART,
+    RAW_ID,
+    TEST,
+    TIME,
+    TRAIN,
+    USER,
+    VALIDATION,
+)
 
 Parts = dict[str, pl.DataFrame]
 Facts = dict[str, Any]
@@ -83,6 +95,27 @@ def by_time(interactions: pl.DataFrame, validation_from: int, test_from: int) ->
         `train`, `validation` and `test`, in the order of `interactions`.
     """
     return _parts(interactions, pl.col(TIME) < validation_from, pl.col(TIME) < test_from)
+
+
+def by_label(reviews: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> Parts:
+    """Return the parts of a file that labels its rows, sorted by user, in the file's order.
+
+    Args:
+        reviews: schema.REVIEWS, with `part`.
+        users: schema.USERS.
+        items: schema.ITEMS.
+    """
+    numbers = {
+        name: id_codes.positions(reviews[name], of[RAW_ID]).astype(np.int32)
+        for name, of in ((USER, users), (ITEM, items))
+    }
+    rows = reviews.with_columns(pl.Series(name, column) for name, column in numbers.items())
+    return {
+        part: rows.filter(pl.col(PART) == part)
+        .sort(USER, maintain_order=True)
+        .select(list(INTERACTIONS))
+        for part in (TRAIN, VALIDATION, TEST)
+    }
 
 
 def instants(interactions: pl.DataFrame, quantiles: Sequence[float]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import polars as pl
 
 from pipeline.job.errors import RawDataError
 from pipeline.sources.values import FLAGS, LATEST, scalar_text
-from pipeline.tables.schema import RATING, REVIEWS, TIME, VERIFIED
+from pipeline.tables.schema import RATING, REVIEWS, TEST, TIME, TRAIN, VALIDATION, VERIFIED
 
 TEXTS = (pl.String, pl.Categorical, pl.Enum, pl.Binary, pl.Null)
 # What programs write where there is no value.
@@ -25,6 +25,8 @@ WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]{0,15}))\.0$"
 # After the T and the Z of ISO 8601 have become a space and +00:00.
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 ISO = re.compile(r"\d{4}(-?\d\d-?\d\d|-?W\d\d-?\d)([Tt ]\S.*)?", re.ASCII)  # other forms
+PARTS = {"0": TRAIN, "1": VALIDATION, "2": TEST}
+LABEL = "0 (train), 1 (validation) or 2 (test)"
 Unit = Literal["s", "ms", "iso"]
 
 
@@ -108,6 +110,12 @@ def flags(texts: pl.Series) -> pl.Series:
     """Return True and False for the words of `FLAGS` in any case, else null."""
     words = texts.str.to_lowercase()
     return words.replace_strict(FLAGS, default=None, return_dtype=pl.Boolean).alias(VERIFIED)
+
+
+def parts(texts: pl.Series) -> pl.Series:
+    """Return train, validation and test for 0, 1 and 2, also as 0.0; else null."""
+    labels = texts.str.replace(WHOLE_FLOAT, "${1}")
+    return labels.replace_strict(PARTS, default=None, return_dtype=pl.String)
 
 
 def seconds(values: pl.Series, unit: Unit) -> pl.Series:

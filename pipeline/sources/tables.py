@@ -20,14 +20,7 @@ from pipeline import params
 from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.published.tables import file_name
 from pipeline.sources import columns as c
-from pipeline.sources.raw import (
-    OWN,
-    FileCounts,
-    Ledger,
-    Tables,
-    empty_columns,
-    quoted,
-)
+from pipeline.sources.raw import OWN, FileCounts, Ledger, Tables, empty_columns, quoted
 from pipeline.sources.records import LINE
 from pipeline.sources.stream import Stream, completed
 from pipeline.sources.table_files import Names, TableFile, scan
@@ -41,8 +34,6 @@ TIMES = {
     "ms": "a time in milliseconds since 1970",
     "iso": "a date, or a date and time, in ISO 8601, from 1970 to 2099",
 }
-PARTS = {"0": s.TRAIN, "1": s.VALIDATION, "2": s.TEST}
-LABEL = "0 (train), 1 (validation) or 2 (test)"
 DATES = (19700101, 20991231)  # as YYYYMMDD; as seconds, they are days of August 1970
 
 
@@ -88,12 +79,12 @@ def interactions(
 
     Args:
         counts: of the file.
-        wanted: the columns; `part` has the labels of `PARTS`.
+        wanted: the columns; `part` has the labels of `columns.PARTS`.
         unit: of the times.
         dataset: its name, for the messages.
     """
     expected = {s.USER: ID, s.ITEM: ID, s.TIME: TIMES[unit], s.RATING: "a number"}
-    expected |= {s.PART: LABEL} if wanted.get(s.PART) else {}
+    expected |= {s.PART: c.LABEL} if wanted.get(s.PART) else {}
     table = scan(counts, wanted, scalars=expected)
     for name in (s.USER, s.ITEM):
         c.check_ids(str(wanted[name]), table.schema[name], counts.file)
@@ -146,8 +137,7 @@ def _parsed(batch: pl.DataFrame, table: TableFile, unit: c.Unit) -> pl.DataFrame
     if s.VERIFIED in kinds:
         parsed.append(c.flags(texts[s.VERIFIED]))
     if s.PART in kinds:
-        labels = c.identifiers(texts[s.PART], kinds[s.PART])
-        parsed.append(labels.replace_strict(PARTS, default=None, return_dtype=pl.String))
+        parsed.append(c.parts(texts[s.PART]))
     absent = [name for name in s.REVIEWS if name not in kinds]
     texts = texts.select(pl.all().name.map(UNPARSED.format))
     return batch.select(LINE).with_columns(

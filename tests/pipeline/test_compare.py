@@ -253,6 +253,9 @@ def test_the_command_writes_significance_and_slices(tmp_path, monkeypatch):
 def test_a_missing_input_is_named_and_nothing_is_written(tmp_path, monkeypatch, missing):
     project(tmp_path)
     monkeypatch.chdir(tmp_path)
+    raw = yaml.safe_load(Path("params.yaml").read_text())
+    raw["features"]["beauty_split"]["visual"] = raw["features"]["sample"]["visual"]
+    Path("params.yaml").write_text(yaml.safe_dump(raw))
     shutil.move(missing, "elsewhere")
 
     with pytest.raises(SchemaError, match=f"{Path(missing).name}: no such"):
