@@ -98,7 +98,7 @@ def test_it_runs_from_its_files_to_the_report(benchmark):
     history = pl.read_parquet("results/bprmf/history.parquet")
     assert history.filter(phase="select")["epoch"].to_list() == [1, 2]
     text = Path("results/comparison.md").read_text()
-    assert "as labelled in the file: means over 38 test items of 19 users" in text
+    assert "as labelled in the file: means over 19 users with 38 test items" in text
     assert "sampled-9:" in text
     page = Path("results/report.html").read_text()
     assert all(f"{modality}: precomputed" in page for modality in MODALITIES)
