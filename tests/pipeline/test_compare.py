@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 import yaml
 
 from model.metrics import at_cutoffs
@@ -98,6 +99,37 @@ def test_the_table_follows_the_cutoffs_and_their_best_model_is_best():
     )
     assert "| b | **0.5000** | **0.3000** |" in text
     assert "on NDCG@20 (sampled)" in text
+
+
+def test_the_table_shows_the_measures_of_params_and_is_ranked_by_the_metric_of_choice():
+    """`a` is better in the sampled NDCG@10, `b` in the full recall@20."""
+
+    def of(model, sampled, full):
+        both = {
+            "sampled": at_cutoffs("sampled", torch.tensor(sampled), [10, 20]),
+            "full": at_cutoffs("full", torch.tensor(full), [10, 20]),
+        }
+        sizes = {"sampled": 100, "full": 900}
+        parts = {p: values | {"candidates": sizes[p]} for p, values in both.items()}
+        rows = [
+            (user, 3, *pair, 7) for user, pair in enumerate(zip(sampled, full, strict=True))
+        ]
+        return metrics(model, 0.0, **parts), pl.DataFrame(rows, s.RANKS, orient="row")
+
+    models = {"a": of("a", [0] * 6, [30] * 6), "b": of("b", [5] * 6, [15] * 6)}
+    found = [{model: both[n] for model, both in models.items()} for n in (0, 1)]
+
+    table = compare.comparison(
+        *found, select_by="full recall@20", measures=["recall", "ndcg", "map"]
+    )
+
+    assert table["best"] == "b"
+    assert table["significance"]["pairs"][0]["mean_difference"] == 1.0
+    text = compare.markdown(table)
+    assert "| sampled R@20 | sampled N@20 | full R@10 | full N@10 | full MAP@10 |" in text
+    assert "on Recall@20 (full)" in text
+    assert "R is recall, N is NDCG. The best" in text
+    assert compare.comparison(*found)["best"] == "a"
 
 
 def test_a_choice_on_test_is_called_optimistic():
