@@ -1,6 +1,7 @@
-"""MCLN with a graph of tokens and a graph of items, each of which can be switched off.
+"""MCLN with a graph of tokens, a graph of items and a linear model, each of which can be off.
 
     s_ui = <e_u, e_i> + lambda_m <e_u, e_v + e_t + e_vt> + <t_u, t_i>
+         + w (sigma_s / sigma_b) b_ui
 
 The first two terms are MCLN's, Eq. 22 of Li et al., SIGIR 2023 (see mcln.py), with their two
 BPR terms.
@@ -19,7 +20,13 @@ model/parts/item_graph.py) and is fixed. With E the embeddings of the items, the
 MCLN's Eq. 4 are E + S E (`before`), or S E is added to its result (`after`, as in FREEDOM: Zhou
 and Shen, ACM MM 2023, https://arxiv.org/abs/2211.06924).
 
-With both off it is `mcln`, to the last bit. Neither content nor tokens of an item need its
+Linear model: b_ui = sum over the items j of u of B_ji, with B in closed form (EASE, see
+model/parts/linear_items.py). It is added to the trained score and changes no training: a pair
+that B was fitted to would seem too easy there. sigma_s and sigma_b are the mean standard
+deviations of the trained score and of b over the items, so that w is a share of the spread and
+means the same on every dataset.
+
+With all three off it is `mcln`, to the last bit. Neither content nor tokens of an item need its
 interactions: `streams` keeps the terms of the score apart.
 
 Shapes: U users, I items, V tokens of all kinds, D = dim.
@@ -36,15 +43,19 @@ from torch import Tensor
 from model.data import Batch, Interactions
 from model.graph import Graph
 from model.parts.item_graph import content_neighbours, cooccurrence_neighbours, item_graph
+from model.parts.linear_items import LinearItems
 from model.parts.mcln_streams import MCLNStreams
 from model.parts.token_stream import TokenStream, apart
+from model.ranking import Scorer
 
 Place = Literal["none", "before", "after"]
 Of = Literal["both", "content", "cooccurrence"]
 
+SAMPLE = 1000  # users, evenly over all, from which the spread of scores is measured
+
 
 class MCLNPlus(MCLNStreams):
-    """MCLN, a token graph and an item graph.
+    """MCLN, a token graph, an item graph and a linear model.
 
     Args of the constructor:
         interactions: the training pairs, which make the graphs.
@@ -56,6 +67,9 @@ class MCLNPlus(MCLNStreams):
         item_graph_of: the neighbours in S. Without features, `both` is co-occurrence alone.
         item_neighbours: of each item, in each of the two.
         shrinkage: of the co-occurrence, n_ij / (sqrt(n_i n_j) + shrinkage).
+        linear_weight: w; 0 for no linear model, so that scores are inner products.
+        linear_l2: the penalty of B, above 0, in users.
+        linear_content: the `content_weight` of B.
         generator: as for `mcln`, then for the rows T.
         streams: the settings of `mcln`.
 
@@ -74,6 +88,9 @@ class MCLNPlus(MCLNStreams):
         item_graph_of: Of,
         item_neighbours: int,
         shrinkage: float,
+        linear_weight: float,
+        linear_l2: float,
+        linear_content: float,
         generator: torch.Generator,
         **streams: Any,
     ) -> None:
@@ -96,6 +113,16 @@ class MCLNPlus(MCLNStreams):
                 popularity=streams["popularity"],
                 generator=generator,
             )
+        self.linear_weight = linear_weight
+        self.linear: LinearItems | None = None
+        if linear_weight:
+            self.linear = LinearItems(
+                interactions,
+                content,
+                l2=linear_l2,
+                content_weight=linear_content if content else 0.0,
+                instead="set linear_weight to 0",
+            )
 
     def base(self) -> tuple[Tensor, Tensor]:
         """Return e^base of users (U, D) and items (I, D), with the item graph."""
@@ -115,8 +142,20 @@ class MCLNPlus(MCLNStreams):
         users, items, _ = self.tokens()
         return loss + self.tokens.loss(batch, users, items, self.token_l2)
 
+    def scorer(self) -> Scorer:
+        """Return the scores of all items: inner products, and the linear model if it is on."""
+        trained, linear = super().scorer(), self.linear
+        if linear is None:
+            return trained
+        users = torch.linspace(0, len(self.users) - 1, min(len(self.users), SAMPLE)).long()
+        sigma_s, sigma_b = (scores(users).std(1).mean() for scores in (trained, linear))
+        if not sigma_b:  # none of these users has an item
+            return trained
+        weight = self.linear_weight * sigma_s / sigma_b
+        return lambda users: trained(users) + weight * linear(users)
+
     def streams(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return users (U, D) and items (I, D) of each term of the score."""
+        """Return users (U, D) and items (I, D) of each trained term of the score."""
         users, items = self.base()
         terms = {"ids": (users, items)}
         if (content := self.all_content(items)) is not None:
@@ -126,7 +165,10 @@ class MCLNPlus(MCLNStreams):
         return terms
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the vectors of MCLN with those of the tokens beside them."""
+        """Return the vectors of MCLN with those of the tokens beside them.
+
+        Their inner products are the score without the linear model.
+        """
         users, items = super().vectors()
         if self.tokens is None:
             return users, items

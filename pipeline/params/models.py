@@ -174,7 +174,7 @@ class MCLN(LightGCN, ContentModel):
 
 
 class MCLNPlus(MCLN, TokenModel):
-    """MCLN with a graph of tokens and a graph of items."""
+    """MCLN with a graph of tokens, a graph of items and a linear model."""
 
     token_layers: Count
     token_l2: NonNegative | None  # on the rows of the token graph; null: l2
@@ -182,6 +182,9 @@ class MCLNPlus(MCLN, TokenModel):
     item_graph_of: Literal["both", "content", "cooccurrence"]
     item_neighbours: Count  # of each item, in each of the two
     shrinkage: NonNegative  # of the co-occurrence
+    linear_weight: NonNegative  # of the linear model's score, as a share of the spread; 0: off
+    linear_l2: Positive
+    linear_content: NonNegative  # weight of the features in the linear model
 
 
 class ReleasedMCLN(LightGCN, ContentModel):

@@ -119,6 +119,9 @@ SETTINGS = {
         "item_graph_of": "both",
         "item_neighbours": N_ITEMS,  # no ties, which go by the number of an item
         "shrinkage": 2.0,
+        "linear_weight": 0.3,
+        "linear_l2": 2.0,
+        "linear_content": 0.0,
     },
     "mcln_released": {
         "dim": DIM,

@@ -5,7 +5,7 @@ import toy
 from torch.nn.functional import normalize
 
 from model.data import Interactions
-from model.recommenders import ease
+from model.parts import linear_items
 from model.recommenders.ease import EASE
 
 
@@ -41,7 +41,7 @@ def test_scores_are_those_of_the_closed_form(l2):
     found = make(pairs, l2=l2)
 
     B = closed_form(X, l2)
-    np.testing.assert_allclose(found.weights.numpy(), B, atol=1e-6)
+    np.testing.assert_allclose(found.linear.weights.numpy(), B, atol=1e-6)
     np.testing.assert_allclose(scores(found), X @ B, atol=1e-5)
 
 
@@ -59,7 +59,7 @@ def test_content_is_further_users():
 
 def test_no_other_matrix_with_a_zero_diagonal_has_a_smaller_error():
     pairs = toy.interactions()
-    X, B = matrix(pairs), make(pairs).weights.double().numpy()
+    X, B = matrix(pairs), make(pairs).linear.weights.double().numpy()
     random = np.random.default_rng(0)
 
     def error(weights):
@@ -94,15 +94,15 @@ def test_users_may_be_scored_in_any_order():
 
 def test_blocks_of_the_matrix_do_not_change_it(monkeypatch):
     whole = make(features=toy.features(), content_weight=2.0)
-    monkeypatch.setattr(ease, "ROWS", 7)
+    monkeypatch.setattr(linear_items, "ROWS", 7)
 
     blocks = make(features=toy.features(), content_weight=2.0)
 
-    torch.testing.assert_close(blocks.weights, whole.weights)
+    torch.testing.assert_close(blocks.linear.weights, whole.linear.weights)
 
 
 def test_a_catalogue_that_does_not_fit_in_memory_is_refused(monkeypatch):
-    monkeypatch.setattr(ease, "MOST_ITEMS", 19)
+    monkeypatch.setattr(linear_items, "MOST_ITEMS", 19)
 
     with pytest.raises(ValueError, match=r"expected at most 19 items.* got 20 .*kcore.k_item"):
         make()

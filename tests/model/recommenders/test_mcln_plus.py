@@ -9,7 +9,7 @@ from model.recommenders import build
 from model.sampler import user_uniform
 
 EVERYONE = torch.arange(toy.N_USERS)
-OFF = {"item_graph": "none"}
+OFF = {"item_graph": "none", "linear_weight": 0.0}
 
 
 def make(features=None, seed=1, **changes):
@@ -128,14 +128,33 @@ def test_neighbours_by_content_of_no_features_are_refused():
         make({}, item_graph_of="content")
 
 
-def test_the_score_is_the_sum_of_the_streams():
-    model = with_tokens()
+def test_the_trained_score_is_the_sum_of_the_streams():
+    model = with_tokens(linear_weight=0.0)
 
     streams = model.streams()
 
     expected = sum(users @ items.T for users, items in streams.values())
     assert list(streams) == ["ids", "content", "tokens"]
     torch.testing.assert_close(model.scorer()(EVERYONE), expected)
+
+
+def test_the_linear_model_has_its_share_of_the_spread_and_changes_no_training():
+    with_linear, without = with_tokens(linear_weight=0.5), with_tokens(linear_weight=0.0)
+    linear = build(
+        "ease",
+        toy.interactions(),
+        {},
+        l2=toy.SETTINGS["mcln_plus"]["linear_l2"],
+        content_weight=0.0,
+        generator=toy.generator(),
+    )
+
+    trained, fixed = without.scorer()(EVERYONE), linear.scorer()(EVERYONE)
+
+    share = 0.5 * trained.std(1).mean() / fixed.std(1).mean()
+    torch.testing.assert_close(with_linear.scorer()(EVERYONE), trained + share * fixed)
+    assert torch.equal(with_linear.loss(batch()), without.loss(batch()))
+    assert list(with_linear.state_dict()) == list(without.state_dict())
 
 
 def test_every_parameter_learns_and_the_loss_falls():
