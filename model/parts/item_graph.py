@@ -166,6 +166,31 @@ def content(features: Mapping[str, Tensor]) -> Similarity:
     return similarity
 
 
+def shared_tokens(tokens: Tensor, n_items: int) -> Similarity:
+    """Return the cosine of the items' tokens, each with the weight ln(I / items that have it).
+
+    Args:
+        tokens: (E, 2) int64, pairs of item and token; repeats count once. An item without
+            tokens has similarity 0 to all.
+        n_items: I.
+    """
+    items, ids = tokens.unique(dim=0).unbind(1)
+    share = torch.bincount(ids)[ids] / n_items
+    values = -share.log()
+    length = torch.bincount(items, values.square(), minlength=n_items).sqrt()
+    values = values / length[items].clamp_min(1e-12)
+    n_tokens = int(ids.max()) + 1
+    matrix = Graph(items, ids, values, (n_items, n_tokens)).matrix
+
+    def similarity(block: Tensor) -> Tensor:
+        inside = (items >= block[0]) & (items <= block[-1])
+        columns = torch.zeros(n_tokens, len(block))
+        columns[ids[inside], items[inside] - block[0]] = values[inside]
+        return (matrix @ columns).T
+
+    return similarity
+
+
 def nearest(similarity: Similarity, n_items: int, k: int, width: int = 0) -> Neighbours:
     """Return the k nearest items of each, block by block.
 

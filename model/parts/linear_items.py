@@ -10,7 +10,7 @@ Shapes: U users, I items, B users of a block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from model.data import Interactions
 from model.parts.histories import Histories
-from model.parts.item_graph import common_users, content
+from model.parts.item_graph import Similarity, common_users
 
 # Items at most: two I x I matrices of float64 are in memory at once, 10 GB for this many.
 MOST_ITEMS = 25_000
@@ -33,15 +33,14 @@ class LinearItems(nn.Module):
 
     Args of the constructor:
         interactions: the training pairs, X (U, I) of 0 and 1; repeats count once.
-        features: `{modality: (I, width)}`; unused if `content_weight` is 0.
         l2: above 0, in users.
-        content_weight: weight of the reconstruction of the features, whose columns are further
-            rows of X. Their product is the cosine of `model.parts.item_graph.content`, so that
-            two items of the same content have this many further users in common.
+        content: (weight, similarity) of contents whose reconstruction counts too: their columns
+            are further rows of X, whose product is the similarity. With a cosine, two items of
+            the same content have `weight` further users in common.
         instead: what to do where the catalogue is too large, for the message.
 
     Raises:
-        ValueError: more than `MOST_ITEMS` items, or a `content_weight` without features.
+        ValueError: more than `MOST_ITEMS` items.
     """
 
     weights: Tensor
@@ -49,10 +48,9 @@ class LinearItems(nn.Module):
     def __init__(
         self,
         interactions: Interactions,
-        features: Mapping[str, Tensor],
         *,
         l2: float,
-        content_weight: float,
+        content: Sequence[tuple[float, Similarity]],
         instead: str,
     ) -> None:
         super().__init__()
@@ -64,19 +62,11 @@ class LinearItems(nn.Module):
                 f"({16e-9 * n_items**2:.0f} GB); {instead}, or make the catalogue smaller "
                 "with kcore.k_item"
             )
-        if content_weight and not features:
-            raise ValueError(
-                "expected features for a content_weight above 0, got none; name some in "
-                "modalities, or set content_weight to 0"
-            )
-        common = common_users(interactions)
-        gram = torch.empty(n_items, n_items, dtype=torch.float64)
+        parts = [(1.0, common_users(interactions)), *content]
+        gram = torch.zeros(n_items, n_items, dtype=torch.float64)
         for block in torch.arange(n_items).split(ROWS):
-            gram[block] = common(block).double()
-        if content_weight:
-            cosine = content(features)
-            for block in torch.arange(n_items).split(ROWS):
-                gram[block] += content_weight * cosine(block)
+            for weight, similarity in parts:
+                gram[block] += weight * similarity(block)
         self.histories = Histories(interactions)
         self.register_buffer("weights", solution(gram, l2), persistent=False)  # B, (I, I)
 

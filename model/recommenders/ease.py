@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.base import Recommender
 from model.data import Interactions
+from model.parts.item_graph import content
 from model.parts.linear_items import LinearItems
 from model.ranking import Scorer
 
@@ -24,11 +25,11 @@ class EASE(Recommender):
         interactions: the training pairs.
         features: `{modality: (I, width)}`; unused if `content_weight` is 0.
         l2: lambda > 0, in users.
-        content_weight: see `LinearItems`.
+        content_weight: of the cosine of the features' joined unit rows; see `LinearItems`.
         generator: ignored; nothing is drawn.
 
     Raises:
-        ValueError: see `LinearItems`.
+        ValueError: a `content_weight` without features; or see `LinearItems`.
     """
 
     def __init__(
@@ -41,13 +42,13 @@ class EASE(Recommender):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.linear = LinearItems(
-            interactions,
-            features,
-            l2=l2,
-            content_weight=content_weight,
-            instead="take itemknn",
-        )
+        if content_weight and not features:
+            raise ValueError(
+                "expected features for a content_weight above 0, got none; name some in "
+                "modalities, or set content_weight to 0"
+            )
+        parts = [(content_weight, content(features))] if content_weight else []
+        self.linear = LinearItems(interactions, l2=l2, content=parts, instead="take itemknn")
 
     def scorer(self) -> Scorer:
         """Return the scores of all items."""

@@ -42,10 +42,16 @@ from torch import Tensor
 
 from model.data import Batch, Interactions
 from model.graph import Graph
-from model.parts.item_graph import content_neighbours, cooccurrence_neighbours, item_graph
+from model.parts.item_graph import content as joined
+from model.parts.item_graph import (
+    content_neighbours,
+    cooccurrence_neighbours,
+    item_graph,
+    shared_tokens,
+)
 from model.parts.linear_items import LinearItems
 from model.parts.mcln_streams import MCLNStreams
-from model.parts.token_stream import TokenStream, apart
+from model.parts.token_stream import TokenStream, apart, numbered
 from model.ranking import Scorer
 
 Place = Literal["none", "before", "after"]
@@ -69,7 +75,8 @@ class MCLNPlus(MCLNStreams):
         shrinkage: of the co-occurrence, n_ij / (sqrt(n_i n_j) + shrinkage).
         linear_weight: w; 0 for no linear model, so that scores are inner products.
         linear_l2: the penalty of B, above 0, in users.
-        linear_content: the `content_weight` of B.
+        linear_content: further users that two items of the same features have in common in X.
+        linear_tokens: likewise of the same tokens; see `item_graph.shared_tokens`.
         generator: as for `mcln`, then for the rows T.
         streams: the settings of `mcln`.
 
@@ -91,6 +98,7 @@ class MCLNPlus(MCLNStreams):
         linear_weight: float,
         linear_l2: float,
         linear_content: float,
+        linear_tokens: float,
         generator: torch.Generator,
         **streams: Any,
     ) -> None:
@@ -116,12 +124,14 @@ class MCLNPlus(MCLNStreams):
         self.linear_weight = linear_weight
         self.linear: LinearItems | None = None
         if linear_weight:
+            parts = []
+            if linear_content and content:
+                parts.append((linear_content, joined(content)))
+            if linear_tokens and kinds:
+                pairs, _ = numbered(kinds)
+                parts.append((linear_tokens, shared_tokens(pairs, interactions.n_items)))
             self.linear = LinearItems(
-                interactions,
-                content,
-                l2=linear_l2,
-                content_weight=linear_content if content else 0.0,
-                instead="set linear_weight to 0",
+                interactions, l2=linear_l2, content=parts, instead="set linear_weight to 0"
             )
 
     def base(self) -> tuple[Tensor, Tensor]:

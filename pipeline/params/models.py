@@ -184,7 +184,8 @@ class MCLNPlus(MCLN, TokenModel):
     shrinkage: NonNegative  # of the co-occurrence
     linear_weight: NonNegative  # of the linear model's score, as a share of the spread; 0: off
     linear_l2: Positive
-    linear_content: NonNegative  # weight of the features in the linear model
+    linear_content: NonNegative  # weight of the features in it
+    linear_tokens: NonNegative  # weight of the tokens in it
 
 
 class ReleasedMCLN(LightGCN, ContentModel):

@@ -122,6 +122,7 @@ SETTINGS = {
         "linear_weight": 0.3,
         "linear_l2": 2.0,
         "linear_content": 0.0,
+        "linear_tokens": 1.0,
     },
     "mcln_released": {
         "dim": DIM,

@@ -10,6 +10,7 @@ from model.parts.item_graph import (
     content_neighbours,
     cooccurrence_neighbours,
     item_graph,
+    shared_tokens,
 )
 
 
@@ -153,3 +154,18 @@ def test_items_without_a_neighbour_receive_nothing():
 def test_no_list_is_an_error():
     with pytest.raises(ValueError, match="at least one list of neighbours"):
         item_graph([])
+
+
+def test_shared_tokens_is_the_cosine_of_their_rarity():
+    tokens = torch.tensor([[0, 0], [0, 1], [1, 1], [1, 1], [2, 2], [4, 0], [4, 1], [4, 2]])
+    present = torch.zeros(6, 3, dtype=torch.float64)
+    present[tokens[:, 0], tokens[:, 1]] = 1.0
+    rows = present * (6 / present.sum(0)).log()
+
+    similarity = shared_tokens(tokens, 6)
+    found = torch.cat([similarity(block) for block in torch.arange(6).split(4)])
+
+    expected = cosine_similarity(rows[:, None], rows[None], dim=2).float()
+    torch.testing.assert_close(found, expected)
+    assert not found[3].any()
+    assert not found[5].any()

@@ -5,6 +5,9 @@ import toy
 from model.data import Interactions
 from model.fit import Training
 from model.losses import bpr, squared_norm
+from model.parts.item_graph import shared_tokens
+from model.parts.linear_items import LinearItems
+from model.parts.token_stream import numbered
 from model.recommenders import build
 from model.sampler import user_uniform
 
@@ -140,16 +143,14 @@ def test_the_trained_score_is_the_sum_of_the_streams():
 
 def test_the_linear_model_has_its_share_of_the_spread_and_changes_no_training():
     with_linear, without = with_tokens(linear_weight=0.5), with_tokens(linear_weight=0.0)
-    linear = build(
-        "ease",
+    linear = LinearItems(
         toy.interactions(),
-        {},
         l2=toy.SETTINGS["mcln_plus"]["linear_l2"],
-        content_weight=0.0,
-        generator=toy.generator(),
+        content=[(1.0, shared_tokens(numbered(list(toy.tokens().values()))[0], toy.N_ITEMS))],
+        instead="",
     )
 
-    trained, fixed = without.scorer()(EVERYONE), linear.scorer()(EVERYONE)
+    trained, fixed = without.scorer()(EVERYONE), linear(EVERYONE)
 
     share = 0.5 * trained.std(1).mean() / fixed.std(1).mean()
     torch.testing.assert_close(with_linear.scorer()(EVERYONE), trained + share * fixed)
