@@ -42,13 +42,14 @@ from torch import Tensor
 
 from model.data import Batch, Interactions
 from model.graph import Graph
-from model.parts.item_graph import content as joined
 from model.parts.item_graph import (
+    Similarity,
     content_neighbours,
     cooccurrence_neighbours,
     item_graph,
     shared_tokens,
 )
+from model.parts.item_graph import content as joined
 from model.parts.linear_items import LinearItems
 from model.parts.mcln_streams import MCLNStreams
 from model.parts.token_stream import TokenStream, apart, numbered
@@ -121,18 +122,9 @@ class MCLNPlus(MCLNStreams):
                 popularity=streams["popularity"],
                 generator=generator,
             )
+        parts = _similarities(interactions, content, kinds, linear_content, linear_tokens)
         self.linear_weight = linear_weight
-        self.linear: LinearItems | None = None
-        if linear_weight:
-            parts = []
-            if linear_content and content:
-                parts.append((linear_content, joined(content)))
-            if linear_tokens and kinds:
-                pairs, _ = numbered(kinds)
-                parts.append((linear_tokens, shared_tokens(pairs, interactions.n_items)))
-            self.linear = LinearItems(
-                interactions, l2=linear_l2, content=parts, instead="set linear_weight to 0"
-            )
+        self.linear = _linear(interactions, linear_l2, parts) if linear_weight else None
 
     def base(self) -> tuple[Tensor, Tensor]:
         """Return e^base of users (U, D) and items (I, D), with the item graph."""
@@ -198,3 +190,26 @@ def _item_graph(
     if not lists:
         raise ValueError("item_graph_of: content: expected features, got none")
     return item_graph(lists)
+
+
+def _linear(
+    interactions: Interactions, l2: float, parts: list[tuple[float, Similarity]]
+) -> LinearItems:
+    return LinearItems(interactions, l2=l2, content=parts, instead="set linear_weight to 0")
+
+
+def _similarities(
+    interactions: Interactions,
+    content: Mapping[str, Tensor],
+    kinds: list[Tensor],
+    of_content: float,
+    of_tokens: float,
+) -> list[tuple[float, Similarity]]:
+    """Return the contents of the linear model with their weights, of those that are there."""
+    parts = []
+    if of_content and content:
+        parts.append((of_content, joined(content)))
+    if of_tokens and kinds:
+        pairs, _ = numbered(kinds)
+        parts.append((of_tokens, shared_tokens(pairs, interactions.n_items)))
+    return parts
