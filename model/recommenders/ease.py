@@ -18,7 +18,7 @@ from model.ranking import Scorer
 
 
 class EASE(Recommender):
-    """Score row u of X B; see `LinearItems`.
+    """Score row u of X B; see `LinearItems`. A new item's column of B is of its content alone.
 
     Args of the constructor:
         interactions: the training pairs.
@@ -41,6 +41,7 @@ class EASE(Recommender):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
+        self.scores_new_items = content_weight > 0
         self.linear = LinearItems(
             interactions,
             features,
