@@ -57,6 +57,9 @@ class Recommender(nn.Module):
     be persistent.
     """
 
+    # Whether items without a training pair are scored from content, without rows that training
+    # never changed: a model that can reads `Interactions.new_items`. See `without_new`.
+    scores_new_items: bool = False
     weight_decay: float = 0.0  # Adam's L2 penalty on all parameters
     sampling: Sampling = "users"  # how the default `batches` are drawn; set by `Training`
 
@@ -84,3 +87,15 @@ class Recommender(nn.Module):
     def learns(self) -> bool:
         """Whether the model has parameters to train."""
         return any(True for _ in self.parameters())
+
+
+def without_new(rows: Tensor, new_items: Tensor | None) -> Tensor:
+    """Return rows of IDs with zeros for new items.
+
+    Args:
+        rows: (I,) or (I, D) parameters of the items.
+        new_items: (I,) bool of `Interactions`, on the rows' device; None for no change.
+    """
+    if new_items is None:
+        return rows
+    return rows.masked_fill(new_items.view(-1, *[1] * (rows.dim() - 1)), 0.0)

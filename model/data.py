@@ -5,6 +5,7 @@ Shapes: U users, I items, P training pairs, B triples of a batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,9 +37,20 @@ class Interactions:
 
     Pairs may repeat. A repeated pair is drawn more often as a positive, but counts once in the
     graph and in `contains`.
+
+    With `cold_items`, items without a pair are new: nothing is known about who likes them. They
+    are not drawn as negatives, which would teach a model that nobody does.
     """
 
-    def __init__(self, users: Tensor, items: Tensor, *, n_users: int, n_items: int) -> None:
+    def __init__(
+        self,
+        users: Tensor,
+        items: Tensor,
+        *,
+        n_users: int,
+        n_items: int,
+        cold_items: bool = False,
+    ) -> None:
         """Group the pairs.
 
         Args:
@@ -46,10 +58,11 @@ class Interactions:
             items: (P,) int64 in [0, I).
             n_users: U.
             n_items: I.
+            cold_items: whether items without a pair are new.
 
         Raises:
-            ValueError: there are no pairs, an id is out of range, or a user has every item, so
-                that no negative can be drawn.
+            ValueError: there are no pairs, an id is out of range, or a user has every item that
+                may be drawn, so that no negative can be.
         """
         if not len(users):
             raise ValueError("expected at least one training pair, got none")
@@ -71,9 +84,12 @@ class Interactions:
         self.active_users = self.counts.nonzero().squeeze(1)  # users with a training pair
         self.keys = torch.unique(self.users * n_items + self.items)  # (<= P,) sorted
         degree = torch.bincount(self.keys // n_items, minlength=n_users)
-        if degree.max() >= n_items:
+        # (J,) items that may be drawn, None for all.
+        self._drawn = torch.unique(items) if cold_items else None
+        n_drawn = n_items if self._drawn is None else len(self._drawn)
+        if degree.max() >= n_drawn:
             raise ValueError(
-                f"user {int(degree.argmax())} interacted with all {n_items} items: "
+                f"user {int(degree.argmax())} interacted with all {n_drawn} items: "
                 "no negative can be drawn"
             )
 
@@ -85,6 +101,28 @@ class Interactions:
     def unique_pairs(self) -> tuple[Tensor, Tensor]:
         """Users and items of the distinct pairs, each (<= P,) int64, sorted by both."""
         return self.keys // self.n_items, self.keys % self.n_items
+
+    @cached_property
+    def new_items(self) -> Tensor | None:
+        """New items, (I,) bool; None without `cold_items`."""
+        if self._drawn is None:
+            return None
+        new = torch.ones(self.n_items, dtype=torch.bool)
+        new[self._drawn] = False
+        return new
+
+    def draw_items(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Draw items uniformly, new ones apart; int64 of this shape."""
+        if self._drawn is None:
+            return torch.randint(self.n_items, shape, generator=generator)
+        return self._drawn[torch.randint(len(self._drawn), shape, generator=generator)]
+
+    def known_for(self, items: Tensor) -> Tensor:
+        """Return int64 items with a known one in the place of each new one."""
+        if self.new_items is None or self._drawn is None:
+            return items
+        others = self._drawn[items % len(self._drawn)]
+        return torch.where(self.new_items[items], others, items)
 
     def contains(self, users: Tensor, items: Tensor) -> Tensor:
         """Return whether each pair is a training pair.

@@ -35,6 +35,7 @@ def at_cutoffs(
     cutoffs: Sequence[int],
     train: Interactions,
     features: Mapping[str, Tensor],
+    pool: Tensor | None = None,
 ) -> dict[str, float]:
     """Return `{"coverage@5": ..., "gini@5": ..., ...}` of the first k places for each k.
 
@@ -44,6 +45,7 @@ def at_cutoffs(
         cutoffs: the values of k.
         train: the training pairs.
         features: `{modality: (I, D) float32}`; a row of zeros is an item without it.
+        pool: (I,) bool, the items that may be in the lists; None for all.
 
     Returns:
         The metrics; a similarity is left out where no list has two items with the modality.
@@ -53,6 +55,7 @@ def at_cutoffs(
     for k in cutoffs:
         top = lists[:, :k]
         shown = torch.bincount(top[top >= 0], minlength=train.n_items)
+        shown = shown if pool is None else shown[pool]
         values[f"coverage@{k}"] = (shown > 0).double().mean().item()
         values[f"gini@{k}"] = gini(shown)
         values[f"novelty@{k}"] = _mean_of_lists(novelty, top)

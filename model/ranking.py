@@ -56,11 +56,13 @@ def rank(
     negatives: Tensor,
     known: Interactions,
     length: int = 0,
+    pool: Tensor | None = None,
 ) -> Ranking:
     """Rank each held-out item among its negatives, and in the one list of its user.
 
-    A user's list has all items but the known ones. Their held-out items are always in it (Art's
-    published split has some that are also in train), and compete with each other.
+    A user's list has all items, or those of `pool`, but the known ones. Their held-out items
+    are always in it (Art's published split has some that are also in train), and compete with
+    each other.
 
     Args:
         scorer: the model's scores.
@@ -70,6 +72,7 @@ def rank(
         known: pairs to exclude from the lists: training items, and validation items when
             testing.
         length: L, how much of each list is returned.
+        pool: (I,) bool, the items that may be in the lists; None for all.
 
     Returns:
         Ranks among the 1 + C candidates, ranks in the lists, and the lists' beginnings. Ranks
@@ -87,6 +90,8 @@ def rank(
         among_candidates = scores[place[:, None], candidates.to(scores.device)]
         sampled[rows] = rank_of_target(among_candidates).cpu()
         _hide(scores, of_users, known)
+        if pool is not None:
+            scores.masked_fill_(~pool.to(scores.device), float("-inf"))
         scores[place, items] = among_candidates[:, 0]  # never hidden
         lists.append(_best(scores, length))
         scores[place, items] = float("-inf")  # counted below, by their order
@@ -96,10 +101,15 @@ def rank(
 
 
 def ranks(
-    scorer: Scorer, users: Tensor, targets: Tensor, negatives: Tensor, known: Interactions
+    scorer: Scorer,
+    users: Tensor,
+    targets: Tensor,
+    negatives: Tensor,
+    known: Interactions,
+    pool: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the ranks of `rank` among the candidates and in the full lists, (R,) each."""
-    ranking = rank(scorer, users, targets, negatives, known)
+    ranking = rank(scorer, users, targets, negatives, known, pool=pool)
     return ranking.sampled, ranking.full
 
 

@@ -73,7 +73,7 @@ def pair_uniform(
             repeated = users.repeat_interleave(negatives)
             drawn = uninteracted(interactions, repeated, generator).view(shape)
         else:
-            drawn = torch.randint(interactions.n_items, shape, generator=generator)
+            drawn = interactions.draw_items(shape, generator)
         others = uninteracted(interactions, users, generator)
         yield Batch(users, interactions.items[rows], drawn, others)
 
@@ -102,6 +102,8 @@ def uninteracted(
 ) -> Tensor:
     """Draw one item for each user, uniformly from outside the user's training list.
 
+    New items of a split with cold items are never drawn, see `Interactions`.
+
     Args:
         interactions: the training pairs.
         users: (B,) int64.
@@ -110,12 +112,12 @@ def uninteracted(
     Returns:
         (B,) int64 items.
     """
-    items = torch.randint(interactions.n_items, users.shape, generator=generator)
+    items = interactions.draw_items(users.shape, generator)
     while True:
         hits = interactions.contains(users, items).nonzero().squeeze(1)
         if not len(hits):
             return items
-        items[hits] = torch.randint(interactions.n_items, hits.shape, generator=generator)
+        items[hits] = interactions.draw_items(hits.shape, generator)
 
 
 def popular(interactions: Interactions, users: Tensor, generator: torch.Generator) -> Tensor:

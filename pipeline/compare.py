@@ -82,7 +82,7 @@ def comparison(
         rows[model]["extractor"] = extractor
     return {
         "dataset": metrics[best]["dataset"],
-        "protocol": protocol.in_words(metrics[best]),
+        "protocol": protocol.in_words(metrics[best]) + protocol.new_items_in_words(metrics),
         "order": list(metrics),
         "best": best,
         "best_by": {"part": part, "name": name},
@@ -203,9 +203,10 @@ def _analyses(
     sizes = material.items.height, table["models"][table["best"]][SAMPLED]["candidates"] - 1
     cutoffs = user_metrics.cutoffs_of(material.metrics)
     names = user_metrics.names(cutoffs, table["measures"])
+    cold = processed.is_cold(material.metrics[table["best"]].get("split", {}))
     masks = {content[FULL].get("mask") for content in material.metrics.values()}
     tests = significance.table(
-        *data, table["best"], *sizes, seed, names, masks == {"train_validation"}
+        *data, table["best"], *sizes, seed, names, masks == {"train_validation"}, cold
     )
     trained_on = [content.get("trained_on") for content in material.metrics.values()]
     slices = user_slices.table(*data, trained_on, present, seed, names)

@@ -4,9 +4,10 @@ r"""Stage `evaluate`: rank each test item among its candidates and among all ite
 
 One pass over the scores serves both protocols. Sampled: the target against its fixed negatives,
 `evaluate.candidates` of them. Full: its place in the user's one list, of every item that the
-user does not have in the parts of `evaluate.mask`. A tie counts against the target. Metrics are
-means over users; model/metrics.py defines them. `lists` has what can be said of the lists
-themselves, see model/list_metrics.py. No other stage opens the test file.
+user does not have in the parts of `evaluate.mask`; with `cold_items` only of those that are
+held out for test. A tie counts against the target. Metrics are means over users;
+model/metrics.py defines them. `lists` has what can be said of the lists themselves, see
+model/list_metrics.py. No other stage opens the test file.
 
     python -m pipeline.evaluate sample mcln data/processed/sample data/features/sample \
         results/sample/mcln
@@ -57,7 +58,7 @@ def metrics(
         facts: of the checkpoint.
         settings: the values of k, and what the lists hide.
         n_negatives: of each target; the candidates are these and the target.
-        n_items: I.
+        n_items: how many items the full ranking is among.
         users: (R,) of the test items; by default all different.
         split: the split's method; by default leave-one-out, or as published.
     """
@@ -116,8 +117,9 @@ def rank_test_items(
         with torch.inference_mode():
             known = dataset.pairs(validation=settings.evaluate.mask == "train_validation")
             scorer, length = model.scorer(), max(settings.evaluate.k)
-            ranking = rank(scorer, users, targets, negatives, known, length)
-            lists = _lists(ranking.lists, settings, arguments, dataset)
+            pool = dataset.pool(s.TEST)
+            ranking = rank(scorer, users, targets, negatives, known, length, pool)
+            lists = _lists(ranking.lists, settings, arguments, dataset, pool)
     except ScoreNotANumber as error:
         raise SchemaError(
             f"{arguments.results / s.CHECKPOINT_FILE}: {error}; lower the model's lr in "
@@ -127,19 +129,25 @@ def rank_test_items(
     places = ranking.sampled, ranking.full
     columns = (users, targets, *places, torch.full_like(users, settings.seed))
     rows = pl.DataFrame(dict(zip(s.RANKS, (column.numpy() for column in columns), strict=True)))
-    sizes = negatives.shape[1], dataset.n_items
+    sizes = negatives.shape[1], dataset.n_items if pool is None else int(pool.sum())
     content = metrics(*places, facts, settings.evaluate, *sizes, users, dataset.split())
+    if pool is not None:
+        content["scores_new_items"] = model.scores_new_items
     return content | {"lists": lists}, rows.cast(pl.Schema(s.RANKS)), facts
 
 
 def _lists(
-    lists: Tensor, settings: params.Params, arguments: Arguments, dataset: Dataset
+    lists: Tensor,
+    settings: params.Params,
+    arguments: Arguments,
+    dataset: Dataset,
+    pool: Tensor | None,
 ) -> dict[str, float]:
     """Return the metrics of the lists; of the dataset's features, those that are there."""
     modalities = settings.dataset_features(arguments.dataset)
     features = load_present_features(arguments.features, modalities, dataset.n_items)
     train = dataset.pairs(validation=False)
-    return list_metrics.at_cutoffs(lists, settings.evaluate.k, train, features)
+    return list_metrics.at_cutoffs(lists, settings.evaluate.k, train, features, pool)
 
 
 def main(argv: list[str] | None = None) -> None:

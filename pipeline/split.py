@@ -3,15 +3,16 @@
     data/processed/D/interactions.parquet
         -> data/processed/D/{train,validation,test,candidates}.parquet
 
-The methods are in pipeline/interactions/splits.py. Except for leave-one-out, their settings and
-counts are in the Parquet metadata of the parts and the candidates, under `split`. Times have
-day resolution; among equal times the order of the raw file decides. A published split is not
+The methods are in pipeline/interactions/splits.py, the draw of the candidates is in
+pipeline/interactions/candidates.py. Except for leave-one-out, the methods' settings and counts
+are in the Parquet metadata of the parts and the candidates, under `split`. Times have day
+resolution; among equal times the order of the raw file decides. A published split is not
 changed: its validation items are also in its train, and training holds them out. Nor are the
 labels of a published benchmark (format `inter`).
 
 Candidates are data: `evaluate.candidates` items per held-out item, drawn uniformly and without
-replacement from the items that the user has in no part. Every model and every epoch ranks the
-same lists.
+replacement from the items that the user has in no part; with `cold_items` only from those that
+are held out for the same part. Every model and every epoch ranks the same lists.
 
     python -m pipeline.split sample data/interim/sample data/processed/sample
 """
@@ -23,12 +24,11 @@ import logging
 from datetime import date
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from pipeline import params
 from pipeline.interactions import splits
+from pipeline.interactions.candidates import candidates
 from pipeline.interactions.splits import Parts
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import RawDataError
@@ -41,7 +41,11 @@ log = logging.getLogger("split")
 
 
 def divided(
-    interactions: pl.DataFrame, settings: params.Split, users: pl.DataFrame, items: pl.DataFrame
+    interactions: pl.DataFrame,
+    settings: params.Split,
+    users: pl.DataFrame,
+    items: pl.DataFrame,
+    seed: int,
 ) -> tuple[Parts, dict[str, Any]]:
     """Split by the method of the section `split`.
 
@@ -50,6 +54,7 @@ def divided(
         settings: the section `split`.
         users: schema.USERS; an error names the raw id.
         items: schema.ITEMS; likewise.
+        seed: of the draw of cold items.
 
     Returns:
         The parts, and the metadata of the split; none for leave-one-out, the default.
@@ -62,6 +67,8 @@ def divided(
     metadata = settings.model_dump(exclude_none=True)
     if settings.method == "ratio":
         parts = splits.by_ratio(interactions, settings.shares)
+    elif settings.method == "cold_items":
+        parts, metadata["items"] = splits.by_items(interactions, settings.shares, seed)
     else:
         splits.check_times(interactions, users, items)
         times = _times(interactions, settings)
@@ -100,117 +107,6 @@ def published_parts(reviews: pl.DataFrame) -> Parts:
     return parts
 
 
-def candidates(
-    parts: Parts,
-    users: pl.DataFrame,
-    n_items: int,
-    n: int,
-    seed: int,
-    ranked: Parts | None = None,
-) -> pl.DataFrame:
-    """Draw the negatives of every held-out interaction.
-
-    Args:
-        parts: `train`, `validation` and `test`.
-        users: schema.USERS; an error names the raw id.
-        n_items: number of items.
-        n: N, negatives of each held-out interaction.
-        seed: of the draws.
-        ranked: parts with only the held-out interactions to rank; default: `parts`.
-
-    Returns:
-        schema.CANDIDATES, sorted by part (validation first) and user.
-
-    Raises:
-        RawDataError: a user has fewer than N other items.
-    """
-    met = pl.concat([rows.select(s.USER, s.ITEM) for rows in parts.values()]).unique()
-    keys = np.sort((met[s.USER].cast(pl.Int64) * n_items + met[s.ITEM]).to_numpy())
-    held_out = {
-        part: (ranked or parts)[part].select(s.USER, s.ITEM) for part in (s.VALIDATION, s.TEST)
-    }
-    _check_room(met, pl.concat(held_out.values()), users, n_items, n)
-    generator = np.random.default_rng(seed)
-    tables = []
-    for part, rows in held_out.items():
-        negatives = _negatives(rows[s.USER].to_numpy(), n, keys, n_items, generator)
-        array = pl.Series("negatives", negatives, dtype=pl.Array(pl.Int32, n))
-        tables.append(rows.with_columns(pl.lit(part).alias(s.PART), array))
-    return pl.concat(tables).select(list(s.CANDIDATES))
-
-
-def _check_room(
-    met: pl.DataFrame, held_out: pl.DataFrame, users: pl.DataFrame, n_items: int, n: int
-) -> None:
-    """Refuse a user with fewer than `n` items to draw, or than one if nothing is ranked."""
-    is_ranked = pl.col(s.USER).is_in(held_out[s.USER].unique().to_list())
-    left = met.group_by(s.USER).agg((n_items - pl.len().cast(pl.Int64)).alias("left"))
-    short = left.filter(pl.col("left") < pl.when(is_ranked).then(n).otherwise(1))
-    if short.is_empty():
-        return
-    user, others = short.sort("left", s.USER).row(0)
-    lower = f"Lower evaluate.candidates to {others}, or use" if others else "Use"
-    bot = ""
-    if n_items > n and 2 * short.height <= left.height:  # else it is the catalogue
-        bot = (
-            "; a bot or a test account is left out by kcore.max_per_user: "
-            f"{min(n_items - n, n_items - others - 1)}"
-        )
-    elif n_items <= n and not others:
-        lower = f"Lower evaluate.candidates, well below {n_items}, or use"
-    raise RawDataError(
-        f"split: user {users[s.RAW_ID][user]!r} met {n_items - others} of {n_items} items; "
-        f"expected at least {n} others to draw candidates from, got {others}. {lower} a larger "
-        f"catalogue (more of the dump, or a lower kcore.k){bot}"
-    )
-
-
-def _negatives(
-    users: npt.NDArray[np.int32],
-    n: int,
-    keys: npt.NDArray[np.int64],
-    n_items: int,
-    generator: np.random.Generator,
-) -> npt.NDArray[np.int32]:
-    """Draw N distinct items that the user has in no part for each of `users`, (U, N).
-
-    Met and repeated items are drawn again until there are none, so the result is uniform over
-    all valid lists.
-    """
-    drawn = np.full((len(users), n), -1, dtype=np.int64)
-    rows, bad = np.arange(len(users)), np.ones_like(drawn, dtype=bool)
-    while len(rows):
-        lists = drawn[rows]
-        lists[bad] = generator.integers(n_items, size=int(bad.sum()))
-        drawn[rows] = lists
-        bad = _met(users[rows], lists, keys, n_items) | _repeated(lists)
-        unfinished = bad.any(axis=1)
-        rows, bad = rows[unfinished], bad[unfinished]
-    return drawn.astype(np.int32)
-
-
-def _met(
-    users: npt.NDArray[np.int32],
-    items: npt.NDArray[np.int64],
-    keys: npt.NDArray[np.int64],
-    n_items: int,
-) -> npt.NDArray[np.bool_]:
-    pairs = users[:, None].astype(np.int64) * n_items + items
-    index = np.minimum(np.searchsorted(keys, pairs), len(keys) - 1)
-    return np.asarray(keys[index] == pairs)
-
-
-def _repeated(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Mark every value that also occurs further left in its row."""
-    order = np.argsort(rows, axis=1, kind="stable")
-    ordered = np.take_along_axis(rows, order, axis=1)
-    equals_previous = np.zeros(rows.shape, dtype=bool)
-    equals_previous[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    is_repeated = np.empty_like(equals_previous)
-    np.put_along_axis(is_repeated, order, equals_previous, axis=1)
-    return is_repeated
-
-
 def main(argv: list[str] | None = None) -> None:
     """Read, split, draw, write."""
     arguments = parser(__doc__, "dataset", "interim", "processed")
@@ -228,10 +124,11 @@ def main(argv: list[str] | None = None) -> None:
         facts = splits.facts({"method": "labels"}, parts)
     else:
         interactions = processed.read_interactions(args.processed, users.height, items.height)
-        parts, facts = divided(interactions, settings.split, users, items)
+        parts, facts = divided(interactions, settings.split, users, items, settings.seed)
     ranked = splits.ranked(parts) if facts else parts
+    pools = splits.pools(parts) if processed.is_cold(facts) else None
     n, seed = settings.evaluate.candidates, settings.seed
-    drawn = candidates(parts, users, items.height, n, seed, ranked)
+    drawn = candidates(parts, users, items.height, n, seed, ranked, pools)
     counts = {part: rows.height for part, rows in parts.items()}
     log.info("%s: %s", args.dataset, counts | facts)
     metadata = {s.SPLIT: json.dumps(facts, sort_keys=True)} if facts else None

@@ -72,13 +72,13 @@ class Trainer:
 
         `pairs` are what the full ranking hides; there is one if `train.select_by` needs it.
         """
-        candidates = self.dataset.candidates(part)
+        candidates, pool = self.dataset.candidates(part), self.dataset.pool(part)
         protocol, name = split_metric(self.settings.train.select_by)
 
         def measured(model: Recommender) -> Measured:
             scorer, places = model.scorer(), {}
             if protocol == FULL:
-                places[SAMPLED], places[FULL] = ranks(scorer, *candidates, pairs)
+                places[SAMPLED], places[FULL] = ranks(scorer, *candidates, pairs, pool)
             else:
                 places[SAMPLED] = sampled_ranks(scorer, *candidates, self.dataset.n_items)
             of = {p: UserRanks.of(p, places[p], candidates[0]) for p in places}

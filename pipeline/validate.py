@@ -39,6 +39,7 @@ from pipeline.pages import file_names, markdown_table
 from pipeline.tables import schema as s
 from pipeline.tables.io import read_json, read_parquet, write_json, write_text
 from pipeline.tables.kept import read_kept_json, write_kept_json
+from pipeline.tables.processed import is_cold, read_split
 
 log = logging.getLogger("validate")
 WORK = Path(".work/validate")
@@ -60,6 +61,8 @@ def findings(
     processed: Mapping[str, pl.DataFrame],
     format_: str,
     statistics: Mapping[str, Any],
+    *,
+    cold: bool = False,
 ) -> list[Finding]:
     """Run every check; errors come first.
 
@@ -69,6 +72,7 @@ def findings(
         processed: the tables of `PROCESSED`.
         format_: of the source.
         statistics: content of statistics.json; it has the core's k.
+        cold: whether the split holds out items.
     """
     published = format_ == "published_split"
     processed = checks.with_raw_ids(processed)
@@ -76,7 +80,7 @@ def findings(
     every = [
         *checks.raw(reviews, items, processed["interactions"], format_),
         *checks.core(processed, *sides, published=published),
-        *checks.parts(processed, processed["candidates"], published=published),
+        *checks.parts(processed, processed["candidates"], published=published, cold=cold),
     ]
     return sorted(every, key=lambda finding: finding.level)
 
@@ -160,7 +164,8 @@ def main(argv: list[str] | None = None) -> None:
     }
     format_ = settings.source(args.dataset).format
     statistics = read_json(args.processed / s.STATISTICS_FILE)
-    problems = findings(reviews, items, processed, format_, statistics)
+    cold = is_cold(read_split(args.processed))
+    problems = findings(reviews, items, processed, format_, statistics, cold=cold)
     read = read_counts(args.interim / s.REVIEWS_FILE)["files"]
     counts = profile(read_json(args.raw / s.MANIFEST_FILE), read, reviews, items, processed)
     _log_drift(args.dataset, counts)

@@ -203,7 +203,7 @@ class Invariance:
         for start in range(0, len(order), self.stages.batch_size):
             batch = order[start : start + self.stages.batch_size]
             shape = (len(batch), self.negatives)
-            negatives = torch.randint(pairs.n_items, shape, generator=generator)
+            negatives = pairs.draw_items(shape, generator)
             items = torch.cat([pairs.items[batch, None], negatives], dim=1)
             yield pairs.users[batch].to(self.content.device), items.to(self.content.device)
 

@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.base import Recommender
+from model.base import Recommender, without_new
 from model.data import Batch, Interactions
 from model.graph import layer_mean, popularity_aware
 from model.losses import bpr, squared_norm
@@ -37,9 +37,14 @@ DRAWS = 8  # of i*: candidates of `others: hard`, terms of `inference: mean`
 
 
 class MCLNStreams(Recommender):
-    """The score of MCLN, Eq. 22, and its loss, Eq. 23-25; see model/recommenders/mcln.py."""
+    """The score of MCLN, Eq. 22, and its loss, Eq. 23-25; see model/recommenders/mcln.py.
+
+    The embedding of a new item is zero: its score is that of its content.
+    """
 
     permutation: Tensor
+    new_items: Tensor | None
+    scores_new_items = True  # with `intra` or `counterfactual`, and features
 
     def __init__(
         self,
@@ -80,7 +85,7 @@ class MCLNStreams(Recommender):
             CounterfactualLayer, tokens, dim, attention, difference, context=context
         )
         self._add_layers(layer, counterfactual_layers if counterfactual and tokens else 0, gate)
-        self._initialise(generator)
+        self._initialise(interactions, generator)
 
     def _add_layers(
         self, layer: partial[CounterfactualLayer], depth: int, gate: float | None
@@ -88,6 +93,7 @@ class MCLNStreams(Recommender):
         self.counterfactual = nn.ModuleList(
             layer(dropout=self.dropout, generator=self.generator) for _ in range(depth)
         )
+        self.scores_new_items = bool(self.modalities) and (self.intra or depth > 0)
         self.output = self.gate = None
         if depth:
             # Deviation: Eq. 19 adds a d_x vector to d vectors; the released code projects.
@@ -96,12 +102,13 @@ class MCLNStreams(Recommender):
             self.output = nn.Linear(tokens * dim, dim, bias=False)
             self.gate = None if gate is None else nn.Parameter(torch.tensor(gate))
 
-    def _initialise(self, generator: torch.Generator) -> None:
+    def _initialise(self, interactions: Interactions, generator: torch.Generator) -> None:
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter, generator=generator)
         order = torch.randperm(len(self.items), generator=generator)
-        self.register_buffer("permutation", order)
+        self.register_buffer("permutation", interactions.known_for(order))
+        self.register_buffer("new_items", interactions.new_items, persistent=False)
 
     def _add_content(self, features: Mapping[str, Tensor], norm: FeatureNorm, dim: int) -> None:
         self.modalities = list(features)
@@ -113,7 +120,11 @@ class MCLNStreams(Recommender):
 
     def base(self) -> tuple[Tensor, Tensor]:
         """Return e^base of users (U, D) and items (I, D), Eq. 2-5."""
-        return self.propagated(self.items)
+        return self.propagated(self.item_rows())
+
+    def item_rows(self) -> Tensor:
+        """Return the embeddings of the items (I, D), zero for new ones."""
+        return without_new(self.items, self.new_items)
 
     def propagated(self, items_ID: Tensor) -> tuple[Tensor, Tensor]:
         """Return Eq. 2-5 of the users' embeddings and of these of the items."""

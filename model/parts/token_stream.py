@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from model.base import without_new
 from model.data import Batch, Interactions
 from model.graph import last_layer, with_tokens
 from model.losses import bpr, squared_norm
@@ -23,8 +24,11 @@ from model.losses import bpr, squared_norm
 class TokenStream(nn.Module):
     """P^L T: the rows T of all nodes after L propagations, of which the last is used.
 
-    P is the popularity-aware matrix over users, items and tokens (MCLN Eq. 2-3).
+    P is the popularity-aware matrix over users, items and tokens (MCLN Eq. 2-3). The row of a
+    new item is zero, and it gets those of its tokens.
     """
+
+    new_items: Tensor | None
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class TokenStream(nn.Module):
         super().__init__()
         pairs, n_tokens = numbered(kinds)
         self.layers = layers
+        self.register_buffer("new_items", interactions.new_items, persistent=False)
         self.graph = with_tokens(interactions, pairs, n_tokens, popularity)
         self.users = nn.Parameter(torch.empty(interactions.n_users, dim))
         self.items = nn.Parameter(torch.empty(interactions.n_items, dim))
@@ -58,7 +63,7 @@ class TokenStream(nn.Module):
 
     def forward(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the rows of users (U, D), items (I, D) and tokens (V, D)."""
-        tables = self.users, self.items, self.tokens
+        tables = self.users, without_new(self.items, self.new_items), self.tokens
         nodes = last_layer(self.graph, torch.cat(tables), self.layers)
         users, items, tokens = nodes.split([len(table) for table in tables])
         return users, items, tokens

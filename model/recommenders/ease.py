@@ -19,7 +19,7 @@ from model.ranking import Scorer
 
 
 class EASE(Recommender):
-    """Score row u of X B; see `LinearItems`.
+    """Score row u of X B; see `LinearItems`. A new item's column of B is of its content alone.
 
     Args of the constructor:
         interactions: the training pairs.
@@ -47,6 +47,7 @@ class EASE(Recommender):
                 "expected features for a content_weight above 0, got none; name some in "
                 "modalities, or set content_weight to 0"
             )
+        self.scores_new_items = content_weight > 0
         parts = [(content_weight, content(features))] if content_weight else []
         self.linear = LinearItems(interactions, l2=l2, content=parts, instead="take itemknn")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from model.base import Recommender
+from model.base import Recommender, without_new
 from model.data import Batch, Interactions
 from model.graph import Graph, layer_mean, symmetric
 from model.losses import bpr, squared_norm
@@ -26,7 +26,7 @@ class FREEDOM(Recommender):
     """Score <e_u, e_i + S^K E_i>: e is LightGCN's, E its layer 0, S the item-item graph.
 
     The paper has two modalities; here each has its neighbours, its projection and its term of
-    the loss.
+    the loss. E_i of a new item is zero: its score is that of its neighbours.
 
     Args of the constructor:
         interactions: the training pairs, which make the user-item graph.
@@ -47,6 +47,9 @@ class FREEDOM(Recommender):
         ValueError: no modality has a weight above 0, but `item_layers` is not 0.
     """
 
+    new_items: Tensor | None
+    scores_new_items = True  # with `item_layers`
+
     def __init__(
         self,
         interactions: Interactions,
@@ -65,6 +68,8 @@ class FREEDOM(Recommender):
         super().__init__()
         self.layers, self.item_layers = layers, item_layers
         self.edge_dropout, self.content_weight, self.l2 = edge_dropout, content_weight, l2
+        self.scores_new_items = item_layers > 0
+        self.register_buffer("new_items", interactions.new_items, persistent=False)
         self.graph = symmetric(interactions)
         self.pruned: Graph | None = None  # of this epoch
         weights = {name: modality_weights.get(name, 1.0) for name in features}
@@ -82,10 +87,11 @@ class FREEDOM(Recommender):
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """Return user (U, D) and item (I, D) embeddings; in training, of the epoch's graph."""
         graph = self.pruned if self.training and self.pruned else self.graph
-        nodes = layer_mean(graph, torch.cat([self.users, self.items]), self.layers)
-        users, items = nodes.split([len(self.users), len(self.items)])
+        rows = without_new(self.items, self.new_items)
+        nodes = layer_mean(graph, torch.cat([self.users, rows]), self.layers)
+        users, items = nodes.split([len(self.users), len(rows)])
         if self.item_layers:
-            near = self.items
+            near = rows
             for _ in range(self.item_layers):
                 near = self.item_graph(near)
             items = items + near
@@ -146,8 +152,8 @@ def kept_edges(
     arrival = torch.empty(len(users), dtype=torch.float64).exponential_(generator=generator)
     arrival *= degrees.double().sqrt()
     kept = arrival.topk(max(1, round(len(users) * (1 - share))), largest=False).indices
-    size = {"n_users": interactions.n_users, "n_items": interactions.n_items}
-    return Interactions(users[kept], items[kept], **size)
+    sizes = interactions.n_users, interactions.n_items
+    return Interactions(users[kept], items[kept], n_users=sizes[0], n_items=sizes[1])
 
 
 def _frozen(

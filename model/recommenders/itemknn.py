@@ -5,13 +5,14 @@ Information Systems 2004, https://doi.org/10.1145/963770.963776.  The shrunk cos
 content as the similarity or as a part of it, follow Ferrari Dacrema et al., "Are We Really
 Making Much Progress?", RecSys 2019, https://arxiv.org/abs/1907.06902.
 
-Shapes: U users, I items, K neighbours of an item, B rows of a block (users, or items), P
-training pairs of a block's users, W width of an item's content.
+Shapes: U users, I items, K neighbours of an item (twice as many with new items), B rows of a
+block (users, or items), P training pairs of a block's users, W width of an item's content.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import torch
@@ -29,6 +30,10 @@ CELLS = 1 << 20
 
 class ItemKNN(Recommender):
     """Score: sum of sim(j, i) over items j of the user that have i among their K nearest.
+
+    A new item is similar by content alone. It would seldom be among the nearest of an item that
+    has similar users too, so the K nearest new items of each are taken apart, beside its K
+    nearest of the others.
 
     Args of the constructor:
         interactions: the training pairs; repeats count once.
@@ -48,6 +53,7 @@ class ItemKNN(Recommender):
 
     nearest: Tensor
     weights: Tensor
+    scores_new_items = True
 
     def __init__(
         self,
@@ -69,12 +75,21 @@ class ItemKNN(Recommender):
             parts.append((1.0, cooccurrence(interactions, shrinkage)))
         if similarity != "cooccurrence" and features:
             parts.append((content_weight if parts else 1.0, content(features)))
-        kept = nearest(
-            lambda block: _total(parts, block), self.n_items, neighbours, interactions.n_users
-        )
+        self.scores_new_items = similarity != "cooccurrence" and bool(features)
+        # K nearest of the items of each group.
+        new = interactions.new_items
+        kept = [
+            nearest(
+                partial(_total, parts, among=group),
+                self.n_items,
+                neighbours,
+                interactions.n_users,
+            )
+            for group in ([None] if new is None else [~new, new])
+        ]
         self.histories = Histories(interactions)
-        self.register_buffer("nearest", kept.items, persistent=False)  # (I, K)
-        self.register_buffer("weights", kept.similarity, persistent=False)  # (I, K)
+        self.register_buffer("nearest", torch.cat([k.items for k in kept], 1), False)
+        self.register_buffer("weights", torch.cat([k.similarity for k in kept], 1), False)
 
     def scorer(self) -> Scorer:
         """Return the scores of all items, by summing over neighbours."""
@@ -91,10 +106,12 @@ class ItemKNN(Recommender):
         return score
 
 
-def _total(parts: list[tuple[float, Similarity]], block: Tensor) -> Tensor:
-    """Return the weighted sum of similarities of (B,) items, (B, I)."""
+def _total(
+    parts: list[tuple[float, Similarity]], block: Tensor, among: Tensor | None = None
+) -> Tensor:
+    """Return the weighted sum of similarities of (B,) items, (B, I); 0 outside `among`."""
     first, *others = parts
     total = first[1](block).mul_(first[0])
     for weight, similarity in others:
         total.add_(similarity(block), alpha=weight)
-    return total
+    return total if among is None else total.mul_(among)

@@ -105,6 +105,9 @@ class MCLNPlus(MCLNStreams):
     ) -> None:
         content, kinds = apart(features)
         super().__init__(interactions, content, generator=generator, **streams)
+        reads_content = item_graph != "none" and item_graph_of != "cooccurrence" and content
+        self.scores_new_items |= bool(kinds or reads_content)
+        self.scores_new_items |= bool(linear_weight and linear_content and content)
         self.token_l2 = self.l2 if token_l2 is None else token_l2
         self.place = item_graph
         self.item_graph: Graph | None = None
@@ -130,10 +133,11 @@ class MCLNPlus(MCLNStreams):
         """Return e^base of users (U, D) and items (I, D), with the item graph."""
         if self.item_graph is None:
             return super().base()
-        similar = self.item_graph(self.items)
+        rows = self.item_rows()
+        similar = self.item_graph(rows)
         if self.place == "before":
-            return self.propagated(self.items + similar)
-        users, items = self.propagated(self.items)
+            return self.propagated(rows + similar)
+        users, items = self.propagated(rows)
         return users, items + similar
 
     def loss(self, batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from model.base import Recommender
+from model.base import Recommender, without_new
 from model.data import Batch, Interactions
 from model.losses import bpr, squared_norm
 from model.parts.content import FeatureNorm, scale
@@ -25,10 +25,11 @@ class VBPR(Recommender):
     """Score b_i + <gamma_u, gamma_i> + <theta_u, E v_i> + <beta', v_i>.
 
     The global offset and the user's bias of the paper are the same for all items of a user:
-    they cancel in the BPR loss and do not change a ranking.
+    they cancel in the BPR loss and do not change a ranking. A new item's score is
+    <theta_u, E v_i> + <beta', v_i>: gamma_i and b_i are left out.
 
     Args of the constructor:
-        interactions: the training pairs; only the numbers of users and items are used.
+        interactions: the training pairs; of which the sizes and the new items are used.
         features: `{modality: (I, width)}`, fixed, at least one. v_i is their concatenation; in
             the paper it is only the visual one.
         dim: D, of gamma.
@@ -44,6 +45,8 @@ class VBPR(Recommender):
     """
 
     feature: Tensor
+    new_items: Tensor | None
+    scores_new_items = True
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class VBPR(Recommender):
         self.l2, self.l2_projection = l2, l2_projection
         feature = torch.cat([scale(f, feature_norm) for f in features.values()], dim=1)
         self.register_buffer("feature", feature, persistent=False)
+        self.register_buffer("new_items", interactions.new_items, persistent=False)
         n_users, n_items, width = interactions.n_users, interactions.n_items, feature.shape[1]
         self.users = nn.Parameter(torch.empty(n_users, dim))  # gamma_u
         self.items = nn.Parameter(torch.empty(n_items, dim))  # gamma_i
@@ -94,8 +98,11 @@ class VBPR(Recommender):
     def scorer(self) -> Scorer:
         """Return the scores of all items as one matrix product, with a 1 for the biases."""
         ones = torch.ones_like(self.users[:, :1])
-        bias = self.bias[:, None] + self.feature @ self.content_bias
+        items = without_new(self.items, self.new_items)
+        bias = (
+            without_new(self.bias, self.new_items)[:, None] + self.feature @ self.content_bias
+        )
         return inner_product(
             torch.cat([self.users, self.content_users, ones], dim=1),
-            torch.cat([self.items, self.feature @ self.projection, bias], dim=1),
+            torch.cat([items, self.feature @ self.projection, bias], dim=1),
         )

@@ -33,12 +33,15 @@ from pipeline.tables import schema as s
 Moments = dict[str, dict[str, float]]  # name -> mean and sd
 
 
-def opponents(parts: Parts, n_items: int) -> pl.DataFrame:
+def opponents(parts: Parts, n_items: int, *, cold: bool = False) -> pl.DataFrame:
     """Return `user` and `opponents` of each test user: how many items were never met.
 
-    Validation and test items may be in train as well, as in published splits.
+    With `cold`, of the items of test alone. Validation and test items may be in train as well,
+    as in published splits.
     """
-    pairs = [parts[name].select(s.USER, s.ITEM) for name in (s.TRAIN, s.VALIDATION, s.TEST)]
+    names = (s.TEST,) if cold else (s.TRAIN, s.VALIDATION, s.TEST)
+    pairs = [parts[name].select(s.USER, s.ITEM) for name in names]
+    n_items = parts[s.TEST][s.ITEM].n_unique() if cold else n_items
     met = pl.concat(pairs).unique().group_by(s.USER).len("met")
     rows = parts[s.TEST].select(s.USER).unique().join(met, on=s.USER, how="left").sort(s.USER)
     return rows.select(s.USER, (n_items - pl.col("met").cast(pl.Int64)).alias("opponents"))

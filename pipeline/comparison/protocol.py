@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.job.errors import SchemaError
-from pipeline.tables.schema import TEST
+from pipeline.tables.schema import COLD_ITEMS, TEST, TRAIN, VALIDATION
 
 LEARNED = ("trained", "fitted")  # on the dataset's own text: the extractor says so
 
@@ -20,6 +20,17 @@ def in_words(metrics: Mapping[str, Any]) -> str:
         f"{candidates} candidates, the same for every model; full: ranking over {items} items "
         f"without those that the user has in {mask}. A tie counts against the "
         "target."
+    )
+
+
+def new_items_in_words(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which models do not score new items from content; nothing for other splits."""
+    others = [m for m, content in metrics.items() if not content.get("scores_new_items", True)]
+    if not others:
+        return ""
+    return (
+        f" Not made for new items: {', '.join(others)}. They score items that are not in train "
+        "at random, or all alike."
     )
 
 
@@ -63,6 +74,12 @@ def _split(metrics: Mapping[str, Any]) -> str:
         how = (
             f"The last {split['shares'][2]:g} of each user's interactions, and the "
             f"{split['shares'][1]:g} before as validation"
+        )
+    elif split["method"] == COLD_ITEMS:
+        train, validation, n_test = (split["items"][name] for name in (TRAIN, VALIDATION, TEST))
+        how = (
+            f"New items: {n_test} drawn at random for test and {validation} for validation, "
+            f"{train} remain for train. Both rankings are among those of test alone"
         )
     elif split["method"] == "labels":
         how = "Train, validation and test as labelled in the file"

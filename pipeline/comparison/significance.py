@@ -62,6 +62,7 @@ def table(
     seed: int,
     names: Sequence[str] = NAMES,
     hides_validation: bool = True,
+    cold: bool = False,
 ) -> dict[str, Any]:
     """Return the content of significance.json, less `dataset`.
 
@@ -74,12 +75,13 @@ def table(
         seed: of the bootstrap.
         names: of the metrics, such as `hr@5`.
         hides_validation: whether the full ranking does, as `evaluate.mask` says.
+        cold: whether the split holds out items.
 
     Raises:
         SchemaError: the models ranked different users.
     """
     of_users = user_metrics.aligned(ranks, names=names)
-    opponents = other_negatives.opponents(parts, n_items)
+    opponents = other_negatives.opponents(parts, n_items, cold=cold)
     means = _bootstrap(of_users, np.random.default_rng(seed))
     models = {m: _model(of_users[m], means[m], ranks[m]) for m in ranks}
     of_models = (ranks if hides_validation else {}), opponents, n_negatives

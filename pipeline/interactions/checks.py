@@ -115,13 +115,16 @@ def core(
         yield from _rows("error", f"{name}s", f"with fewer than {k} rows", counts, too_few)
 
 
-def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Iterator[Finding]:
+def parts(
+    tables: Tables, candidates: pl.DataFrame, *, published: bool, cold: bool = False
+) -> Iterator[Finding]:
     """Check the split and the candidates.
 
     Args:
         tables: `interactions`, `train`, `validation`, `test` and `items`, `with_raw_ids`.
         candidates: schema.CANDIDATES.
         published: whether this is a published split, whose parts may overlap.
+        cold: whether the split holds out items, which then are in no other part.
     """
     train, held_out = tables[s.TRAIN], {name: tables[name] for name in (s.VALIDATION, s.TEST)}
     if not published:
@@ -134,7 +137,8 @@ def parts(tables: Tables, candidates: pl.DataFrame, *, published: bool) -> Itera
         what = "rows that are in train as well"
         yield from _finding("warning", s.TEST, what, overlap, held_out[s.TEST].height)
     for name, rows in held_out.items():
-        yield from _cold(name, rows, train)
+        others = [tables[n].select(s.ITEM) for n in (s.TRAIN, *held_out) if n != name]
+        yield from _cold(name, rows, train, pl.concat(others) if cold else None)
         targets = (
             candidates.filter(pl.col(s.PART) == name)
             .select(s.USER, s.ITEM)
@@ -198,8 +202,15 @@ def _missing(items: pl.DataFrame) -> Iterator[Finding]:
                 yield finding
 
 
-def _cold(part: str, rows: pl.DataFrame, train: pl.DataFrame) -> Iterator[Finding]:
-    for name in (s.USER, s.ITEM):
+def _cold(
+    part: str, rows: pl.DataFrame, train: pl.DataFrame, others: pl.DataFrame | None
+) -> Iterator[Finding]:
+    """Check users and items that train lacks; cold items against those of the `others`."""
+    if others is not None:
+        shared = rows.join(others, on=s.ITEM, how="semi")
+        what = "rows of cold items that are in another part"
+        yield from _finding("error", part, what, shared, rows.height)
+    for name in (s.USER, s.ITEM) if others is None else (s.USER,):
         new = rows.join(train, on=name, how="anti")
         what = f"rows of {name}s that train has not"
         yield from _finding("warning", part, what, new, rows.height)

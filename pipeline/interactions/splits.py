@@ -1,4 +1,4 @@
-"""Methods to split interactions: leave-one-out, by share, by time, by labels in the file.
+"""Methods to split interactions: leave-one-out, by share, time or item, by labels in the file.
 
 With all but the first a user may have several held-out items, or none. Each held-out item is
 ranked on its own. Only items of users in train are ranked: a model of IDs knows nothing about
@@ -118,6 +118,31 @@ def by_label(reviews: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) ->
     }
 
 
+def by_items(
+    interactions: pl.DataFrame, shares: Sequence[float], seed: int
+) -> tuple[Parts, Facts]:
+    """Draw the items into three groups: an interaction is in the part of its item.
+
+    Of n items, n x share (rounded half up) are held out.
+
+    Args:
+        interactions: schema.INTERACTIONS.
+        shares: of train, validation and test; their sum is 1.
+        seed: of the draw.
+
+    Returns:
+        `train`, `validation` and `test`, in the order of `interactions`; and the number of
+        items in each.
+    """
+    items = interactions[ITEM].unique().sort().to_numpy()
+    order = np.random.default_rng(seed).permutation(items)
+    n_validation, n_test = (int(len(items) * s + 0.5 + ROUNDING) for s in shares[1:])
+    validation, test, _ = np.split(order, [n_validation, n_validation + n_test])
+    held_out = pl.col(ITEM).is_in(np.concatenate([validation, test]).tolist())
+    parts = _parts(interactions, ~held_out, pl.col(ITEM).is_in(validation.tolist()))
+    return parts, {name: part[ITEM].n_unique() for name, part in parts.items()}
+
+
 def instants(interactions: pl.DataFrame, quantiles: Sequence[float]) -> tuple[int, int]:
     """Return two quantiles of the times, in seconds.
 
@@ -136,6 +161,11 @@ def ranked(parts: Parts) -> Parts:
         name: parts[name].join(train_users, on=USER, how="semi", maintain_order="left")
         for name in (VALIDATION, TEST)
     }
+
+
+def pools(parts: Parts) -> dict[str, pl.Series]:
+    """Return the items of validation and of test, ascending; of cold items, those to rank."""
+    return {name: parts[name][ITEM].unique().sort() for name in (VALIDATION, TEST)}
 
 
 def facts(method: Facts, parts: Parts) -> Facts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from pipeline.job.errors import SchemaError
 from pipeline.tables import processed
 from pipeline.tables import schema as s
 from pipeline.tables.features import has_features, read_features
-from pipeline.tables.io import read_metadata
 from pipeline.tables.tokens import read_tokens, tokens_path
 
 
@@ -74,8 +73,22 @@ class Dataset:
 
     def split(self) -> dict[str, Any]:
         """Return the split's method; `{}` for leave-one-out and published splits."""
-        metadata = read_metadata(self.folder / s.CANDIDATES_FILE)
-        return dict(json.loads(metadata.get(s.SPLIT, "{}")))
+        return processed.read_split(self.folder)
+
+    def pool(self, part: str) -> Tensor | None:
+        """Return the items that a part's full ranking lists, (I,) bool; None for all.
+
+        With cold items these are the part's own.
+        """
+        if not self._has_cold_items:
+            return None
+        pool = torch.zeros(self.n_items, dtype=torch.bool)
+        pool[tensor(self.part(part)[s.ITEM])] = True
+        return pool
+
+    @cached_property
+    def _has_cold_items(self) -> bool:
+        return processed.is_cold(self.split())
 
     def _interactions(self, rows: pl.DataFrame) -> Interactions:
         return Interactions(
@@ -83,6 +96,7 @@ class Dataset:
             tensor(rows[s.ITEM]),
             n_users=self.n_users,
             n_items=self.n_items,
+            cold_items=self._has_cold_items,
         )
 
 

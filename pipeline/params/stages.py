@@ -75,18 +75,29 @@ class LeaveOneOut(Section):
     method: Literal["leave_one_out"]
 
 
-class RatioSplit(Section):
-    """The last shares of each user's interactions are for validation and test."""
+class Shares(Section):
+    """Shares of train, validation and test."""
 
-    method: Literal["ratio"]
-    # of train, validation and test; they add up to 1
+    # they add up to 1
     shares: Annotated[list[ProperShare], Field(min_length=3, max_length=3)]
 
     @model_validator(mode="after")
-    def _check_sum(self) -> RatioSplit:
+    def _check_sum(self) -> Shares:
         if abs(sum(self.shares) - 1) > SUM_ERROR:
             raise PydanticCustomError("shares", "expected `shares` that add up to 1")
         return self
+
+
+class RatioSplit(Shares):
+    """The last shares of each user's interactions are for validation and test."""
+
+    method: Literal["ratio"]
+
+
+class ColdItemsSplit(Shares):
+    """Shares of the items, drawn by the seed: no part has items of another one."""
+
+    method: Literal["cold_items"]
 
 
 class TimeSplit(Section):
@@ -111,7 +122,9 @@ class TimeSplit(Section):
         return self
 
 
-Split = Annotated[LeaveOneOut | RatioSplit | TimeSplit, Field(discriminator="method")]
+Split = Annotated[
+    LeaveOneOut | RatioSplit | TimeSplit | ColdItemsSplit, Field(discriminator="method")
+]
 
 
 class Images(Section):

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -111,6 +112,20 @@ def read_candidates(folder: Path, part: str, n_users: int, n_items: int) -> pl.D
             f"{high} and {n_null} without a value{again}"
         )
     return of_part
+
+
+def read_split(folder: Path) -> dict[str, Any]:
+    """Return the split's method and counts; `{}` for leave-one-out and published splits.
+
+    Raises:
+        SchemaError: candidates.parquet is missing or damaged.
+    """
+    return dict(json.loads(read_metadata(folder / s.CANDIDATES_FILE).get(s.SPLIT, "{}")))
+
+
+def is_cold(split: Mapping[str, Any]) -> bool:
+    """Return whether the split holds out items; see `read_split`."""
+    return bool(split.get("method") == s.COLD_ITEMS)
 
 
 def check_ids(rows: pl.DataFrame, path: Path, sizes: Mapping[str, int], again: str) -> None:

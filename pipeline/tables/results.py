@@ -20,7 +20,7 @@ from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_digest
 from pipeline.tables.io import read_json, read_metadata, read_parquet
-from pipeline.tables.processed import check_ids, check_once
+from pipeline.tables.processed import check_ids, check_once, is_cold
 
 PARTS = rank_metrics.RANK  # of metrics.json: column of the ranks
 FIELDS = ("dataset", "model", "seeds", "selected_on", "epoch", "n_users", *PARTS)
@@ -81,6 +81,8 @@ def check_targets(
                 f"{folder / s.METRICS_FILE}: expected {name} {expected!r}, got "
                 f"{metrics[name]!r}{AGAIN}"
             )
+    if is_cold(metrics.get("split", {})):
+        n_items = parts[s.TEST][s.ITEM].n_unique()
     if metrics["full"]["candidates"] != n_items:
         raise SchemaError(
             f"{folder / s.METRICS_FILE}: expected a ranking among the {n_items} items, got "

@@ -65,6 +65,7 @@ CANDIDATES: Columns = {
 # Metadata key of the parts and the candidates: JSON with the settings and counts of the split.
 # Leave-one-out and published splits have none.
 SPLIT = "split"
+COLD_ITEMS = "cold_items"  # the method that holds out items, of which train has no interaction
 # Metadata key of the candidates: JSON with a digest of each part beside which they were drawn.
 PARTS = "parts"
 # Metadata key of the files of a trained model: JSON with the facts of its checkpoint.

@@ -4,8 +4,8 @@ import toy
 
 from model.data import Interactions
 from model.recommenders import MODELS, build
+from model.sampler import pair_uniform, uninteracted, user_uniform
 from model.sampler import pairs as by_pairs
-from model.sampler import uninteracted, user_uniform
 
 
 def test_batches_hold_distinct_users_their_items_and_items_they_never_had():
@@ -94,3 +94,24 @@ def test_every_model_can_be_trained_by_pairs(name):
 
     assert sizes["pairs"] == [16] * 9 + [6]
     assert sizes["users"] == ([16] * 10 if name not in ("invrl", "dmrl") else sizes["pairs"])
+
+
+def test_new_items_are_never_drawn():
+    """The last ones have no pair: they are neither negatives nor others, in any scheme."""
+    pairs = toy.cold_interactions()
+    generator = toy.generator()
+    batches = [*user_uniform(pairs, 16, generator), *by_pairs(pairs, 16, generator)]
+    batches += pair_uniform(pairs, 16, generator, negatives=8, reject=False)
+    drawn = torch.cat([t.flatten() for b in batches for t in (b.negatives, b.others)])
+
+    assert set(drawn.tolist()) == set(range(toy.N_ITEMS))
+    assert pairs.new_items.nonzero().flatten().tolist() == list(
+        range(toy.N_ITEMS, pairs.n_items)
+    )
+
+
+def test_a_user_of_all_items_that_are_not_new_has_no_negative():
+    users, items = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
+
+    with pytest.raises(ValueError, match="user 0 interacted with all 2 items"):
+        Interactions(users, items, n_users=2, n_items=5, cold_items=True)

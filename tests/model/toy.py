@@ -5,6 +5,7 @@ import torch
 from model.data import Interactions
 
 N_USERS, N_ITEMS, DIM = 30, 20, 8
+N_NEW = 12  # items of `cold_interactions` without a pair
 
 MCLN = {
     "dim": DIM, "layers": 2, "l2": 0.001, "popularity": 0.1, "feature_norm": "unit_mean",
@@ -146,17 +147,26 @@ def interactions(seed=0):
     return Interactions(users, items, n_users=N_USERS, n_items=N_ITEMS)
 
 
-def features(seed=0):
+def cold_interactions():
+    """The same pairs in a catalogue of twelve more items, which are new."""
+    known = interactions()
+    n_items = N_ITEMS + N_NEW
+    return Interactions(
+        known.users, known.items, n_users=N_USERS, n_items=n_items, cold_items=True
+    )
+
+
+def features(seed=0, n_items=N_ITEMS):
     generator = torch.Generator().manual_seed(seed)
     return {
-        "visual": torch.rand(N_ITEMS, 12, generator=generator),
-        "textual": torch.randn(N_ITEMS, 6, generator=generator),
+        "visual": torch.rand(n_items, 12, generator=generator),
+        "textual": torch.randn(n_items, 6, generator=generator),
     }
 
 
-def tokens():
+def tokens(n_items=N_ITEMS):
     """Two kinds: the parity of an item with its half, and one of five colours."""
-    items = torch.arange(N_ITEMS)
+    items = torch.arange(n_items)
     words = torch.stack([items.repeat(2), torch.cat([items % 2, 2 + items // 10])], 1)
     return {"words": words, "colours": torch.stack([items, items % 5], 1)}
 

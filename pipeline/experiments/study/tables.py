@@ -44,6 +44,7 @@ from pipeline.params.study import Row
 from pipeline.tables import io
 from pipeline.tables import schema as s
 from pipeline.tables.features import read_feature_metadata, read_present
+from pipeline.tables.processed import is_cold
 
 Metrics: TypeAlias = Mapping[str, dict[str, Any]]  # by cell
 Ranks: TypeAlias = Mapping[str, pl.DataFrame]  # schema.RANKS by cell
@@ -198,7 +199,8 @@ def first_table_analyses(
     sizes = n_items, n_negatives
     shown = list(dict.fromkeys([*tables["names"], tables["compared"]]))
     hides = settings.evaluate.mask == "train_validation"
-    tests = significance.table(*ranked, first["best"], *sizes, seed, shown, hides)
+    cold = is_cold(metrics[rows[0]["cells"][0]].get("split", {}))
+    tests = significance.table(*ranked, first["best"], *sizes, seed, shown, hides, cold)
     slices = user_slices.table(*ranked, trained_on, present, seed, shown)
     return {"dataset": dataset} | tests, {"dataset": dataset} | slices
 

@@ -118,7 +118,7 @@ def test_interactions_without_a_time_cannot_be_split_by_time():
     with pytest.raises(
         RawDataError, match="got 1 without, the first of user 'u3' and item 'i4'"
     ):
-        split.divided(some, how, *names(5, 5))
+        split.divided(some, how, *names(5, 5), 1)
 
 
 @pytest.mark.parametrize("cut", [("2030-01-01", "2031-01-01"), ("1960-01-01", "1961-01-01")])
@@ -126,7 +126,7 @@ def test_an_empty_part_is_an_error_with_the_counts(cut):
     how = params.TimeSplit(method="time", validation_from=cut[0], test_from=cut[1])
 
     with pytest.raises(RawDataError, match=r"got none in .*'test': \d"):
-        split.divided(TIMES, how, *names(3, 4))
+        split.divided(TIMES, how, *names(3, 4), 1)
 
 
 def test_days_begin_at_midnight_in_utc():
