@@ -12,7 +12,6 @@ number and the difference. Minutes are Snakemake's: they alone differ between tw
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,10 @@ def _ours(
     published: Published | None,
 ) -> dict[str, Any]:
     cells = [cell.name for cell in row.cells]
-    own = {name: _spread([_value(metrics[cell], name) for cell in cells]) for name in columns}
+    own = {
+        name: user_metrics.spread([_value(metrics[cell], name) for cell in cells])
+        for name in columns
+    }
     theirs = _numbers(published, row.model)
     return {
         "model": row.model,
@@ -128,12 +130,6 @@ def _ours(
 def _value(metrics: Mapping[str, Any], name: str) -> float:
     part, measure = split_metric(name)
     return float(metrics[part][measure])
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    """Return the mean, the standard deviation (n - 1; None of one value) and the values."""
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "sd": sd, "seeds": values}
 
 
 def _numbers(published: Published | None, model: str) -> dict[str, float]:
