@@ -45,6 +45,11 @@ rule study:
         study_files,
 
 
+rule benchmark:
+    input:
+        benchmark_files,
+
+
 rule explain:
     input:
         explanation_files(),
@@ -86,4 +91,5 @@ include: "workflow/rules/learn.smk"
 include: "workflow/rules/deploy.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/study.smk"
+include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/factors.smk"

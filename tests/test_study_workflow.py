@@ -76,6 +76,28 @@ def test_the_study_is_a_job_per_training_and_a_page_per_dataset(tree):
     assert not [name for name in cell.inputs if name.startswith("data/features")]
 
 
+def test_a_benchmark_trains_what_the_study_has_not_and_waits_for_its_cells(tree):
+    """Seed 1 is the study's; an unknown name of published numbers is refused."""
+    budget = {key: value for key, value in BUDGET.items() if key != "seeds"}
+    section = {"models": ["bprmf", "mcln"], "seeds": [1, 2], "budget": budget}
+    edit(tree, benchmark=section)
+
+    jobs = snakemake_jobs(tree, "benchmark")
+
+    trained = [path.split("/")[3] for path in of_stage(jobs, "experiments.study.cell")]
+    assert trained == [f"{m}__seed-{seed}" for m in ("bprmf", "mcln") for seed in (1, 2)]
+    (table,) = [job for job in jobs if "pipeline.experiments.benchmark.table " in job.command]
+    assert_lists_what_it_imports(table, "pipeline/experiments/benchmark/table.py")
+    assert {f"results/sample/study/{c}/metrics.json" for c in trained} <= table.inputs
+    of_study = [path.split("/")[3] for path in of_stage(
+        snakemake_jobs(tree, "study"), "experiments.study.cell")]  # fmt: skip
+    assert of_study == CELLS
+    edit(tree, benchmark=section | {"published": {"sample": "amazon_cars"}})
+    said = run(tree, "snakemake", "--dry-run", "benchmark", fails=True)
+    assert "params.yaml: benchmark.published.sample: expected one of ['amazon_baby'" in said
+    assert "most recent call last" not in said
+
+
 @pytest.mark.slow
 def test_an_edit_plans_what_it_concerns(tree):
     pretend(tree, "study")

@@ -32,6 +32,7 @@ from pipeline.job.code import closure
 from pipeline.params.tokens import features_read
 
 TARGETS = ["evaluate", "explain", "deploy", "tables", "study", "sheets", "sweep", "tune"]
+TARGETS += ["benchmark"]
 MAY_USE_A_GPU = {"features", "train", "evaluate", "recommend", "explore.deploy"}
 MAY_USE_A_GPU |= {
     f"experiments.{name}"

@@ -25,7 +25,8 @@ from pipeline import params
 from pipeline.job.code import ROOT, closure
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError
-from pipeline.params import extractors, study, sweep, tune
+from pipeline.params import benchmark, extractors, study, sweep, tune
+from pipeline.params.cell import Cell
 from pipeline.tables.io import sha256_of, write_text
 from workflow import named_files, other_engine
 
@@ -58,7 +59,9 @@ def slices(settings: params.Params) -> Slices:
             by_name |= _sweep_slices(own, dataset, model)
         for model in tune.models(own, dataset):
             by_name |= _tune_slice(own, dataset, model)
+        by_name |= _cell_slices(own, dataset)
         by_name |= _study_slices(own, dataset)
+        by_name |= _benchmark_slice(own, dataset)
     return by_name
 
 
@@ -179,25 +182,34 @@ def _tune_slice(settings: params.Params, dataset: str, model: str) -> Slices:
     return {f"tune_search/{dataset}/{model}": [fixed, ranges, rounds, *shared]}
 
 
-def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
-    """Return the slices of the study's trainings, of its tables and of its page."""
-    if not study.is_possible(settings):
-        return {}
-    budget = study.budget(settings)
-    train = settings.train.model_copy(update=budget.of_a_training().model_dump())
+def _cell_slices(settings: params.Params, dataset: str) -> Slices:
+    """Return the slices of the trainings of the study and of the benchmark."""
     evaluate = settings.evaluate.model_dump(exclude={"metrics"})
-    trainings = {
+    return {
         f"study_cell/{dataset}/{name}": [
             model_code(settings.architecture(cell.model)),
             settings.architecture(cell.model),
             study.model_settings(settings, dataset, cell.model, cell.values),
             settings.model_modalities(cell.model, dataset),
             cell.seed,
-            [train, evaluate, study.searched(settings, cell.model)],
+            [_train(settings, dataset, cell), evaluate, benchmark.searched(settings, cell)],
             list(settings.dataset_features(dataset)),
         ]
-        for name, cell in study.cells(settings, dataset).items()
+        for name, cell in benchmark.every_cell(settings, dataset).items()
     }
+
+
+def _train(settings: params.Params, dataset: str, cell: Cell) -> params.Train:
+    """Return the section `train` with a cell's budget."""
+    budget = benchmark.budget_of(settings, dataset, cell)
+    return settings.train.model_copy(update=budget.model_dump())
+
+
+def _study_slices(settings: params.Params, dataset: str) -> Slices:
+    """Return the slices of the study's tables and of its page."""
+    if not study.is_possible(settings):
+        return {}
+    budget = study.budget(settings)
     rows = {
         table: [[row.label, [cell.name for cell in row.cells]] for row in rows]
         for table, rows in study.tables(settings, dataset).items()
@@ -205,9 +217,26 @@ def _study_slices(settings: params.Params, dataset: str) -> dict[str, Any]:
     measured = [settings.evaluate, settings.train.select_by]
     shared = [rows, budget, settings.study.budget, settings.source(dataset), measured]
     shown = [settings.models, settings.compare, settings.seed]
-    return trainings | {
+    return {
         f"study_tables/{dataset}": [*shared, settings.dataset_features(dataset)],
         f"study_page/{dataset}": [*shared, shown],
+    }
+
+
+def _benchmark_slice(settings: params.Params, dataset: str) -> Slices:
+    section = settings.benchmark
+    if not section.models:
+        return {}
+    rows = benchmark.rows(settings, dataset)
+    return {
+        f"benchmark/{dataset}": [
+            [[row.label, [cell.name for cell in row.cells]] for row in rows],
+            [benchmark.budget(settings, dataset), section.seeds],
+            [section.published.get(dataset), benchmark.left_out(settings, dataset)],
+            [settings.evaluate, settings.train],
+            [settings.source(dataset), settings.dataset_features(dataset)],
+            [row.model for row in rows if settings.has_layer(row.model, dataset)],
+        ]
     }
 
 

@@ -8,6 +8,7 @@ Shapes: U users or held-out items, C columns, B resamples.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,6 +156,12 @@ def hit_ratios(ranks: pl.DataFrame, part: str) -> list[tuple[int, float]]:
     """Return k and HR@k for k from 1 to TOP, from schema.RANKS."""
     at_k = names(range(1, TOP + 1), ["hr"])
     return list(enumerate(rank_metrics.means(ranks, part, at_k).values(), 1))
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return the mean, the standard deviation (n - 1; None of one value) and the values."""
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "sd": sd, "seeds": list(values)}
 
 
 def short(name: str) -> str:

@@ -6,6 +6,7 @@ SIGNIFICANCE_JSON, SLICES_JSON = "significance.json", "slices.json"
 VALIDATION_JSON, VALIDATION_MD = "validation.json", "validation.md"
 FACTORS_JSON, FACTORS_MD, FACTORS_SVG = "factors.json", "factors.md", "factors.svg"
 REPORT_FILE = "report.html"
+BENCHMARK_JSON, BENCHMARK_MD = "benchmark.json", "benchmark.md"
 
 # results/<dataset>/<model>/
 EXPLANATIONS_FILE = "explanations.json"

@@ -1,4 +1,4 @@
-"""A cell: one training that the section `sweep` or `study` asks for, and its name.
+"""A cell: one training that `sweep`, `study` or `benchmark` asks for, and its name.
 
 A cell is a model, some of its settings changed, and a seed. Names of files and folders are made
 of it, so every value has to fit into a file name.
@@ -32,6 +32,7 @@ class Cell:
         Values  # of the settings that are changed; empty for the model as params.yaml has it
     )
     seed: int
+    budget: str = ""  # the section whose budget it has, where that is not the study's
 
     @property
     def name(self) -> str:
@@ -44,7 +45,8 @@ class Cell:
 
         It does not depend on the order of the settings.
         """
-        pairs = [*sorted(self.values.items()), ("seed", self.seed)]
+        budget = [("budget", self.budget)] if self.budget else []
+        pairs = [*sorted(self.values.items()), *budget, ("seed", self.seed)]
         return "__".join(f"{setting}-{text(value)}" for setting, value in pairs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from pipeline.job.errors import ParamsError
-from pipeline.params import expand, study, sweep, tune
+from pipeline.params import benchmark, expand, study, sweep, tune
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.model_section import ContentModel
 from pipeline.params.models import ARCHITECTURES
@@ -57,6 +57,7 @@ def check(settings: Params) -> None:
     sweep.check(settings)
     tune.check(settings)
     study.check(settings)
+    benchmark.check(settings)
 
 
 def _check_tokens(settings: Params, dataset: str) -> None:

@@ -1,12 +1,13 @@
-"""The sections `sweep`, `tune`, `study` and `factors`: analyses beside the stages.
+"""Sections `sweep`, `tune`, `study`, `benchmark`, `factors`: analyses beside the stages.
 
     sweep: {models: [mcln], ranges: {lr: [0.001, 0.01], layers: [1, 2]}, cells: all, ...}
     tune: {ranges: {lr: [0.001, 0.01], l2: [0.01, 0.1]}, rounds: 3}
     study: {tables: [table2], grids: {table5: {models: [mcln], setting: ..., values: ...}},
             budget: quick, budgets: {quick: {epochs: 40, ...}}}
+    benchmark: {models: [bprmf], seeds: [2023, 2024], published: {sports: amazon_sports}}
     factors: {items: 60}
 
-params/sweep.py, params/tune.py and params/study.py make trainings of the first three.
+params/sweep.py, tune.py, study.py and benchmark.py make trainings of the first four.
 """
 
 from __future__ import annotations
@@ -92,6 +93,18 @@ class Study(Section):
     grids: dict[Name, Grid] = Field(default_factory=dict)
     budget: Name | None = None  # one of `budgets`
     budgets: dict[Name, StudyBudget] = Field(default_factory=dict)
+
+
+class Benchmark(Section):
+    """Which models are put beside published numbers, and at what cost."""
+
+    models: list[Name] = Field(default_factory=list)
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+        default_factory=lambda: [2023, 2024, 2025]
+    )
+    budget: Budget | None = None  # null: that of `train`
+    # by dataset: the name of its published numbers in pipeline/comparison/published_numbers.py
+    published: dict[Name, Name] = Field(default_factory=dict)
 
 
 class Factors(Section):

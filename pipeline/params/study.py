@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 
 from pipeline.job.errors import ParamsError
-from pipeline.params.cell import Cell, Values, changed, check_models, check_unique, named, text
+from pipeline.params.cell import Cell, Values, changed, check_models, check_unique, text
 from pipeline.params.experiments import Grid, StudyBudget
 from pipeline.params.model_section import Model
 from pipeline.params.models import ARCHITECTURES
@@ -75,18 +75,32 @@ def tables(settings: Params, dataset: str) -> dict[str, list[Row]]:
     Raises:
         ParamsError: no such table or budget, or a model does not take a value of a grid.
     """
-    if message := missing_table(settings):
-        raise ParamsError(message)
-    trained: dict[str, tuple[str, Values]] = {}  # the first row with these settings
     filled: dict[str, list[Row]] = {}
+    trained = first_rows(settings, dataset)
     for table, rows in _rows(settings, dataset).items():
         for model, values in rows:
-            key = _training_key(settings, dataset, model, values)
-            changes = _without_own(settings, dataset, model, values)
-            first, first_values = trained.setdefault(key, (model, changes))
-            cells = tuple(Cell(first, first_values, seed) for seed in budget(settings).seeds)
+            swept = searched(settings, model)
+            first, changes = trained[training_key(settings, dataset, model, values, swept)]
+            cells = tuple(Cell(first, changes, seed) for seed in budget(settings).seeds)
             filled.setdefault(table, []).append(Row(model, values, cells))
     return filled
+
+
+def first_rows(settings: Params, dataset: str) -> dict[str, tuple[str, Values]]:
+    """Return `{training_key: model and changed settings of the first row that has it}`.
+
+    Raises:
+        ParamsError: as in `tables`.
+    """
+    if message := missing_table(settings):
+        raise ParamsError(message)
+    trained: dict[str, tuple[str, Values]] = {}
+    for rows in _rows(settings, dataset).values():
+        for model, values in rows:
+            swept = searched(settings, model)
+            key = training_key(settings, dataset, model, values, swept)
+            trained.setdefault(key, (model, _without_own(settings, dataset, model, values)))
+    return trained
 
 
 def _rows(settings: Params, dataset: str) -> dict[str, list[tuple[str, Values]]]:
@@ -114,9 +128,13 @@ def _without_own(settings: Params, dataset: str, model: str, values: Values) -> 
     return {key: value for key, value in values.items() if getattr(current, key) != value}
 
 
-def _training_key(settings: Params, dataset: str, model: str, values: Values) -> str:
-    """Return a text that two rows share if and only if their trainings are the same."""
-    swept = searched(settings, model)
+def training_key(
+    settings: Params, dataset: str, model: str, values: Values, swept: str | None = None
+) -> str:
+    """Return a text that two rows share if and only if their trainings are the same.
+
+    `swept` is what `searched` returned.
+    """
     return json.dumps(
         [
             settings.architecture(model),
@@ -141,11 +159,6 @@ def cells(settings: Params, dataset: str) -> dict[str, Cell]:
     rows = [row for rows in tables(settings, dataset).values() for row in rows]
     by_seed = zip(*(row.cells for row in rows), strict=True)
     return {cell.name: cell for cells in by_seed for cell in cells}
-
-
-def cell(settings: Params, dataset: str, name: str) -> Cell:
-    """Return the cell with this name, or raise ParamsError with an example."""
-    return named(cells(settings, dataset), name, "study", f"on {dataset}")
 
 
 def shown(settings: Params, dataset: str) -> dict[str, Cell]:

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field
 
 from pipeline.job.errors import ParamsError
 from pipeline.params.expand import ExpandedModel, absent
-from pipeline.params.experiments import Factors, Study, Sweep, Tune
+from pipeline.params.experiments import Benchmark, Factors, Study, Sweep, Tune
 from pipeline.params.extractors import TABLE, Comparison
 from pipeline.params.features import IMAGE, Feature, in_words
 from pipeline.params.features import Settings as FeatureSettings
@@ -48,6 +48,7 @@ class File(Stages):
     sweep: Sweep | None = None
     tune: Tune = Tune()
     study: Study = Study()
+    benchmark: Benchmark = Benchmark()
     factors: Factors = Factors()
     # <model>: {default: {...}, <dataset>: {...}}; `variant_of` names the model it starts from.
     sections: dict[Name, dict[str, dict[str, Any]]]
@@ -159,6 +160,11 @@ class Params(File):
             if kind not in kinds:
                 raise ParamsError(absent(model, dataset, kind, kinds, "tokens"))
         return settings
+
+    def has_layer(self, model: str, dataset: str) -> bool:
+        """Return whether a model, or what it is a variant of, has settings for a dataset."""
+        names = model, self.architecture(model)
+        return any(dataset in self.sections.get(name, {}) for name in names)
 
     def typed_model(self, model: str, dataset: str) -> Model:
         """Return `model(...)`, also where the dataset lacks a modality."""

@@ -38,6 +38,7 @@ MADE = {
 def raw(**changes):
     """Return params.yaml with a small study, and `study` changed."""
     found = copy.deepcopy(RAW) | {"tables": copy.deepcopy(TABLES), "extractors": {}}
+    found["benchmark"] = {}
     return found | {"study": copy.deepcopy(STUDY) | changes}
 
 

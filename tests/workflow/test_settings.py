@@ -10,10 +10,11 @@ from pipeline.job.errors import ParamsError, RawDataError
 from pipeline.tables.io import sha256_of
 from workflow.settings import main, slices, write
 
-# Without the tables, the searches and the study, whose models would be named in every answer.
+# Without the tables, the searches, the study and the benchmark: their models would be named in
+# every answer.
 RAW = yaml.safe_load(Path("params.yaml").read_text())
 RAW |= {"tables": {}, "extractors": {}, "sweep": None, "study": {}, "deploy": {}}
-RAW |= {"tune": {"models": []}}
+RAW |= {"tune": {"models": []}, "benchmark": {}}
 NET = {"extractor": "resnet50", "field": "image"}
 SWAP = {"model": "vbpr", "modality": "visual", "instead": {"a": NET, "b": dict(NET)}}
 

@@ -9,11 +9,15 @@ from workflow import named_files, settings
 from pipeline.params import extractors
 from pipeline import params
 from pipeline.job.errors import PipelineError
+from pipeline.params import benchmark as benchmark_cells
 from pipeline.params import study
 from pipeline.params import sweep
 from pipeline.params import tune
 from pipeline.params.tokens import features_read as features_read_by_tokens
+from pipeline.comparison import published_numbers
 from pipeline.pages.file_names import (
+    BENCHMARK_JSON,
+    BENCHMARK_MD,
     CELLS_FOLDER,
     COMPARISON_JSON,
     COMPARISON_MD,
@@ -205,6 +209,26 @@ def study_files(wildcards):
     return files
 
 
+def benchmark_files(wildcards):
+    """Return the table of every dataset beside its published numbers.
+
+    Raises:
+        WorkflowError: no model is named, or a dataset is linked with numbers that are not there.
+    """
+    if not PARAMS.benchmark.models:
+        raise WorkflowError(
+            "params.yaml: benchmark.models: expected at least one, got none"
+        )
+    try:
+        for dataset in PARAMS.datasets:
+            published_numbers.linked(PARAMS.of(dataset), dataset)
+    except PipelineError as error:
+        raise WorkflowError(str(error)) from None
+    return expand(
+        "results/{dataset}/{name}", dataset=PARAMS.datasets, name=BENCHMARK_MD
+    )
+
+
 def explanation_files():
     """Return the explanations of every model on every dataset."""
     return expand(
@@ -250,13 +274,13 @@ CELLS = {dataset: study.cells(PARAMS, dataset) for dataset in PARAMS.datasets}
 
 
 def cell_of(wildcards):
-    """Return the study's cell of a job.
+    """Return the cell of a job, of the study or of the benchmark.
 
     Raises:
         WorkflowError: no such cell; the message lists the cells.
     """
     try:
-        return study.cell(PARAMS, wildcards.dataset, wildcards.cell)
+        return benchmark_cells.cell(PARAMS, wildcards.dataset, wildcards.cell)
     except PipelineError as error:
         raise WorkflowError(str(error)) from None
 
@@ -273,6 +297,21 @@ def cell_files(*names):
         )
 
     return files
+
+
+def benchmark_metrics(wildcards):
+    """Return the metrics of every training of the benchmark on a job's dataset."""
+    return expand(
+        "results/{dataset}/study/{cell}/metrics.json",
+        dataset=wildcards.dataset,
+        cell=benchmark_cells.cells(PARAMS, wildcards.dataset),
+    )
+
+
+def features_of_benchmark(wildcards):
+    """Return the features and tokens that the models of the benchmark read."""
+    rows = benchmark_cells.rows(PARAMS, wildcards.dataset)
+    return features_of([row.model for row in rows], wildcards.dataset)
 
 
 def features_of_dataset(dataset):
@@ -328,7 +367,7 @@ def features_of_cell(wildcards):
 
 def sweep_of_cell(wildcards):
     """Return the sweep that a cell's settings are from, if its budget searches."""
-    model = study.searched(PARAMS, cell_of(wildcards).model)
+    model = benchmark_cells.searched(PARAMS, cell_of(wildcards))
     return [f"results/{wildcards.dataset}/{model}/{SWEEP_JSON}"] if model else []
 
 
@@ -362,7 +401,9 @@ def features_read(wildcards):
 def features_evaluated(wildcards):
     """Return what a model reads, and every feature of the dataset, which tell of lists."""
     dataset = wildcards.dataset
-    return list(dict.fromkeys([*features_read(wildcards), *features_of_dataset(dataset)]))
+    return list(
+        dict.fromkeys([*features_read(wildcards), *features_of_dataset(dataset)])
+    )
 
 
 def features_of(models, dataset):

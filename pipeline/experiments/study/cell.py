@@ -1,13 +1,13 @@
-r"""Rule `study_cell`: train one cell of the section `study`, and rank test with it, once.
+r"""Rule `study_cell`: train one cell of `study` or `benchmark`, and rank test with it, once.
 
     data/processed/D, data/features/D [, results/D/M/sweep.json]
         -> results/D/study/CELL/{checkpoint.safetensors,history,metrics.json,ranks}
 
 A cell is a model, at most one of its settings changed, and a seed, such as
-mcln__layers-2__seed-2023. `study.budget` names what it may spend, in place of the same keys of
-`train`; everything else is as in params.yaml, or, with a budget that searches, what the model's
-sweep found best on validation. The epoch is chosen and the model refitted by the code of the
-stage `train`. Test is opened after that.
+mcln__layers-2__seed-2023. What it may spend, in place of the same keys of `train`, is in
+`study.budget` or `benchmark.budget`; everything else is as in params.yaml, or, with a budget
+that searches, what the model's sweep found best on validation. The epoch is chosen and the
+model refitted by the code of the stage `train`. Test is opened after that.
 
 A killed training resumes from .work/train/ and ends in the same bytes.
 
@@ -31,7 +31,7 @@ from pipeline.job.command_line import parser, run
 from pipeline.job.errors import ParamsError, SchemaError
 from pipeline.learning.checkpoint import save_checkpoint
 from pipeline.learning.command_line import Arguments, use_threads
-from pipeline.params import study
+from pipeline.params import benchmark, study
 from pipeline.params.cell import Cell, Values
 from pipeline.tables.io import read_json, write_json, write_parquet
 from pipeline.tables.results import as_metadata
@@ -42,9 +42,9 @@ log = logging.getLogger("study_cell")
 CUTOFFS = (5, 10)  # of the paper's tables
 
 
-def study_trial(settings: params.Params, cell: Cell, values: Values) -> Trial:
-    """Return a cell's trial under the study's budget, with all of its changed settings."""
-    trial = trial_of(cell, study.budget(settings).of_a_training(), "study")
+def study_trial(settings: params.Params, dataset: str, cell: Cell, values: Values) -> Trial:
+    """Return a cell's trial under its budget, with all of its changed settings."""
+    trial = trial_of(cell, benchmark.budget_of(settings, dataset, cell), "study")
     return replace(trial, cell=replace(cell, values=values))
 
 
@@ -53,13 +53,14 @@ def changed_settings(
 ) -> Values:
     """Return what a cell changes in its model's settings.
 
-    `sweep` is the content of the sweep.json that `study.searched` names; None if it names none.
+    `sweep` is the content of the sweep.json that `benchmark.searched` names; None if it names
+    none.
 
     Raises:
         ParamsError: the budget searches and there is no sweep, or that of another model.
         SchemaError: no run of the sweep was completed.
     """
-    swept, got = study.searched(settings, cell.model), sweep and sweep["model"]
+    swept, got = benchmark.searched(settings, cell), sweep and sweep["model"]
     if swept != got:
         raise ParamsError(
             f"params.yaml: study.budget: {cell.name} needs the sweep of {swept}, got that of "
@@ -78,9 +79,10 @@ def changed_settings(
     return {k: v for k, v in sweep["best"].items() if k in taken} | cell.values
 
 
-def check_cutoffs(settings: params.Params) -> None:
-    """Raise ParamsError unless test is measured at the cut-offs of the paper's tables."""
-    if not set(CUTOFFS) <= set(settings.evaluate.k):
+def check_cutoffs(settings: params.Params, dataset: str, cell: Cell) -> None:
+    """Raise ParamsError unless a cell of the study has the cut-offs of the paper's tables."""
+    of_study = cell.name in study.cells(settings, dataset)
+    if of_study and not set(CUTOFFS) <= set(settings.evaluate.k):
         raise ParamsError(
             f"params.yaml: evaluate.k: expected {list(CUTOFFS)} among them, which the paper's "
             f"tables have, got {settings.evaluate.k}"
@@ -96,10 +98,10 @@ def main(argv: list[str] | None = None) -> None:
     use_threads(args.threads)
     settings = params.load().of(args.dataset)
     sweep = read_json(args.sweep) if args.sweep else None
-    check_cutoffs(settings)
-    cell = study.cell(settings, args.dataset, args.cell)
+    cell = benchmark.cell(settings, args.dataset, args.cell)
+    check_cutoffs(settings, args.dataset, cell)
     values = changed_settings(settings, args.dataset, cell, sweep)
-    trial = study_trial(settings, cell, values)
+    trial = study_trial(settings, args.dataset, cell, values)
     folders = args.processed, args.features, args.out
     training = trial.start(
         params.read(), Arguments(args.dataset, cell.model, *folders, args.device)

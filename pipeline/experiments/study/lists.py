@@ -44,7 +44,7 @@ def shown(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return a cell's lists for some users, schema.RECOMMENDATIONS, and its explanations."""
     _, facts = read_checkpoint(job.results / s.CHECKPOINT_FILE)
-    trial = study_trial(params.parse(raw), cell, facts["settings"])
+    trial = study_trial(params.parse(raw), job.dataset, cell, facts["settings"])
     settings, job = trial.settings(raw, job.dataset), replace(job, model=trial.name)
     dataset = Dataset(job.processed)
     model, _ = restored(settings, job, dataset)

@@ -15,7 +15,6 @@ the users; see comparison/significance.py and comparison/user_slices.py.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,6 +34,7 @@ from pipeline.comparison.user_metrics import (
     leading,
     measure_of,
     names,
+    spread,
 )
 from pipeline.experiments.study.sections import latex, numbers
 from pipeline.job.command_line import parser, run
@@ -135,12 +135,6 @@ def _row(row: Row, metrics: Metrics, needed: Sequence[str]) -> dict[str, Any]:
             for part in (SAMPLED, FULL)
         },
     }
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Return the mean, the standard deviation (n - 1; None of one value) and the values."""
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "sd": sd, "seeds": list(values)}
 
 
 def printed_of(row: Row, folder: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from pipeline.params.cell import Cell
 from pipeline.params.experiments import Budget
 
 RAW = yaml.safe_load(Path("params.yaml").read_text())
+TRAIN = {key: value for key, value in RAW["train"].items() if key != "datasets"}
 BUDGET = Budget(epochs=4, evaluate_every=2, patience=2)
 
 
@@ -28,7 +29,7 @@ def test_values_are_over_those_of_the_file_and_the_budget_over_train(layer):
     expected = params.parse(raw).model("mcln", "sample").model_copy(update={"layers": 2})
     assert settings.model(trial.name, "sample") == expected
     assert (settings.seed, settings.models) == (7, [trial.name])
-    assert settings.train.model_dump() == RAW["train"] | BUDGET.model_dump()
+    assert settings.train.model_dump() == TRAIN | BUDGET.model_dump()
 
 
 def test_a_dataset_keeps_its_own_train_and_evaluate_below_the_budget():
@@ -38,7 +39,7 @@ def test_a_dataset_keeps_its_own_train_and_evaluate_below_the_budget():
 
     settings = Trial("tried", Cell("mcln", {}, 7), BUDGET).settings(raw, "sample")
 
-    train = RAW["train"] | {"batch_size": 512} | BUDGET.model_dump()
+    train = TRAIN | {"batch_size": 512} | BUDGET.model_dump()
     assert settings.train.model_dump() == train
     assert settings.evaluate.k == [20]
 

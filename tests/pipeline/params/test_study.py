@@ -7,7 +7,7 @@ from study_numbers import RAW, STUDY, parsed, raw
 
 from pipeline import params
 from pipeline.job.errors import ParamsError
-from pipeline.params import study
+from pipeline.params import benchmark, study
 from workflow.settings import slices
 
 GRID = STUDY["grids"]["figure4"]
@@ -136,7 +136,7 @@ def test_an_unknown_cell_is_refused_with_an_example():
     with pytest.raises(
         ParamsError, match=r"no cell 'mcln' on sample; .* such as bprmf__seed-1"
     ):
-        study.cell(parsed(), "sample", "mcln")
+        benchmark.cell(parsed(), "sample", "mcln")
 
 
 def test_lists_are_shown_of_the_models_of_the_file():

@@ -5,6 +5,7 @@ import json
 import pytest
 from study_numbers import MADE, STATISTICS, numbers, parsed
 
+from pipeline.comparison import user_metrics
 from pipeline.experiments.study import tables
 from pipeline.experiments.study.sections import latex, markdown
 from pipeline.experiments.study.sections import numbers as sections
@@ -25,7 +26,7 @@ def test_a_row_is_the_mean_and_the_deviation_over_the_seeds():
     assert measure["mean"] == pytest.approx(0.215)
     assert measure["sd"] == pytest.approx(0.01 / 2**0.5)
     assert own["epochs"] == [2, 4]
-    assert tables.spread([0.5]) == {"mean": 0.5, "sd": None, "seeds": [0.5]}
+    assert user_metrics.spread([0.5]) == {"mean": 0.5, "sd": None, "seeds": [0.5]}
 
 
 def test_a_row_that_is_another_ones_training_is_named_so_and_not_tested():
