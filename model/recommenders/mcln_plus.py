@@ -105,16 +105,11 @@ class MCLNPlus(MCLNStreams):
     ) -> None:
         content, kinds = apart(features)
         super().__init__(interactions, content, generator=generator, **streams)
-        reads_content = item_graph != "none" and item_graph_of != "cooccurrence" and content
-        self.scores_new_items |= bool(kinds or reads_content)
-        self.scores_new_items |= bool(linear_weight and linear_content and content)
-        self.token_l2 = self.l2 if token_l2 is None else token_l2
-        self.place = item_graph
+        self.token_l2, self.place = self.l2 if token_l2 is None else token_l2, item_graph
         self.item_graph: Graph | None = None
         if item_graph != "none":
-            self.item_graph = _item_graph(
-                interactions, content, item_graph_of, item_neighbours, shrinkage
-            )
+            lists = item_graph_of, item_neighbours, shrinkage
+            self.item_graph = _item_graph(interactions, content, *lists)
         self.tokens: TokenStream | None = None
         if kinds:
             self.tokens = TokenStream(
@@ -128,6 +123,8 @@ class MCLNPlus(MCLNStreams):
         parts = _similarities(interactions, content, kinds, linear_content, linear_tokens)
         self.linear_weight = linear_weight
         self.linear = _linear(interactions, linear_l2, parts) if linear_weight else None
+        graph_content = content if item_graph_of != "cooccurrence" and self.item_graph else {}
+        self.scores_new_items |= bool(kinds or graph_content or (self.linear and parts))
 
     def base(self) -> tuple[Tensor, Tensor]:
         """Return e^base of users (U, D) and items (I, D), with the item graph."""

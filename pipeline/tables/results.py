@@ -250,8 +250,7 @@ def _check_ranks(ranks: pl.DataFrame, metrics: Mapping[str, Any], path: Path) ->
 
 
 def _check_history(history: pl.DataFrame, path: Path) -> None:
-    again = "; run the stage train again"
-    check_once(history, path, ("phase", "epoch"), again)
+    check_once(history, path, ("phase", "epoch"), again := "; run the stage train again")
     for name in ("loss", "hr@10", "ndcg@10", "value"):
         bad = history.filter(pl.col(name).is_finite().not_())
         if bad.height:
