@@ -86,7 +86,7 @@ def _caption(found: Mapping[str, Any]) -> str:
         f"{' and '.join(parts).capitalize()} ranking. {legend(list(dict.fromkeys(measures)))}"
         f"{spread}; epoch: the one chosen for each seed; minutes: of one training with its "
         "evaluation, the mean of the seeds. Difference: of our mean from the published number, "
-        "in percent of that. A model without `model` was published and is not trained here."
+        "in percent of that. A row with – as its model was published and is not trained here."
     )
 
 
@@ -109,11 +109,17 @@ def _differences(found: Mapping[str, Any]) -> Iterator[str]:
         f"Choice of the epoch. Here: {found['selected_on']}, trained on {found['trained_on']}. "
         f"Published: {published['selection']}"
     )
-    yield f"Features. Here: {found['features']} Published: {published['features']}"
+    here = found["features"].removeprefix("Features: ")
+    yield f"Features. Here: {here} Published: {published['features']}"
     own = ", ".join(f"`{model}`" for model in found["own_settings"])
-    others = "the others have their defaults, most of them chosen on another dataset"
-    here = f"{own} with settings for this dataset, {others}" if own else f"no model: {others}"
+    others = "have their defaults, most of them chosen on another dataset"
+    here = f"{own} with settings for this dataset, the others {others}"
+    here = here if own else f"all models {others}"
     yield f"Settings. Here, in params.yaml: {here}. Published: {published['settings']}"
+    last = found["budget"]["epochs"]
+    if rising := [row["model"] for row in found["rows"] if last in row.get("epochs", [])]:
+        names = ", ".join(f"`{model}`" for model in rising)
+        yield f"Best at the last epoch allowed, {last}, so under-trained: {names}."
     yield f"Training. Here: triples by `train.sampling: {found['sampling']}`."
 
 

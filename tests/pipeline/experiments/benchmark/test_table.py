@@ -115,6 +115,9 @@ def test_a_model_without_published_numbers_has_dashes_and_differences_are_said()
     assert "The counts are those of Last.fm-2K" in text
     assert "items of train and validation: not the same." in text
     assert "not printed anywhere" in text
+    assert "under-trained" not in text
+    late = markdown.page(gathered(content(epoch=60), content(), published={"lfm2k": "lfm2k"}))
+    assert "Best at the last epoch allowed, 60, so under-trained: `bprmf`." in late
 
 
 def test_without_a_link_the_table_has_our_numbers_alone():
