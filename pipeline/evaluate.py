@@ -16,6 +16,7 @@ model/list_metrics.py. No other stage opens the test file.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -98,9 +99,14 @@ def _check_targets(
 
 
 def rank_test_items(
-    settings: params.Params, arguments: Arguments
+    settings: params.Params, arguments: Arguments, compared_by: Iterable[str] = ()
 ) -> tuple[dict[str, Any], pl.DataFrame, dict[str, Any]]:
     """Rank the test items with the model of the checkpoint in `arguments.results`.
+
+    Args:
+        settings: of the dataset.
+        arguments: the model and its folders.
+        compared_by: modalities by which items of a list are compared with each other.
 
     Returns:
         The content of metrics.json, schema.RANKS, and the facts of the checkpoint.
@@ -119,7 +125,8 @@ def rank_test_items(
             scorer, length = model.scorer(), max(settings.evaluate.k)
             pool = dataset.pool(s.TEST)
             ranking = rank(scorer, users, targets, negatives, known, length, pool)
-            lists = _lists(ranking.lists, settings, arguments, dataset, pool)
+            features = load_present_features(arguments.features, compared_by, dataset.n_items)
+            lists = _lists(ranking.lists, settings, features, dataset, pool)
     except ScoreNotANumber as error:
         raise SchemaError(
             f"{arguments.results / s.CHECKPOINT_FILE}: {error}; lower the model's lr in "
@@ -139,13 +146,11 @@ def rank_test_items(
 def _lists(
     lists: Tensor,
     settings: params.Params,
-    arguments: Arguments,
+    features: Mapping[str, Tensor],
     dataset: Dataset,
     pool: Tensor | None,
 ) -> dict[str, float]:
-    """Return the metrics of the lists; of the dataset's features, those that are there."""
-    modalities = settings.dataset_features(arguments.dataset)
-    features = load_present_features(arguments.features, modalities, dataset.n_items)
+    """Return the metrics of the lists."""
     train = dataset.pairs(validation=False)
     return list_metrics.at_cutoffs(lists, settings.evaluate.k, train, features, pool)
 
@@ -153,7 +158,9 @@ def _lists(
 def main(argv: list[str] | None = None) -> None:
     """Read, rank, write."""
     arguments = read_arguments(__doc__, argv)
-    content, rows, facts = rank_test_items(params.load().of(arguments.dataset), arguments)
+    settings = params.load().of(arguments.dataset)
+    modalities = settings.dataset_features(arguments.dataset)
+    content, rows, facts = rank_test_items(settings, arguments, modalities)
     log.info("%s %s: %s", arguments.dataset, arguments.model, content["sampled"])
     write_parquet(rows, arguments.results / s.RANKS_FILE, as_metadata(facts))
     write_json(content, arguments.results / s.METRICS_FILE)

@@ -67,8 +67,9 @@ def dvc_jobs(tree: Path) -> set[Job]:
     """Return what DVC plans, in Snakemake's terms.
 
     Normalised are: the stages that only DVC has are left out, and a checksum file stands for
-    the files behind it; the raw folder becomes its manifest; a folder of code becomes its
-    files; the empty table of a modality that a dataset lacks is left out.
+    the files behind it; the raw folder becomes its manifest; a folder of code or features
+    becomes its files; the empty table of a modality that a dataset lacks is left out. DVC makes
+    features again when the manifest changed, Snakemake only those that are raw files.
     """
     settings = params.load(tree / "params.yaml")
     found = set()
@@ -80,6 +81,8 @@ def dvc_jobs(tree: Path) -> set[Job]:
         if name == "features" and rest[0] not in settings.dataset_features(dataset):
             continue
         inputs = {file for dep in stage.deps for file in _inputs(dep.def_path, tree, settings)}
+        if name == "features":
+            inputs.remove(f"data/raw/{dataset}/manifest.json")
         outputs = {_manifest(out.def_path) for out in stage.outs}
         found.add(Job(stage.cmd, frozenset(inputs), frozenset(outputs)))
     return found
@@ -108,6 +111,9 @@ def _inputs(path: str, tree: Path, settings: params.Params) -> Iterator[str]:
             yield from (f"results/{parts[3]}/{model}/{name}" for name in READ_BY_COMPARE)
     elif parts[:3] == ("data", "settings", "pictures"):
         yield f"data/fingerprints/pictures/{parts[3]}.json"
+    elif parts[:2] == ("data", "features") and len(parts) == 3:
+        for modality in settings.dataset_features(parts[2]):
+            yield f"data/features/{parts[2]}/{modality}.parquet"
     elif parts[0] == "pipeline" and (tree / path).is_dir():
         files = (file for ending in ("*.py", "*.j2") for file in (tree / path).rglob(ending))
         yield from (str(file.relative_to(tree)) for file in files)

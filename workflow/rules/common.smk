@@ -359,10 +359,8 @@ def study_figures():
 
 
 def features_of_cell(wildcards):
-    """Return what a cell's model reads, and every feature of the dataset, which tell of lists."""
-    dataset = wildcards.dataset
-    read = features_of([cell_of(wildcards).model], dataset)
-    return list(dict.fromkeys([*read, *features_of_dataset(dataset)]))
+    """Return what a cell's model reads."""
+    return features_of([cell_of(wildcards).model], wildcards.dataset)
 
 
 def sweep_of_cell(wildcards):
