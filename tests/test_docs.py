@@ -122,7 +122,7 @@ def _named(pattern: str) -> set[str]:
     return {name for name in found if not name.endswith((".STAGE", "STAGE"))}
 
 
-@pytest.mark.parametrize("dataset", ["beauty_split", "sample"])
+@pytest.mark.parametrize("dataset", ["beauty_split", "sample", "sample_cold"])
 def test_the_documents_numbers_are_those_of_the_committed_metrics(dataset):
     documents = README.read_text() + (ROOT / "docs/results.md").read_text()
     for file in sorted((ROOT / "docs/results" / dataset).glob("*/metrics.json")):
