@@ -134,6 +134,22 @@ def test_the_documents_numbers_are_those_of_the_committed_metrics(dataset):
         assert f"| {file.parent.name} | {cells} |" in documents.replace("**", "")
 
 
+@pytest.mark.parametrize("folder", ["lfm2k", "lfm2k_mmrec"])
+def test_the_benchmarks_numbers_are_those_of_the_committed_metrics(folder):
+    document = (ROOT / "docs/results.md").read_text()
+    table = document.split(f"<!-- {folder} -->")[1].split("<!-- end -->")[0]
+    files = sorted((ROOT / "docs/results" / folder).glob("*/metrics.json"))
+    assert files
+    for file in files:
+        metrics = json.loads(file.read_text())
+        names = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+        cells = " | ".join(f"{metrics['full'][name]:.4f}" for name in names)
+
+        assert f"| {file.parent.name} | {cells} | {metrics['epoch']} |" in table
+        assert metrics["full"]["mask"] == "train"
+        assert metrics["selected_on"] == "validation recall@20 (full)"
+
+
 def test_the_readme_is_short():
     assert len(README.read_text(encoding="utf-8").split()) <= 1200
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import toy
 
-from model.base import Preparation
+from model.base import Measured, Preparation
 from model.data import Interactions
 from model.fit import Training
 from model.parts.ultragcn import UltraGCN
@@ -118,7 +118,7 @@ def test_pre_training_keeps_the_best_measurement():
             toy.interactions(), 16, 0.01, toy.generator(), "cpu", measure, lambda line: None
         )
 
-    best = measured._pretrained(preparation(lambda model: (0.0, next(values))))
+    best = measured._pretrained(preparation(lambda model: Measured(0.0, 0.0, next(values))))
     expected = short._pretrained(preparation(None))
 
     assert torch.equal(best.users, expected.users)
@@ -127,7 +127,7 @@ def test_pre_training_keeps_the_best_measurement():
 
 def test_every_stage_is_reported():
     lines = []
-    prepare(make(), measure=lambda model: (0.5, 0.25), report=lines.append)
+    prepare(make(), measure=lambda model: Measured(0.5, 0.25, 0.25), report=lines.append)
 
     starts = [line.split(":")[0].split(",")[0] for line in lines]
     assert starts[0] == "pre-training"
