@@ -150,6 +150,16 @@ def test_the_benchmarks_numbers_are_those_of_the_committed_metrics(folder):
         assert metrics["selected_on"] == "validation recall@20 (full)"
 
 
+def test_the_searchs_numbers_are_those_of_its_results():
+    document = (ROOT / "docs/results.md").read_text()
+    table = document.split("<!-- lfm2k_grid -->")[1].split("<!-- end -->")[0]
+    runs = json.loads((ROOT / "docs/results/lfm2k/grid.json").read_text())["runs"]
+    assert len(table.strip().splitlines()) == len(runs) + 2
+    for key, result in runs.items():
+        cells = rf"{result['value']:.4f} \| {result['epoch']} \|"
+        assert re.search(rf"\| {key.partition('/')[0]} \| .* \| {cells}", table), key
+
+
 def test_the_readme_is_short():
     assert len(README.read_text(encoding="utf-8").split()) <= 1200
 
