@@ -90,6 +90,11 @@ def main(argv: list[str] | None = None) -> None:
         tokens = make(items, args.features, section, settings.seed, where)
         kinds[kind], described[kind] = tokens.ids, metadata(section, tokens)
         log.info("%s: %d tokens of %d", where, described[kind]["tokens"], tokens.vocabulary)
+    for kind in settings.tokens.get(args.dataset, {}).keys() - kinds.keys():
+        log.warning(
+            "tokens.%s.%s: left out, since features.%s lacks the feature that it names",
+            *(args.dataset, kind, args.dataset),
+        )
     write_tokens(kinds, described, items.height, args.output)
 
 

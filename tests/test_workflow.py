@@ -190,14 +190,15 @@ def of_stage(jobs: set[Job], stage: str) -> list[str]:
 
 
 def test_comparing_extractors_plans_a_feature_and_a_training_for_each_and_nothing_else(tree):
-    """No other model, and no feature that only others read."""
+    """No other model; of the features also the dataset's others, by which lists are compared."""
     edit(tree, extractors={"sample": SWAP}, datasets=["sample", "gift_cards"])
 
     jobs = snakemake_jobs(tree, "compare_extractors")
 
     names = ["visual", "visual_net", "visual_titles"]
     models = ["vbpr", "vbpr_net", "vbpr_titles"]
-    assert of_stage(jobs, "features") == [f"data/features/sample/{n}.parquet" for n in names]
+    made = ["textual", *names]
+    assert of_stage(jobs, "features") == [f"data/features/sample/{n}.parquet" for n in made]
     trainings = [f"results/sample/{m}/checkpoint.safetensors" for m in models]
     assert of_stage(jobs, "train") == trainings
     assert of_stage(jobs, "compare") == ["results/sample/extractors/comparison.json"]

@@ -61,21 +61,19 @@ def check(settings: Params) -> None:
 
 
 def _check_tokens(settings: Params, dataset: str) -> None:
-    """Refuse tokens of a field or feature that the dataset lacks, or with a taken name."""
-    source, features = settings.source(dataset), settings.dataset_features(dataset)
+    """Refuse tokens of a field that the dataset lacks, or with a taken name."""
+    source = settings.source(dataset)
     for kind, tokens in settings.dataset_tokens(dataset).items():
         key = f"params.yaml: tokens.{dataset}.{kind}"
         if kind in settings.every_feature(dataset):
             raise ParamsError(f"{key}: expected another name; a feature has this one")
         if isinstance(tokens, VisualWords):
-            name, value, available = "feature", tokens.feature, list(features)
-        else:
-            # The fields of own tables are not known here.
-            name, value = "field", tokens.field
-            available = list(FIELDS.get(source.format, (value,)))
-        if value not in available:
+            continue
+        # The fields of own tables are not known here.
+        available = FIELDS.get(source.format, (tokens.field,))
+        if tokens.field not in available:
             raise ParamsError(
-                f"{key}.{name}: expected one of {sorted(available)}, got {value!r}"
+                f"{key}.field: expected one of {sorted(available)}, got {tokens.field!r}"
             )
 
 

@@ -26,7 +26,7 @@ from pipeline.params.models import ARCHITECTURES
 from pipeline.params.section import Name, Section
 from pipeline.params.sources import Source
 from pipeline.params.stages import Deploy, Stages
-from pipeline.params.tokens import TokenKind, Tokens
+from pipeline.params.tokens import TokenKind, Tokens, Words
 from pipeline.params.yaml_file import unknown, validate
 
 
@@ -84,8 +84,17 @@ class Params(File):
         return dict(self.features.get(dataset, {}))
 
     def dataset_tokens(self, dataset: str) -> dict[str, Tokens]:
-        """Return `{kind: settings}` of a dataset's tokens, in the file's order."""
-        return dict(self.tokens.get(dataset, {}))
+        """Return `{kind: settings}` of a dataset's tokens, in the file's order.
+
+        Clusters of a feature that the dataset lacks are left out, like the models of a table
+        that need it.
+        """
+        features = self.dataset_features(dataset)
+        return {
+            kind: tokens
+            for kind, tokens in self.tokens.get(dataset, {}).items()
+            if isinstance(tokens, Words) or tokens.feature in features
+        }
 
     def reads_images(self, dataset: str) -> bool:
         """Return whether a feature of a dataset is made of pictures."""

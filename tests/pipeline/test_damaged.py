@@ -109,6 +109,20 @@ def project(tmp_path_factory):
 # --- damages --------------------------------------------------------------------------------
 
 
+def read_by_a_feature(damage):
+    """Damage a table of pictures that a feature reads, without which nothing opens it."""
+
+    def damaged(path):
+        raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        raw["features"]["sample"]["visual"] = {"extractor": "vgg16", "field": "image"}
+        raw["modalities"].append("visual")
+        Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+        damage(path)
+
+    damaged.__name__ = damage.__name__
+    return damaged
+
+
 def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
@@ -395,7 +409,9 @@ CASES = {
     ("compare", f"{PROCESSED}/test.parquet"): (flipped, rows_lost),
     ("compare", f"{PROCESSED}/items.parquet"): (flipped, rows_twice, rows_lost),
     ("compare", f"{PROCESSED}/users.parquet"): (rows_twice, rows_lost),
-    ("compare", IMAGES): (truncated, flipped, other_schema, missing),
+    ("compare", IMAGES): tuple(
+        map(read_by_a_feature, (truncated, flipped, other_schema, missing))
+    ),
     ("compare", f"{FEATURES}/textual.parquet"): (flipped, missing, rows_lost, made_again),
     ("curves", f"{VBPR}/metrics.json"): (not_json, fields_lost, contradicting),
     ("curves", f"{VBPR}/ranks.parquet"): (flipped, rows_lost, of_the_other_model),

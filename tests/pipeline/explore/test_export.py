@@ -17,8 +17,9 @@ from pipeline.learning.command_line import Arguments
 from pipeline.learning.dataset import Dataset
 from pipeline.tables.io import read_json, sha256_of
 
-NO_PRODUCTS = ["dmrl", "ease", "itemknn", "popularity"]
-PRODUCTS = [m for m in params.ARCHITECTURES if m not in NO_PRODUCTS]
+NO_PRODUCTS = ["dmrl", "ease", "itemknn", "mcln_plus", "popularity"]
+MODELS = [*params.ARCHITECTURES, "without_linear"]  # mcln_plus of inner products alone
+PRODUCTS = [m for m in MODELS if m not in NO_PRODUCTS]
 OUT = ["users.parquet", "items.parquet", "vectors.json"]
 
 
@@ -32,7 +33,7 @@ def made(tmp_path_factory):
     (folder / "params.yaml").write_text(yaml.safe_dump(raw))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for model in params.ARCHITECTURES:
+        for model in MODELS:
             run(train, model)
         run(recommend, "mcln")
     return folder

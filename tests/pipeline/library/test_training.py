@@ -102,7 +102,8 @@ PLUS = {
     "difference": "distributions", "negatives": "counterfactual", "others": "random",
     "inference": "permutation", "dropout": 0.0, "gate": None, "modality_weight": 1.0,
     "token_layers": 2, "token_l2": None, "item_graph": "before", "item_graph_of": "both",
-    "item_neighbours": 2, "shrinkage": 1.0,
+    "item_neighbours": 2, "shrinkage": 1.0, "linear_weight": 0.3, "linear_l2": 1.0,
+    "linear_content": 0.0, "linear_tokens": 1.0,
 }  # fmt: skip
 
 

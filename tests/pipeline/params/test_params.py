@@ -389,11 +389,6 @@ def test_a_dataset_changes_keys_of_a_stage_and_replaces_its_split():
     ("kind", "message"),
     [
         (
-            {"extractor": "visual_words", "feature": "sound"},
-            r"tokens\.sample\.new\.feature: expected one of \['textual', 'visual'\], "
-            r"got 'sound'",
-        ),
-        (
             {"extractor": "words", "field": "title_tokens"},
             r"tokens\.sample\.new\.field: expected one of .*'title'\], got 'title_tokens'",
         ),
@@ -424,6 +419,17 @@ def test_a_model_reads_all_tokens_or_those_it_names():
     assert named.model_tokens("mcln_plus", "sample") == ["title_words"]
     without = params.parse(changed("tokens", {}))
     assert without.model_tokens("mcln_plus", "sample") == []
+
+
+def test_clusters_of_a_feature_that_the_dataset_lacks_are_left_out():
+    sounds = {"extractor": "visual_words", "feature": "sound"}
+    words = {"extractor": "words", "field": "title"}
+    raw = changed("tokens.sample", {"sounds": sounds, "words": words})
+
+    assert params.parse(raw).model_tokens("mcln_plus", "sample") == ["words"]
+    raw["mcln_plus"]["default"]["tokens"] = ["sounds"]
+    with pytest.raises(ParamsError, match=r"mcln_plus\.sample\.tokens: 'sounds' is not in"):
+        params.parse(raw).model("mcln_plus", "sample")
 
 
 def test_tokens_that_the_dataset_lacks_are_refused_and_leave_a_table():
