@@ -190,7 +190,7 @@ def of_stage(jobs: set[Job], stage: str) -> list[str]:
 
 
 def test_comparing_extractors_plans_a_feature_and_a_training_for_each_and_nothing_else(tree):
-    """No other model; of the features also the dataset's others, by which lists are compared."""
+    """No other model; all features of the dataset, by which items of lists are compared."""
     edit(tree, extractors={"sample": SWAP}, datasets=["sample", "gift_cards"])
 
     jobs = snakemake_jobs(tree, "compare_extractors")
