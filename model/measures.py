@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 SAMPLED, FULL = "sampled", "full"
+SELECT_BY = "sampled ndcg@10"  # the default of train.select_by
 # Sampled, each held-out item has candidates of its own: there is no list of the user of which a
 # part could be relevant, and HR and recall are the same.
 MEASURES = {

@@ -26,6 +26,7 @@ from typing import Any
 
 import polars as pl
 
+from model.measures import SELECT_BY
 from pipeline import params
 from pipeline.comparison import protocol, report, significance, user_metrics, user_slices
 from pipeline.comparison.paper_numbers import PRINTED, table_of
@@ -49,7 +50,7 @@ def comparison(
     ranks: Mapping[str, pl.DataFrame],
     folder: str = "",
     extractors: Mapping[str, str] | None = None,
-    select_by: str = user_metrics.SELECT_BY,
+    select_by: str = SELECT_BY,
     measures: Sequence[str] = user_metrics.SHOWN,
 ) -> dict[str, Any]:
     """Return the content of comparison.json.

@@ -193,7 +193,6 @@ def _cell_slices(settings: params.Params, dataset: str) -> Slices:
             settings.model_modalities(cell.model, dataset),
             cell.seed,
             [_train(settings, dataset, cell), evaluate, benchmark.searched(settings, cell)],
-            list(settings.dataset_features(dataset)),
         ]
         for name, cell in benchmark.every_cell(settings, dataset).items()
     }

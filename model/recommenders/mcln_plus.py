@@ -26,8 +26,7 @@ that B was fitted to would seem too easy there. sigma_s and sigma_b are the mean
 deviations of the trained score and of b over the items, so that w is a share of the spread and
 means the same on every dataset.
 
-With all three off it is `mcln`, to the last bit. Neither content nor tokens of an item need its
-interactions: `streams` keeps the terms of the score apart.
+With all three off it is `mcln`, to the last bit.
 
 Shapes: U users, I items, V tokens of all kinds, D = dim.
 """
@@ -150,22 +149,13 @@ class MCLNPlus(MCLNStreams):
         trained, linear = super().scorer(), self.linear
         if linear is None:
             return trained
-        users = torch.linspace(0, len(self.users) - 1, min(len(self.users), SAMPLE)).long()
+        last, n = len(self.users) - 1, min(len(self.users), SAMPLE)
+        users = torch.linspace(0, last, n, dtype=torch.float64).long()
         sigma_s, sigma_b = (scores(users).std(1).mean() for scores in (trained, linear))
         if not sigma_b:  # none of these users has an item
             return trained
         weight = self.linear_weight * sigma_s / sigma_b
         return lambda users: trained(users) + weight * linear(users)
-
-    def streams(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return users (U, D) and items (I, D) of each trained term of the score."""
-        users, items = self.base()
-        terms = {"ids": (users, items)}
-        if (content := self.all_content(items)) is not None:
-            terms["content"] = (users, content)
-        if self.tokens is not None:
-            terms["tokens"] = self.tokens()[:2]
-        return terms
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of MCLN with those of the tokens beside them.

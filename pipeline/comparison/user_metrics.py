@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.measures import FULL, MEASURES, SAMPLED, WORDS, is_measured, split_metric, split_name
+from model.measures import (
+    FULL,
+    MEASURES,
+    SAMPLED,
+    SELECT_BY,
+    WORDS,
+    is_measured,
+    split_metric,
+    split_name,
+)
 from pipeline.job.errors import SchemaError
 from pipeline.tables import rank_metrics
 from pipeline.tables import schema as s
@@ -31,7 +40,6 @@ Metrics = Mapping[str, pl.DataFrame]  # `means` of each model, rows of the same 
 
 CUTOFFS = (5, 10)  # the paper's, like the measures
 SHOWN = ("hr", "ndcg")
-SELECT_BY = "sampled ndcg@10"  # the default of train.select_by
 
 TOP = 20  # largest k of curves
 # In titles of columns; what of it needs an explanation.

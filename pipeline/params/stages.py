@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.measures import FULL, MEASURES, split_metric
+from model.measures import FULL, MEASURES, SELECT_BY, split_metric
 from pipeline.params.section import Count, Name, Positive, Section, Share, Whole
 
 
@@ -166,7 +166,7 @@ class Train(Section):
     refit: bool
     select_on: Literal["validation", "test"]
     # The metric by which the epoch is chosen: protocol, measure and k, such as full recall@20.
-    select_by: Annotated[str, AfterValidator(_check_metric)] = "sampled ndcg@10"
+    select_by: Annotated[str, AfterValidator(_check_metric)] = SELECT_BY
     # triples of an epoch: distinct users with one of their items, or a pass over the pairs
     sampling: Literal["users", "pairs"] = "users"
 

@@ -28,6 +28,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from model.measures import SELECT_BY
 from pipeline import params
 from pipeline.experiments.sweep.table import spread
 from pipeline.experiments.trial import Trial, validated
@@ -41,7 +42,7 @@ from pipeline.tables.io import read_json, write_json, write_text
 from pipeline.train import Trainer
 
 log = logging.getLogger("grid")
-SHOWN, DEFAULT = ("ndcg@10", "hr@10"), "sampled ndcg@10"
+SHOWN = ("ndcg@10", "hr@10")
 
 
 class Grid(params.Section):
@@ -86,7 +87,7 @@ def read_grid(path: Path) -> Grid:
 
 def _selected_by(result: Mapping[str, Any]) -> str:
     """Return what chose a run's epoch; files from before it could be set do not say it."""
-    return str(result.get("selected_by", DEFAULT))
+    return str(result.get("selected_by", SELECT_BY))
 
 
 def _value(result: Mapping[str, Any]) -> float:
@@ -106,7 +107,7 @@ def markdown(table: Mapping[str, Any]) -> str:
     ]
     rows = []
     chosen = dict.fromkeys(_selected_by(result) for result in table["runs"].values())
-    extra = [metric for metric in chosen if metric != DEFAULT]
+    extra = [metric for metric in chosen if metric != SELECT_BY]
     for name, results in sorted(runs.items(), key=lambda run: -fmean(map(_value, run[1]))):
         values = [spread(list(map(_value, results)))] if extra else []
         values += [spread([result[name] for result in results]) for name in SHOWN]

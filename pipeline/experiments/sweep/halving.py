@@ -23,7 +23,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
-from model.measures import in_words
 from pipeline import params
 from pipeline.experiments.trial import Trial, outcome, trial_of
 from pipeline.job.command_line import parser, run
@@ -32,7 +31,6 @@ from pipeline.params import sweep, tune
 from pipeline.params.cell import Cell
 from pipeline.params.tune import Round
 from pipeline.tables.io import write_json
-from pipeline.tables.schema import VALIDATION
 from pipeline.train import Trainer
 
 log = logging.getLogger("halving")
@@ -46,7 +44,7 @@ def search(names: list[str], rounds: list[Round], train: Train) -> dict[str, Res
     Args:
         names: of the trainings; among equals the earlier one goes on.
         rounds: how many trainings go to which epoch, see `tune.rounds`.
-        train: trains one further, and returns its `curve` {epoch: NDCG@10}, or `diverged`.
+        train: trains one further, and returns its `curve` {epoch: value}, or `diverged`.
 
     Returns:
         `{name: its last result with `round`}`, the one to choose first.
@@ -93,7 +91,7 @@ class Search:
         return {
             "dataset": dataset,
             "model": model,
-            "selected_on": in_words(VALIDATION, self.settings.train.select_by),
+            "selected_by": self.settings.train.select_by,
             "seed": self.settings.seed,
             "negatives": self.settings.evaluate.candidates,
             "ranges": sweep.ranges(self.section, dataset, model),

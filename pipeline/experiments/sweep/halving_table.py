@@ -2,41 +2,45 @@
 
     results/D/M/tune.json -> results/D/M/tune.md
 
-Trainings that went further come first; among those of one round the order is that of NDCG@10 on
-validation. Below the table is what to know about the best one, and the command that keeps it.
+Trainings that went further come first; among those of one round the order is that of the metric
+`train.select_by` on validation. Below the table is what to know about the best one, and the
+command that keeps it.
 
     python -m pipeline.experiments.sweep.halving_table sample lightgcn results/sample/lightgcn
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.experiments.sweep.table import at_edges
+from pipeline.experiments.sweep.table import TITLES, at_edges, columns
 from pipeline.job.command_line import parser, run
 from pipeline.pages import markdown_table
 from pipeline.pages.file_names import TUNE_JSON, TUNE_MD
 from pipeline.params.cell import text
 from pipeline.tables.io import read_json, write_text
 
-HEAD = ["NDCG@10", "HR@10", "best epoch", "epochs", "round"]
+HEAD = ["best epoch", "epochs", "round"]
 
 
 def markdown(found: dict[str, Any]) -> str:
     """Return the table; `found` is what `halving.Search.run` returned."""
-    keys = list(found["ranges"])
+    keys, select_by = list(found["ranges"]), found["selected_by"]
+    shown = columns(select_by)
     rows = [
         [
             "**best**" if row["values"] == found["best"] else "",
             *(text(row["values"][key]) for key in keys),
-            *_measured(row),
+            *_measured(row, shown),
             str(row["epochs"]),
             str(row["round"]),
         ]
         for row in found["rows"]
     ]
-    table = markdown_table.lines(["", *keys, *HEAD], rows, f"l{'r' * (len(keys) + len(HEAD))}")
+    titles = TITLES | {"value": select_by}
+    head = ["", *keys, *(titles[name] for name in shown), *HEAD]
+    table = markdown_table.lines(head, rows, f"l{'r' * (len(head) - 1)}")
     return "\n".join([*_opening(found), "", *table, "", *_advice(found)]) + "\n"
 
 
@@ -56,10 +60,10 @@ def _opening(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _measured(row: dict[str, Any]) -> list[str]:
+def _measured(row: dict[str, Any], shown: Sequence[str]) -> list[str]:
     if "diverged" in row:
-        return ["diverged", "", ""]
-    return [f"{row['ndcg@10']:.4f}", f"{row['hr@10']:.4f}", str(row["epoch"])]
+        return ["diverged", *[""] * len(shown)]
+    return [*(f"{row[name]:.4f}" for name in shown), str(row["epoch"])]
 
 
 def _advice(found: dict[str, Any]) -> Iterator[str]:

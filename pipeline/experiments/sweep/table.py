@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from model.measures import in_words
+from model.measures import SELECT_BY, in_words
 from pipeline import params
 from pipeline.job.command_line import parser, run
 from pipeline.job.errors import SchemaError
@@ -29,7 +29,7 @@ from pipeline.tables.io import read_json, write_json, write_text
 from pipeline.tables.schema import VALIDATION
 
 MEASURES = ("value", "ndcg@10", "hr@10")  # the first is of train.select_by
-DEFAULT = "sampled ndcg@10"
+TITLES = {"ndcg@10": "NDCG@10", "hr@10": "HR@10"}
 KEPT = ("epoch", *MEASURES, "pruned", "diverged")  # of a result
 LAST = {"complete": 0, "pruned": 1, "diverged": 2}  # order of the table
 
@@ -84,11 +84,16 @@ def _summary(runs: list[Result]) -> Row:
     return {"state": state} | {m: statistics.fmean(run[m] for run in runs) for m in MEASURES}
 
 
+def columns(select_by: str) -> tuple[str, ...]:
+    """Return the keys of `MEASURES` that a table shows: `value` unless it is another's."""
+    return MEASURES[1:] if select_by == SELECT_BY else MEASURES
+
+
 def markdown(table: dict[str, Any]) -> str:
     """Return the table, then the lines that adopt its best row; see `gathered`."""
     budget = ", ".join(f"{key} {value}" for key, value in table["budget"].items())
     keys, select_by = list(table["ranges"]), table["selected_by"]
-    shown = MEASURES[1:] if select_by == DEFAULT else MEASURES
+    shown = columns(select_by)
     lines = [
         f"{table['dataset']}, {table['model']}: validation items among "
         f"{table['negatives']} sampled ones.",
@@ -105,7 +110,7 @@ def markdown(table: dict[str, Any]) -> str:
         ]
         for row in table["rows"]
     ]
-    titles = {"value": select_by, "ndcg@10": "NDCG@10", "hr@10": "HR@10"}
+    titles = TITLES | {"value": select_by}
     head = ["", *keys, *(titles[name] for name in shown), "epoch", "from"]
     lines += markdown_table.lines(head, rows, f"l{'r' * (len(head) - 2)}l")
     return "\n".join([*lines, "", *_advice(table)]) + "\n"

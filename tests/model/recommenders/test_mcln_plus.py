@@ -134,10 +134,10 @@ def test_neighbours_by_content_of_no_features_are_refused():
 def test_the_trained_score_is_the_sum_of_the_streams():
     model = with_tokens(linear_weight=0.0)
 
-    streams = model.streams()
+    users, items = model.base()
+    token_users, token_items, _ = model.tokens()
 
-    expected = sum(users @ items.T for users, items in streams.values())
-    assert list(streams) == ["ids", "content", "tokens"]
+    expected = users @ (items + model.all_content(items)).T + token_users @ token_items.T
     torch.testing.assert_close(model.scorer()(EVERYONE), expected)
 
 
@@ -185,7 +185,7 @@ def test_tokens_alone_order_items_that_nobody_took():
     for _ in range(60):
         training.run_epoch()
 
-    users, items = model.eval().streams()["tokens"]
+    users, items = model.eval().tokens()[:2]
 
     scores = (users @ items[16:].T).detach()  # items 16 to 19, of parity 0, 1, 0, 1
     own = torch.where(EVERYONE % 2 == 0, scores[:, ::2].mean(1), scores[:, 1::2].mean(1))

@@ -231,6 +231,7 @@ def found(**changes):
     return {
         "dataset": "shop",
         "model": "bprmf",
+        "selected_by": "sampled ndcg@10",
         "seed": 7,
         "negatives": 99,
         "ranges": {"lr": [0.0005, 0.001, 0.002], "l2": [0.01]},
@@ -253,6 +254,15 @@ def test_the_table_says_what_was_tried_on_how_many_seeds_and_at_what_cost():
     assert "Cost: 1,000 epochs, of at most 1,100; 2.5 minutes of training." in text
     assert "| **best** | 0.002 | 0.01 | 0.4000 | 0.5000 | 30 | 60 | 2 |" in text
     assert "`python -m pipeline.experiments.sweep.keep shop`" in text
+
+
+def test_the_metric_that_chose_is_a_column():
+    rows = [row | {"value": 0.25} for row in found()["rows"]]
+
+    text = halving_table.markdown(found(rows=rows, selected_by="full recall@20"))
+
+    assert "| lr | l2 | full recall@20 | NDCG@10 | HR@10 | best epoch |" in text
+    assert "| **best** | 0.002 | 0.01 | 0.2500 | 0.4000 | 0.5000 | 30 | 60 | 2 |" in text
 
 
 @pytest.mark.parametrize(
